@@ -1,0 +1,127 @@
+"""The fees of an A-share order."""
+
+from __future__ import annotations
+
+import warnings
+from typing import NamedTuple
+
+import backtrader as bt
+
+from . import rules
+
+DATED = 'dated'
+
+
+class Fees(NamedTuple):
+    """What one fill costs beside its value, yuan, each not rounded."""
+
+    commission: float
+    stamp_duty: float
+    transfer_fee: float
+
+    @property
+    def total(self) -> float:
+        """The sum of the three, yuan."""
+        return self.commission + self.stamp_duty + self.transfer_fee
+
+
+NO_FEES = Fees(0.0, 0.0, 0.0)
+
+
+class AShareCommission(bt.CommissionInfo):
+    """A-share fees: broker's commission on both sides, stamp duty on sales, transfer fee.
+
+    ::
+
+        commission   = max(min_commission, commission * value)    once an order
+        stamp duty   = stamp_duty * value                         sales only, outside the minimum
+        transfer fee = transfer_fee * value                       both sides, outside the minimum
+
+    Nothing is rounded to the cent, as on JoinQuant. It works alone with any Backtrader broker; the plain
+    ``BackBroker`` charges the minimum once a fill, `AShareBroker` once an order.
+
+    Params:
+
+      - ``commission`` (default: ``0.0003``): rate of the value, both sides; 0.0003 is 0.03 %.
+      - ``min_commission`` (default: ``5.0``): yuan an order.
+      - ``stamp_duty`` (default: ``0.001``): rate of the value of sales, or ``'dated'``: the legal rate of the
+        day, `rules.STAMP_DUTY`.
+      - ``transfer_fee`` (default: ``0.0``): rate of the value, both sides, or ``'dated'``: `rules.TRANSFER_FEE`.
+
+    ``'dated'`` needs the day of the fill: `AShareBroker` gives it. With a plain broker use rates.
+    """
+
+    params = (
+        ('commission', 0.0003),  # rate of the value, both sides
+        ('min_commission', rules.MIN_COMMISSION),  # yuan an order
+        ('stamp_duty', 0.001),  # rate of the value of sales, or 'dated'
+        ('transfer_fee', 0.0),  # rate of the value, both sides, or 'dated'
+        ('stocklike', True),
+        ('commtype', bt.CommInfoBase.COMM_PERC),
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ('commission', 'min_commission', 'stamp_duty', 'transfer_fee'):
+            value = getattr(self.p, name)
+            if value == DATED and name in ('stamp_duty', 'transfer_fee'):
+                continue
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float('inf'):
+                raise ValueError(f'{name} is {value!r}: expected a number of 0 or more' + (
+                    " or 'dated'" if name in ('stamp_duty', 'transfer_fee') else ''))
+        if self.p.commission > rules.MAX_COMMISSION:
+            warnings.warn(
+                f'commission={self.p.commission} is above the legal ceiling of {rules.MAX_COMMISSION}: '
+                'a rate of 0.03 % is written 0.0003', stacklevel=2)
+
+    def fees(
+        self, size: float, price: float, day: int | None = None, *, value_before: float = 0.0, charged: float = 0.0
+    ) -> Fees:
+        """Return the fees of one fill.
+
+        Parameters
+        ----------
+        size : float
+            Shares; positive for a buy, negative for a sale.
+        price : float
+            Yuan a share.
+        day : int, optional
+            Ordinal of the day of the fill; needed where a rate is ``'dated'``.
+        value_before : float
+            Yuan of the same order's earlier fills.
+        charged : float
+            Commission that these fills have paid, yuan.
+
+        Returns
+        -------
+        Fees
+
+        Raises
+        ------
+        ValueError
+            A rate is ``'dated'`` and no day is given.
+        """
+        value = abs(size) * price
+        if not value:
+            return NO_FEES
+        commission = max(self.p.min_commission, self.p.commission * (value_before + value)) - charged
+        duty, transfer = self.p.stamp_duty, self.p.transfer_fee
+        if duty == DATED:
+            row = rules.stamp_duty(self._known(day, 'stamp_duty'))
+            duty = row.buy if size > 0 else row.sell
+        elif size > 0:
+            duty = 0.0
+        if transfer == DATED:
+            transfer = rules.transfer_fee(self._known(day, 'transfer_fee')).buy
+        return Fees(commission, duty * value, transfer * value)
+
+    @staticmethod
+    def _known(day: int | None, name: str) -> int:
+        if day is None:
+            raise ValueError(
+                f"{name}='dated' needs the day of the fill, which a plain broker does not give: use AShareBroker, "
+                f'or give {name} as a rate')
+        return day
+
+    def _getcommission(self, size: float, price: float, pseudoexec: bool) -> float:
+        return self.fees(size, price).total

@@ -1,0 +1,100 @@
+"""What happens to a held stock without an order: ex-rights and delisting.
+
+Everything here happens before the open of a day, in this order: positions whose stock was delisted after the
+close of the day before become cash, then ex-rights are applied.
+
+Ex-rights, by the broker's param ``ex_rights``:
+
+- ``auto``: where the table has the columns ``cash_dividend`` or ``share_ratio``, these: cash of
+  ``cash_dividend * shares`` less the dividend tax, then ``floor(shares * share_ratio)`` shares. Else as
+  ``reinvest`` where it has ``preclose``. Else nothing.
+- ``reinvest``: where ``preclose`` differs from the last close by more than half a tick, the shares become
+  ``floor(shares * last_close / preclose)`` and the fraction is paid in cash at ``preclose``: the value of the
+  position is kept, as by an investor who puts the dividend back without tax or fee.
+- ``off``: nothing; prices then fall on ex-dates without any compensation.
+
+Delisting, by ``delist``: a stock whose last row is before the market's last day is worth its last close
+(``last_close``, optimistic) or nothing (``zero``) after that day.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import rules
+
+if TYPE_CHECKING:
+    from .broker import AShareBroker
+
+
+class Calendar:
+    """The market's trading days and each stock's life, read off the feeds.
+
+    Parameters
+    ----------
+    datas : iterable of data feeds
+        Registered feeds; those with ``days`` (ordinals of all their rows, not only those in the run) count.
+    """
+
+    def __init__(self, datas: Any) -> None:
+        days = [data.days for data in datas if hasattr(data, 'days')]
+        self.days = np.unique(np.concatenate(days)) if days else np.empty(0, 'int64')
+        self.first = int(self.days[0]) if len(self.days) else 0
+        self.last = int(self.days[-1]) if len(self.days) else 0
+
+    def listed_day(self, data: Any, day: int) -> int:
+        """Return the number of the trading day since the stock's listing, 1 on the first.
+
+        0 where the stock was there from the data's first day on: its listing day is not known.
+        """
+        first = getattr(data, 'first_day', 0)
+        if first <= self.first or day - first > 30:  # no rule asks for more than the first few days
+            return 0
+        return int(np.searchsorted(self.days, day) - np.searchsorted(self.days, first)) + 1
+
+    def gone(self, data: Any, day: int) -> bool:
+        """Return whether the stock's last row lies before the day and before the market's last day."""
+        last = getattr(data, 'last_day', self.last)
+        return last < day and last < self.last
+
+
+def settle_delisted(broker: AShareBroker) -> None:
+    """Turn positions in stocks that were delisted after the close of the day before into cash."""
+    for data in list(broker.positions):
+        if broker.calendar.gone(data, broker.day):
+            price = broker.marks.get(data, 0.0) if broker.p.delist == 'last_close' else 0.0
+            broker.book_out(data, price, 'delisted')
+
+
+def apply_ex_rights(broker: AShareBroker) -> None:
+    """Apply the ex-rights of the day to what is held, before any order."""
+    if broker.p.ex_rights == 'off':
+        return
+    for data, position in list(broker.positions.items()):
+        if int(data.datetime[0]) != broker.day or data not in broker.marks:
+            continue
+        if broker.p.ex_rights == 'auto' and getattr(data, 'explicit_actions', False):
+            _explicit(broker, data, position.size)
+        else:
+            _reinvest(broker, data, position.size, broker.marks[data])
+
+
+def _explicit(broker: AShareBroker, data: Any, shares: int) -> None:
+    dividend, ratio = data.lines.cash_dividend[0], data.lines.share_ratio[0]
+    cash = shares * dividend * (1 - broker.p.dividend_tax) if dividend == dividend else 0.0
+    new = math.floor(shares * ratio + 1e-9) if ratio == ratio else shares
+    if cash or new != shares:
+        broker.restate(data, new, cash)
+
+
+def _reinvest(broker: AShareBroker, data: Any, shares: int, last_close: float) -> None:
+    line = getattr(data.lines, 'preclose', None)
+    preclose = math.nan if line is None else line[0]
+    if not preclose > 0 or abs(preclose - last_close) <= rules.HALF_TICK:
+        return
+    exact = shares * last_close / preclose
+    new = math.floor(exact + 1e-9)
+    broker.restate(data, new, max(0.0, exact - new) * preclose)

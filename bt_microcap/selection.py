@@ -1,0 +1,79 @@
+"""Which stocks: screens and ranks over one day's cross-section.
+
+A screen takes a `CrossSection` and returns a mask, a rank returns one number per stock (the smallest is taken
+first). Both see the previous trading day and the facts known before the open, nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import lru_cache
+
+import numpy as np
+
+from . import rules
+from .feeds.universe import CrossSection
+
+
+def cap_between(section: CrossSection, low: float, high: float) -> np.ndarray:
+    """Return the stocks whose market cap at the previous close lies in [low, high], yuan, both ends in."""
+    cap = section.previous('market_cap')
+    return (cap >= low) & (cap <= high)
+
+
+def tradable(section: CrossSection) -> np.ndarray:
+    """Return the stocks that have a row today, are not suspended and are not ST."""
+    return (section.today('paused') == 0) & (section.today('is_st') == 0)
+
+
+@lru_cache(maxsize=8)
+def _board_mask(codes: tuple[str, ...], boards: tuple[str, ...]) -> np.ndarray:
+    mask = np.array([rules.board(code) in boards for code in codes], dtype=bool)
+    mask.setflags(write=False)
+    return mask
+
+
+def on_boards(codes: np.ndarray, boards: Collection[str]) -> np.ndarray:
+    """Return the stocks of some boards.
+
+    Parameters
+    ----------
+    codes : ndarray of str, shape (stocks,)
+    boards : collection of str
+        Of `rules.BOARDS`.
+
+    Returns
+    -------
+    ndarray of bool, shape (stocks,)
+
+    Raises
+    ------
+    ValueError
+        No such board.
+    """
+    for name in boards:
+        if name not in rules.BOARDS:
+            raise ValueError(f'boards holds {name!r}: expected names of {", ".join(rules.BOARDS)}')
+    return _board_mask(tuple(codes.tolist()), tuple(boards))
+
+
+def smallest(codes: np.ndarray, mask: np.ndarray, rank: np.ndarray, count: int) -> list[str]:
+    """Return the codes with the smallest rank among those that passed, ties by code.
+
+    Parameters
+    ----------
+    codes : ndarray of str, shape (stocks,)
+        Ascending.
+    mask : ndarray of bool, shape (stocks,)
+    rank : ndarray of float, shape (stocks,)
+        NaN is never taken.
+    count : int
+
+    Returns
+    -------
+    list of str
+        At most ``count``, the smallest first.
+    """
+    passed = np.flatnonzero(mask & (rank == rank))
+    order = np.argsort(rank[passed], kind='stable')[:count]  # stable: codes ascend, so ties fall by code
+    return codes[passed[order]].tolist()

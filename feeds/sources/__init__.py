@@ -1,0 +1,1 @@
+"""One small module a source; each yields the canonical table."""

@@ -1,0 +1,237 @@
+"""One stock per feed: ordinary Backtrader feeds from a DataFrame or a CSV file, loaded by whole columns."""
+
+from __future__ import annotations
+
+from array import array
+from typing import Any
+
+import backtrader as bt
+import numpy as np
+import pandas as pd
+
+from .errors import DataError
+from .schema import check_table, load_table
+
+EPOCH = 719163  # ordinal of 1970-01-01: Backtrader counts days as date.toordinal() does
+
+
+def ordinals(dates: pd.Series | np.ndarray) -> np.ndarray:
+    """Return days as ordinals, the whole part of Backtrader's datetimes.
+
+    Parameters
+    ----------
+    dates : Series or ndarray of datetime64
+
+    Returns
+    -------
+    ndarray of int64
+    """
+    return np.asarray(dates).astype('datetime64[D]').astype('int64') + EPOCH
+
+
+class ColumnFeed(bt.feed.DataBase):
+    """A daily feed whose lines are filled by whole columns instead of row by row.
+
+    Subclasses give the table in `_table`. Every line of the feed takes the column of its name; a column that
+    the table lacks is NaN.
+    """
+
+    _rows = None  # dict of columns, made once
+    _values: dict[str, np.ndarray]
+
+    def _table(self) -> pd.DataFrame:
+        """Return the feed's table, checked; hook of the subclasses."""
+        raise NotImplementedError
+
+    def _prepare(self) -> None:
+        if self._rows is not None:
+            return
+        table = self._table()
+        self.days = ordinals(table['date'])  # of every row of the source, also outside fromdate..todate
+        self.first_day, self.last_day = int(self.days[0]), int(self.days[-1])
+        self.explicit_actions = 'cash_dividend' in table.columns or 'share_ratio' in table.columns
+        self._rows = {
+            name: table[name].to_numpy('float64') if name in table.columns else np.full(len(table), np.nan)
+            for name in self.getlinealiases() if name != 'datetime'
+        }
+        self._rows['datetime'] = self.days.astype('float64')
+
+    def start(self) -> None:
+        """Read the table; called by Cerebro."""
+        super().start()
+        self._prepare()
+        self._row = 0
+
+    def preload(self) -> None:
+        """Fill all lines at once, where nothing asks for a walk row by row."""
+        plain = not (self._filters or self.resampling or self.replaying or self._tz or self.p.tzinput)
+        if not plain or any(line.mode != line.UnBounded or line.extension for line in self.lines):
+            super().preload()
+            return
+        stamps = self._rows['datetime']
+        part = slice(*np.searchsorted(stamps, (self.fromdate, self.todate)) + (0, int(self.todate in stamps)))
+        for name, line in zip(self.getlinealiases(), self.lines, strict=True):
+            line.array = array('d', self._rows[name][part].tobytes())
+        self.home()
+
+    def _load(self) -> bool:
+        row = self._row
+        if row >= len(self.days):
+            return False
+        for name, line in zip(self.getlinealiases(), self.lines, strict=True):
+            line[0] = self._rows[name][row]
+        self._row = row + 1
+        return True
+
+    def qbuffer(self, savemem: int = 0, replaying: bool = False) -> None:
+        """Do nothing under ``exactbars``: the columns are in memory already, there is nothing to save.
+
+        Backtrader's bounded buffers also lose their place when a feed of another length is rewound.
+        """
+
+    # Filling the tick_xxx attributes is half the cost of a bar, and daily bars have no ticks.
+    def _tick_nullify(self) -> None:
+        if self.replaying or self.resampling:
+            super()._tick_nullify()
+
+    def _tick_fill(self, force: bool = False) -> None:
+        if self.replaying or self.resampling:
+            super()._tick_fill(force)
+
+
+class IndexPandas(ColumnFeed):
+    """An index (a benchmark, or the whole market) from a DataFrame with date and OHLC columns.
+
+    Params:
+
+      - ``dataname`` (required): DataFrame with ``date``, ``open``, ``high``, ``low``, ``close`` and, if
+        wanted, ``volume``; dates ascending.
+    """
+
+    def _table(self) -> pd.DataFrame:
+        return self.p.dataname
+
+
+class StockPandas(ColumnFeed):
+    """One stock from a DataFrame in the canonical layout.
+
+    The feed's name is the stock's code. Lines beside OHLCV: ``market_cap`` (yuan), ``is_st`` and ``paused``
+    (0 or 1), ``preclose``, ``high_limit``, ``low_limit`` (yuan), ``cash_dividend`` (yuan a share before tax),
+    ``share_ratio`` (new shares per old one); NaN where the table has no such column.
+
+    Params:
+
+      - ``dataname`` (required): DataFrame with the rows of one code, see `schema.REQUIRED`.
+      - ``checked`` (default: ``False``): True when the table has passed `schema.check_table` already.
+    """
+
+    lines = ('market_cap', 'is_st', 'paused', 'preclose', 'high_limit', 'low_limit', 'cash_dividend', 'share_ratio')
+
+    params = (('checked', False),)  # the table has passed schema.check_table
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._prepare()  # here, so that bad input is said where the feed is made
+
+    def _read(self) -> pd.DataFrame:
+        table = self.p.dataname
+        return table if self.p.checked else check_table(table)
+
+    def _source(self) -> str:
+        return 'the table'
+
+    def _table(self) -> pd.DataFrame:
+        table = self._read()
+        code = table['code'].iloc[0]
+        other = (table['code'] != code).to_numpy()
+        if other.any():
+            raise DataError(
+                f"{self._source()}, row {int(other.argmax())}, column code: found {table['code'].iloc[int(other.argmax())]} "
+                f'beside {code}, expected one stock per feed; use add_stocks(cerebro, table) for a table of many')
+        if not self._name:
+            self._name = code
+        return table
+
+
+class StockCSV(StockPandas):
+    """One stock from a CSV file in the canonical layout (``.csv`` or ``.csv.gz``, UTF-8).
+
+    Lines and params as `StockPandas`; ``dataname`` is the path.
+    """
+
+    def _read(self) -> pd.DataFrame:
+        return load_table(self.p.dataname)
+
+    def _source(self) -> str:
+        return str(self.p.dataname)
+
+
+def market_index(table: pd.DataFrame, base: float = 1000.0) -> pd.DataFrame:
+    """Return the equal-weight index of all traded stocks.
+
+    Each day's return is the plain mean over the stocks traded that day of close / reference - 1, where the
+    reference is ``preclose``, or the stock's last close where the table has none.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Canonical table, checked.
+    base : float
+        Level before the first day.
+
+    Returns
+    -------
+    DataFrame
+        date, open, high, low, close (index points), volume (shares of all stocks); one row per day.
+    """
+    last = table.groupby('code', sort=False, observed=True)['close'].shift()
+    reference = table['preclose'].fillna(last) if 'preclose' in table.columns else last
+    traded = (table['paused'] == 0) & reference.notna()
+    ratios = pd.DataFrame({name: table[name] / reference for name in ('open', 'high', 'low', 'close')}).where(traded)
+    mean = ratios.groupby(table['date']).mean().fillna(1.0)
+    level = base * mean['close'].cumprod()
+    before = level / mean['close']
+    index = mean.mul(before, axis=0)
+    index['volume'] = table.groupby('date')['volume'].sum()
+    return index.rename_axis('date').reset_index()
+
+
+def add_stocks(
+    cerebro: bt.Cerebro, table: pd.DataFrame, benchmark: pd.DataFrame | None = None, *, checked: bool = False, **kwargs: Any
+) -> list[StockPandas]:
+    """Add the market's index as the first feed, then one feed per stock of a table.
+
+    The index is the clock of the run, so that it has every trading day, whatever the stocks do.
+
+    Parameters
+    ----------
+    cerebro : bt.Cerebro
+    table : DataFrame
+        Canonical table of any number of stocks.
+    benchmark : DataFrame, optional
+        An index (date and OHLC) to show instead of the equal-weight market.
+    checked : bool
+        True when the table has passed `schema.check_table` already.
+    **kwargs
+        Params of every feed, such as ``fromdate`` and ``todate``.
+
+    Returns
+    -------
+    list of StockPandas
+        In the order of their codes.
+    """
+    if not checked:
+        table = check_table(table)
+    index = market_index(table) if benchmark is None else benchmark
+    name = 'market' if benchmark is None else 'benchmark'
+    cerebro.adddata(IndexPandas(dataname=index, **kwargs), name=name)
+    feeds = []
+    low = pd.Timestamp(kwargs['fromdate']) if kwargs.get('fromdate') else None
+    high = pd.Timestamp(kwargs['todate']) if kwargs.get('todate') else None
+    for code, rows in table.groupby('code', sort=True, observed=True):
+        if (low is not None and rows['date'].iloc[-1] < low) or (high is not None and rows['date'].iloc[0] > high):
+            continue  # a feed without a bar in the range would only cost time
+        feed = StockPandas(dataname=rows, checked=True, **kwargs)
+        cerebro.adddata(feed, name=code)
+        feeds.append(feed)
+    return feeds

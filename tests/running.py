@@ -1,0 +1,30 @@
+"""Running the plugin in tests: a table in, the blotter out."""
+
+import backtrader as bt
+import pandas as pd
+
+from bt_microcap import Blotter, MicroCapStrategy, setup
+from bt_microcap.feeds.schema import check_table
+from bt_microcap.feeds.stock import add_stocks
+
+STRATEGY = ('stocknum', 'refresh_rate', 'min_cap', 'max_cap', 'boards')
+
+
+def run_feeds(table, *, profile='realistic', cash=1e6, start=None, end=None, strategy=MicroCapStrategy,
+              analyzers=(), cerebro=None, **options):
+    """Run the plugin over one feed per stock and return the strategy; its blotter is ``.analyzers.blotter``."""
+    cerebro = cerebro or bt.Cerebro(stdstats=False)
+    table = check_table(table)
+    days = sorted(set(table['date']))
+    if start is not None:
+        start = pd.Timestamp(start)
+        # the bar before the first day gives the day before
+        before = [day for day in days if day < start]
+        start = before[-1] if before else start
+    add_stocks(cerebro, table, checked=True, fromdate=start, todate=end)
+    cerebro.addstrategy(strategy, **{name: options.pop(name) for name in STRATEGY if name in options})
+    setup(cerebro, profile, cash=cash, **{name: value for name, value in options.items() if value is not None})
+    cerebro.addanalyzer(Blotter, _name='blotter')
+    for analyzer in analyzers:
+        cerebro.addanalyzer(analyzer)
+    return cerebro.run()[0]
