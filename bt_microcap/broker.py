@@ -404,6 +404,7 @@ class AShareBroker(bt.brokers.BackBroker):
             opened_fees, closed_fees, pnl = 0.0, fees.total, size * (price - cost)
         if not psize:
             self._forget(data)
+        info['cash'] = self.cash  # after this fill
         order.execute(data.datetime[0], signed, price, closed, -closed * cost, closed_fees,
                       opened, opened * price, opened_fees, comminfo.margin, pnl, psize, pprice)
         order.addcomminfo(comminfo)

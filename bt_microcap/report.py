@@ -161,7 +161,7 @@ def picture(path: Path, blotter: Blotter, start_cash: float, market: Sequence[fl
     axes[0].axhline(0, color='black', linewidth=0.6)
     axes[0].set_ylabel('return')
     axes[0].set_title(title)
-    axes[0].legend(loc='upper left', frameon=False)
+    axes[0].legend(loc='best', frameon=False)
     axes[1].fill_between(days, drawdown, 0, color='#c0392b', alpha=0.35, linewidth=0)
     axes[1].set_ylabel('drawdown')
     axes[2].fill_between(days, invested, 0, step='post', color='#2980b9', alpha=0.35, linewidth=0)

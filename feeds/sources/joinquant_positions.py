@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from ..errors import DataError
 
-class ExportError(ValueError):
+
+class ExportError(DataError):
     """An export that cannot be read: one line that says where, what and how to mend it."""
 
 
