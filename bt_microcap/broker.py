@@ -236,9 +236,7 @@ class AShareBroker(bt.brokers.BackBroker):
     def _try_exec(self, order: Order) -> None:
         data = order.data
         market = order.exectype == Order.Market
-        if not len(data) or int(data.datetime[0]) != self.day or line_value(data, 'paused', 0.0):
-            closed = SUSPENDED
-        elif not data.open[0] > 0:  # NaN: the stock has no row today
+        if not len(data) or int(data.datetime[0]) != self.day or line_value(data, 'paused', 0.0) or not data.open[0] > 0:
             closed = SUSPENDED
         elif data.volume[0] == 0:
             closed = NO_VOLUME
@@ -377,7 +375,7 @@ class AShareBroker(bt.brokers.BackBroker):
         comminfo = self.getcommissioninfo(order.data)
         if not isinstance(comminfo, AShareCommission):
             return Fees(comminfo.getcommission(size, price), 0.0, 0.0)
-        return comminfo.fees(size, price, self.day, value_before=order.info.get('filled_value', 0.0),
+        return comminfo.fees(size, price, self.day, order.data._name, value_before=order.info.get('filled_value', 0.0),
                              charged=order.info.get('charged', 0.0))
 
     def _fill(self, order: Order, size: int, price: float, fees: Fees | None = None) -> None:

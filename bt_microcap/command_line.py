@@ -63,7 +63,12 @@ def number(kind: type, low: float, high: float = float('inf'), *, open_low: bool
 
 def dated_or_rate(text: str) -> str | float:
     """Argument type: ``dated`` or a rate."""
-    return text if text == 'dated' else number(float, 0.0, 1.0)(text)
+    if text == 'dated':
+        return text
+    try:
+        return number(float, 0.0, 1.0)(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f'{error}, or dated') from None
 
 
 def day(text: str) -> date:

@@ -75,7 +75,8 @@ class AShareCommission(bt.CommissionInfo):
                 'a rate of 0.03 % is written 0.0003', stacklevel=2)
 
     def fees(
-        self, size: float, price: float, day: int | None = None, *, value_before: float = 0.0, charged: float = 0.0
+        self, size: float, price: float, day: int | None = None, code: str = '', *,
+        value_before: float = 0.0, charged: float = 0.0,
     ) -> Fees:
         """Return the fees of one fill.
 
@@ -87,6 +88,8 @@ class AShareCommission(bt.CommissionInfo):
             Yuan a share.
         day : int, optional
             Ordinal of the day of the fill; needed where a rate is ``'dated'``.
+        code : str
+            Canonical code of the stock; the dated transfer fee of Beijing's was another until 2022-04-28.
         value_before : float
             Yuan of the same order's earlier fills.
         charged : float
@@ -112,7 +115,7 @@ class AShareCommission(bt.CommissionInfo):
         elif size > 0:
             duty = 0.0
         if transfer == DATED:
-            transfer = rules.transfer_fee(self._known(day, 'transfer_fee')).buy
+            transfer = rules.transfer_fee(self._known(day, 'transfer_fee'), code).buy
         return Fees(commission, duty * value, transfer * value)
 
     @staticmethod

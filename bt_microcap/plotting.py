@@ -16,6 +16,9 @@ class Fills(bt.observers.BuySell):
 
     params = (('barplot', True),)
 
+    def _plotlabel(self) -> list:
+        return []  # the legend says buy and sell; the params would only puzzle
+
 
 def choose(strategy: MicroCapStrategy, limit: int) -> None:
     """Leave in the plot the feeds that are no stocks and the most traded stocks.

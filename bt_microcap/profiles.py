@@ -83,6 +83,7 @@ def setup(cerebro: bt.Cerebro, profile: str = 'realistic', *, cash: float = 1e6,
     cerebro.p.cheat_on_open = True
     if cerebro.p.stdstats:
         cerebro.p.stdstats = False
-        for observer in (bt.observers.Broker, bt.observers.DrawDown, Holdings):
-            cerebro.addobserver(observer)
+        cerebro.addobserver(bt.observers.Broker, plotname='Account')
+        cerebro.addobserver(bt.observers.DrawDown, plotname='Drawdown %')
+        cerebro.addobserver(Holdings)
     return broker

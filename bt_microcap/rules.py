@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from datetime import date
-from functools import lru_cache
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -111,19 +111,23 @@ STAMP_DUTY: tuple[Duty, ...] = (
 )
 TRANSFER_FEE: tuple[Duty, ...] = (
     Duty(date(2015, 8, 1), 0.00002, 0.00002),  # CHINACLEAR 2015-07: 0.002 % of the value
-    Duty(date(2022, 4, 29), 0.00001, 0.00001),  # CHINACLEAR 2022-04: halved
+    Duty(date(2022, 4, 29), 0.00001, 0.00001),  # CHINACLEAR 2022-04: halved, one rate for the three exchanges
+)
+TRANSFER_FEE_BSE: tuple[Duty, ...] = (
+    Duty(date(2021, 11, 15), 0.000025, 0.000025),  # CHINACLEAR 2022-04 names 0.0025 % as the rate until then
+    Duty(date(2022, 4, 29), 0.00001, 0.00001),  # CHINACLEAR 2022-04
 )
 MAX_COMMISSION = 0.003  # of the value, since 2002-05-01, 证监发〔2002〕21号
 MIN_COMMISSION = 5.0  # yuan an order, same notice
 
 
-@lru_cache(maxsize=None)
+@cache
 def exchange(code: str) -> str:
     """Return the exchange of a code: ``XSHG``, ``XSHE`` or ``BJSE``."""
     return code[7:]
 
 
-@lru_cache(maxsize=None)
+@cache
 def board(code: str) -> str:
     """Return the board of a canonical code, by its digits.
 
@@ -178,6 +182,7 @@ def _row_at(rows: tuple, days: tuple[int, ...], day: int) -> int:
 _LIMIT_DAYS = {key: tuple(row.since.toordinal() for row in rows) for key, rows in PRICE_LIMITS.items()}
 _STAMP_DAYS = tuple(row.since.toordinal() for row in STAMP_DUTY)
 _TRANSFER_DAYS = tuple(row.since.toordinal() for row in TRANSFER_FEE)
+_TRANSFER_DAYS_BSE = tuple(row.since.toordinal() for row in TRANSFER_FEE_BSE)
 _FIRST, _LAST = VALID_FROM.toordinal(), VALID_UNTIL.toordinal()
 
 
@@ -214,8 +219,23 @@ def stamp_duty(day: int) -> Duty:
     return _duty(STAMP_DUTY, _STAMP_DAYS, 'stamp duty', 'stamp_duty', day)
 
 
-def transfer_fee(day: int) -> Duty:
-    """Return the transfer fee in force on a day; see `stamp_duty`."""
+def transfer_fee(day: int, code: str = '') -> Duty:
+    """Return the transfer fee in force on a day.
+
+    Parameters
+    ----------
+    day : int
+        Ordinal of the day.
+    code : str
+        Canonical code: Beijing's fee was another until 2022-04-28. Without it Shanghai's and Shenzhen's.
+
+    Raises
+    ------
+    RuleError
+        As `stamp_duty`.
+    """
+    if code.endswith('.BJSE'):
+        return _duty(TRANSFER_FEE_BSE, _TRANSFER_DAYS_BSE, 'transfer fee', 'transfer_fee', day)
     return _duty(TRANSFER_FEE, _TRANSFER_DAYS, 'transfer fee', 'transfer_fee', day)
 
 

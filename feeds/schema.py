@@ -6,7 +6,6 @@ One row per stock and trading day, raw (unadjusted) prices, sorted so that each 
 from __future__ import annotations
 
 import difflib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,12 +48,12 @@ _CAP_UNITS = ((1e-8, 1e5, '亿 yuan', 1e8), (1e5, MIN_MARKET_CAP, '万 yuan', 1e
 class _Where:
     """Says where a row is, in the user's own file: line of a CSV, row of a frame, with its date and code."""
 
-    def __init__(self, table: pd.DataFrame, source: str, first_line: int | None) -> None:
-        self.table, self.source, self.first_line = table, source, first_line
+    def __init__(self, table: pd.DataFrame, source: str, lines: np.ndarray | None, first_row: int) -> None:
+        self.table, self.source, self.lines, self.first_row = table, source, lines, first_row
 
     def error(self, position: int, column: str, found: Any, expected: str, mend: str) -> DataError:
         row = self.table.iloc[position]
-        number = f'line {position + self.first_line}' if self.first_line else f'row {position}'
+        number = f'row {position + self.first_row}' if self.lines is None else f'line {self.lines[position]}'
         stock = ''
         if column != 'date' and isinstance(row.get('date'), pd.Timestamp):
             stock = f" ({row['date'].date()}" + (f" {row['code']}" if 'code' in row and column != 'code' else '') + ')'
@@ -93,16 +92,25 @@ def _check_columns(table: pd.DataFrame, source: str) -> None:
 def _dates(table: pd.DataFrame, where: _Where) -> pd.Series:
     column = table['date']
     expected = 'a day such as 2024-11-01'
+    zone = 'drop the time zone with .dt.tz_localize(None)'
     if isinstance(column.dtype, pd.DatetimeTZDtype):
-        raise where.error(0, 'date', _show(column.iloc[0]), expected, 'drop the time zone with .dt.tz_localize(None)')
+        raise where.error(0, 'date', _show(column.iloc[0]), expected, zone)
     if pd.api.types.is_datetime64_any_dtype(column):
         dates = column
-    else:
-        text = column.astype('string').str.strip()
+    else:  # a market has few days and many rows: each day's text is read once
+        codes, kinds = pd.factorize(column.astype('string').str.strip())
+        text = pd.Series(kinds, dtype='string')
+        zones = text.str.contains(r'\d{2}:\d{2}.*(?:Z|[+-]\d{2}:?\d{2})$').fillna(False).to_numpy(bool)
+        zoned = _first(np.append(zones, False)[codes])
+        if zoned is not None:
+            raise where.error(zoned, 'date', _show(column.iloc[zoned]), expected, 'write days alone, without time and time zone')
         compact = text.str.fullmatch(r'\d{8}').fillna(False).to_numpy(bool)
-        dates = pd.to_datetime(text.where(~compact), errors='coerce', format='ISO8601')
+        days = pd.to_datetime(text.where(~compact), errors='coerce', format='ISO8601').astype('datetime64[s]')
         if compact.any():
-            dates = dates.where(~compact, pd.to_datetime(text.where(compact), errors='coerce', format='%Y%m%d'))
+            short = pd.to_datetime(text.where(compact), errors='coerce', format='%Y%m%d').astype('datetime64[s]')
+            days = days.where(~compact, short)
+        days = np.append(days.to_numpy(), np.datetime64('NaT'))
+        dates = pd.Series(days[codes], index=column.index)  # -1, not known, is the last
     bad = _first(dates.isna())
     if bad is not None:
         raise where.error(bad, 'date', _show(column.iloc[bad]), expected, 'write each date as YYYY-MM-DD')
@@ -238,7 +246,9 @@ def _check_order(table: pd.DataFrame, where: _Where) -> None:
                           "each stock's dates in ascending order", "sort the table by ['date', 'code']")
 
 
-def check_table(table: pd.DataFrame, source: str = 'the table', first_line: int | None = None) -> pd.DataFrame:
+def check_table(
+    table: pd.DataFrame, source: str = 'the table', *, lines: np.ndarray | None = None, first_row: int = 0
+) -> pd.DataFrame:
     """Check a canonical table and return it with proper types.
 
     Parameters
@@ -247,8 +257,10 @@ def check_table(table: pd.DataFrame, source: str = 'the table', first_line: int 
         Columns as in `REQUIRED`, `OPTIONAL` and any further ones. It is not changed.
     source : str
         What error messages call the table, such as the file's name.
-    first_line : int, optional
-        Line of the first row in the user's file, 2 for a CSV with a header; without it rows count from 0.
+    lines : ndarray of int, shape (rows,), optional
+        Line of each row in the user's file, for messages.
+    first_row : int
+        Number of the first row, for messages, where there are no lines.
 
     Returns
     -------
@@ -269,7 +281,7 @@ def check_table(table: pd.DataFrame, source: str = 'the table', first_line: int 
     if not len(table):
         raise DataError(f'{source}: found no rows, expected one row per stock and trading day; check how it was made')
     table = table.reset_index(drop=True)
-    where = _Where(table, source, first_line)
+    where = _Where(table, source, lines, first_row)
     checked = {name: table[name] for name in table.columns}
     checked['date'] = _dates(table, where)
     where.table = table = pd.DataFrame(checked)
@@ -290,51 +302,3 @@ def check_table(table: pd.DataFrame, source: str = 'the table', first_line: int 
     _check_rest(table, where)
     _check_order(table, where)
     return table
-
-
-def load_table(path: str | Path, *, checked: bool = True) -> pd.DataFrame:
-    """Read a canonical table from a Parquet or CSV file, and check it.
-
-    Parameters
-    ----------
-    path : str or Path
-        ``.parquet``, ``.csv`` or ``.csv.gz`` (UTF-8).
-    checked : bool
-        Whether to pass it through `check_table`.
-
-    Returns
-    -------
-    DataFrame
-        See `check_table`.
-
-    Raises
-    ------
-    DataError
-        No such file, not readable as what its name says, or wrong content.
-    """
-    path = Path(path)
-    name = path.name.lower()
-    if not path.exists():
-        raise DataError(f'{path}: there is no such file; expected a canonical table (.parquet, .csv or .csv.gz)')
-    if path.is_dir():
-        raise DataError(f'{path}: found a folder, expected a canonical table (.parquet, .csv or .csv.gz)')
-    if not name.endswith(('.parquet', '.csv', '.csv.gz')):
-        raise DataError(f'{path}: found the ending {path.suffix or "(none)"}, expected .parquet, .csv or .csv.gz; '
-                        'save the table in one of these formats')
-    first_line = None
-    try:
-        if name.endswith('.parquet'):
-            table = pd.read_parquet(path)
-        else:
-            first_line = 2
-            table = pd.read_csv(path, dtype={'code': str, 'date': str}, encoding='utf-8-sig', low_memory=False)
-    except UnicodeDecodeError as error:
-        raise DataError(f'{path}: found bytes that are not UTF-8 at offset {error.start}, expected UTF-8 text; '
-                        'convert it (a GBK file: open(path, encoding="gb18030"))') from None
-    except pd.errors.EmptyDataError:
-        raise DataError(f'{path}: found an empty file, expected a header line and rows') from None
-    except (OSError, ValueError, EOFError) as error:  # pyarrow's and the parser's errors are ValueErrors or OSErrors
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        kind = 'Parquet' if name.endswith('.parquet') else 'CSV'
-        raise DataError(f'{path}: not readable as {kind} ({reason}); write the file again') from None
-    return check_table(table, str(path), first_line) if checked else table

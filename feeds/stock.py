@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from .errors import DataError
-from .schema import check_table, load_table
+from .files import load_table
+from .schema import check_table
 
 EPOCH = 719163  # ordinal of 1970-01-01: Backtrader counts days as date.toordinal() does
 

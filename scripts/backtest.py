@@ -26,7 +26,7 @@ from bt_microcap.command_line import (
 )
 from bt_microcap.feeds.demo import demo_market
 from bt_microcap.feeds.errors import DataError
-from bt_microcap.feeds.schema import load_table
+from bt_microcap.feeds.files import load_table
 from bt_microcap.feeds.stock import add_stocks, market_index
 
 OVERRIDES = ('commission', 'min_commission', 'stamp_duty', 'transfer_fee', 'slippage', 'volume_limit', 'delist', 'ex_rights')

@@ -22,7 +22,8 @@ def parse_args(pargs: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--positions', type=Path, required=True, help='daily positions as exported (CSV)')
     parser.add_argument('--stocknum', type=number(int, 1), default=3, help="the account's stocks held (default: 3)")
     parser.add_argument('--refresh-rate', type=number(int, 1), default=5, help="the account's trading days (default: 5)")
-    parser.add_argument('--cash', type=number(float, 0, open_low=True), help='yuan at the start (default: as the first order implies)')
+    parser.add_argument('--cash', type=number(float, 0, open_low=True),
+                        help='yuan at the start (default: as the first order implies)')
     parser.add_argument('--out', type=Path, help='also write the replay and the comparison into this folder')
     return parser.parse_args(pargs)
 

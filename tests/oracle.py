@@ -147,8 +147,10 @@ def stamp_duty_rate(date, side):
     return Fraction(0)  # before the first record of the rules
 
 
-def transfer_fee_rate(date):
+def transfer_fee_rate(date, code):
     """Give the transfer fee in force, the same on both sides."""
+    if code.endswith("BJSE") and date < dt.date(2022, 4, 29):
+        return Fraction("0.000025")
     if date >= dt.date(2022, 4, 29):
         return Fraction("0.00001")
     if date >= dt.date(2015, 8, 1):
@@ -418,7 +420,7 @@ class Run:
         shares = legal_buy(board, math.floor((money + TINY) / price))
         while shares > 0:
             value = shares * price
-            if value + sum(self.fees(today, "BUY", value)) <= money + TINY:
+            if value + sum(self.fees(today, code, "BUY", value)) <= money + TINY:
                 return shares
             shares = legal_buy(board, shares - 1)
         return 0
@@ -443,7 +445,7 @@ class Run:
             return None
         return math.floor(exact(fraction) * exact(row["volume"]))
 
-    def fees(self, today, side, value):
+    def fees(self, today, code, side, value):
         """Give commission, tax and transfer fee of one order, none of them rounded."""
         commission = max(exact(self.options["min_commission"]), exact(self.options["commission"]) * value)
         duty = self.options["stamp_duty"]
@@ -452,13 +454,13 @@ class Run:
         else:
             tax = exact(duty) * value if side == "SELL" else Fraction(0)
         transfer = self.options["transfer_fee"]
-        transfer_rate = transfer_fee_rate(today) if transfer == "dated" else exact(transfer)
+        transfer_rate = transfer_fee_rate(today, code) if transfer == "dated" else exact(transfer)
         return commission, tax, transfer_rate * value
 
     def fill(self, today, code, side, quantity, price):
         """Move the money and write the trade."""
         value = quantity * price
-        commission, tax, transfer_fee = self.fees(today, side, value)
+        commission, tax, transfer_fee = self.fees(today, code, side, value)
         self.cash += value if side == "SELL" else -value
         self.cash -= commission + tax + transfer_fee
         self.result.trades.append(

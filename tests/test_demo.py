@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from bt_microcap.feeds.demo import demo_market
 
 BASE = ["date", "code", "open", "high", "low", "close", "preclose", "volume", "amount", "market_cap", "is_st"]

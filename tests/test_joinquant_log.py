@@ -5,14 +5,6 @@ from datetime import date
 from functools import partial
 
 import pytest
-from bt_microcap.feeds.sources.joinquant_log import (
-    NO_TRADE,
-    ExportError,
-    LogOrder,
-    parse_log,
-    parse_positions,
-    starting_cash,
-)
 from joinquant_exports import (
     HEADER,
     NOTICE,
@@ -28,6 +20,15 @@ from joinquant_exports import (
     sell,
     stamp,
     suspended,
+)
+
+from bt_microcap.feeds.sources.joinquant_log import (
+    NO_TRADE,
+    ExportError,
+    LogOrder,
+    parse_log,
+    parse_positions,
+    starting_cash,
 )
 
 
@@ -203,7 +204,9 @@ def test_damaged_positions(write, old, new, parts):
 
 
 def test_no_positions_at_all(write):
-    assert len(parse_positions(write([HEADER], "p.csv"))) == 0
+    with pytest.raises(ExportError) as error:
+        parse_positions(write([HEADER], "p.csv"))
+    one_line(error, "p.csv: found no positions")
     with pytest.raises(ExportError) as error:
         parse_positions(write(sell("2030-01-08", "600111.XSHG", [(9.99, 300, 7.997)], 7001), "p.csv"))
     one_line(error, "line 1", "日期", "not the order log")

@@ -5,9 +5,6 @@ from datetime import date
 from functools import partial
 
 import pytest
-from bt_microcap.feeds.schema import check_table
-from bt_microcap.feeds.sources.joinquant_log import ExportError, parse_log, parse_positions, starting_cash
-from bt_microcap.feeds.sources.joinquant_market import fill_price, implied_market, implied_opens
 from joinquant_exports import (
     HEADER,
     SHARED,
@@ -22,6 +19,10 @@ from joinquant_exports import (
     suspended,
 )
 from oracle import run_oracle
+
+from bt_microcap.feeds.schema import check_table
+from bt_microcap.feeds.sources.joinquant_log import ExportError, parse_log, parse_positions, starting_cash
+from bt_microcap.feeds.sources.joinquant_market import fill_price, implied_market, implied_opens
 
 
 @pytest.fixture
