@@ -220,7 +220,7 @@ def _compare_positions(result: Comparison, positions: pd.DataFrame, holdings: di
             found.append(f'market value: export {row.market_value}, plugin {size * mark}')
         matched += not found
         result.differences += [f'{key[0]} {row.code} position: {text}' for text in found]
-    last = positions['date'].max().date()
+    last = positions['date'].max().date() if len(positions) else date.max
     for (day, code), (size, _) in left.items():
         if day <= last:
             result.differences.append(f'{day} {code} position: the plugin holds {size} shares, the export none')

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bt_microcap import reconcile, report
 from bt_microcap.command_line import Parser, number, output_folder, script
+from bt_microcap.feeds.errors import DataError
 from bt_microcap.feeds.sources.joinquant_log import parse_log, parse_positions
 
 
@@ -34,6 +35,8 @@ def main(pargs: list[str] | None = None) -> int:
     args = parse_args(pargs)
     parsed = parse_log(args.log)
     positions = parse_positions(args.positions)
+    if not len(positions) and any(order.reason is None for order in parsed):
+        raise DataError(f'{args.positions}: found no positions, but the log has fills; export the positions again')
     out = output_folder(args.out) if args.out else None
     result = reconcile.replay(list(parsed), positions, stocknum=args.stocknum, refresh_rate=args.refresh_rate, cash=args.cash)
     for line in reconcile.report_lines(result):

@@ -126,7 +126,7 @@ def price_limits(row, code, date, listed_day):
             reference = exact(preclose)
             # A limit is at least one tick away, or a stock of a few cents could never move.
             high = max(round_half_up(reference * (1 + rates[0])), reference + CENT)
-            low = min(round_half_up(reference * (1 - rates[1])), reference - CENT)
+            low = max(min(round_half_up(reference * (1 - rates[1])), reference - CENT), CENT)  # the lowest price there is
     if known(row.get("high_limit")):
         high = exact(row["high_limit"])
     if known(row.get("low_limit")):

@@ -204,9 +204,7 @@ def test_damaged_positions(write, old, new, parts):
 
 
 def test_no_positions_at_all(write):
-    with pytest.raises(ExportError) as error:
-        parse_positions(write([HEADER], "p.csv"))
-    one_line(error, "p.csv: found no positions")
+    assert len(parse_positions(write([HEADER], "p.csv"))) == 0
     with pytest.raises(ExportError) as error:
         parse_positions(write(sell("2030-01-08", "600111.XSHG", [(9.99, 300, 7.997)], 7001), "p.csv"))
     one_line(error, "line 1", "日期", "not the order log")

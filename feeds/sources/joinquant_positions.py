@@ -137,8 +137,6 @@ def parse_positions(path: str | Path) -> pd.DataFrame:
             rows.append(row)
     except csv.Error as exc:
         raise error(f"found no readable CSV ({exc}), expected positions", "export it again") from None
-    if not rows:
-        raise ExportError(f"{path}: found no positions, expected a row per day and holding; export the file again")
     names = ["date", "code", "name", *(ours for ours, _, _ in _COLUMNS[2:]), "line"]
     frame = pd.DataFrame(rows, columns=names)
     frame["date"] = pd.to_datetime(frame["date"])
