@@ -13,6 +13,7 @@ from .analyzers import Blotter
 from .broker import AShareBroker
 from .commission import AShareCommission
 from .observers import Holdings
+from .plotting import save_plot
 from .profiles import JOINQUANT, PROFILES, REALISTIC, setup
 from .strategy import MicroCapStrategy
 
@@ -26,5 +27,6 @@ __all__ = [
     'Blotter',
     'Holdings',
     'MicroCapStrategy',
+    'save_plot',
     'setup',
 ]

@@ -30,7 +30,7 @@ DELISTED = 'delisted'
 
 def line_value(data: Any, name: str, default: float = NAN) -> float:
     """Return today's value of a feed's line, or the default where the feed has no such line."""
-    line = getattr(data.lines, name, None)
+    line = getattr(data, name, None)
     return default if line is None else line[0]
 
 
@@ -90,9 +90,11 @@ class AShareBroker(bt.brokers.BackBroker):
     def init(self) -> None:
         """Start with cash and nothing else; called by Cerebro before a run."""
         super().init()
-        self.day = self._filled_day = 0  # ordinals: the day begun, the day whose session is over
+        self.day = 0  # ordinal of the day begun
+        self._open = False  # from the start of a day until its orders are filled
+        self._coo = bool(self.p.coo)
         self._bought: dict[Any, tuple[int, int]] = {}  # data -> (day, shares bought on it)
-        self._owners: dict[Any, Any] = {}  # data -> the strategy that holds it
+        self._owners: dict[Any, list[Any]] = {}  # data -> the strategies that hold it
         self.marks: dict[Any, float] = {}  # data -> close of the last row while held
         self._calendar: corporate_actions.Calendar | None = None
 
@@ -108,10 +110,12 @@ class AShareBroker(bt.brokers.BackBroker):
         Orders and the end of the bar call it by themselves; call it at the start of ``next_open`` where
         positions or cash are read before the first order.
         """
+        if self._open:
+            return
         day = self.today()
         if day == self.day:
             return
-        self.day = day
+        self.day, self._open = day, True
         if self.positions:
             corporate_actions.settle_delisted(self)
             corporate_actions.apply_ex_rights(self)
@@ -126,7 +130,7 @@ class AShareBroker(bt.brokers.BackBroker):
     @property
     def fills_at_open(self) -> bool:
         """Whether market orders given now are filled at once, at the open of the current bar."""
-        return bool(self.p.coo) and self.today() != self._filled_day
+        return self._coo and (self._open or self.today() != self.day)
 
     # -- positions ----------------------------------------------------------------------------------------
 
@@ -203,8 +207,10 @@ class AShareBroker(bt.brokers.BackBroker):
         while self._toactivate:
             self._toactivate.popleft().activate()
         self._process_order_history()
-        for _ in range(len(self.pending)):
-            order = self.pending.popleft()
+        for order in list(self.pending):
+            if order not in self.pending:
+                continue  # cancelled by one before it: the other of a pair, or a child
+            self.pending.remove(order)
             if order.expire():
                 self.notify(order)
                 self._ococheck(order)
@@ -216,7 +222,7 @@ class AShareBroker(bt.brokers.BackBroker):
                 self.pending.append(order)
             elif order.status == Order.Completed:
                 self._bracketize(order)
-        self._filled_day = self.day
+        self._open = False
         self._get_value()
 
     def _refuse(self, order: Order, reason: str) -> None:
@@ -308,7 +314,7 @@ class AShareBroker(bt.brokers.BackBroker):
     def _fill_size(self, order: Order, size: int, fill: float) -> None:
         """Fill a legal size as far as the volume limit lets it; what it cuts is cancelled and reported."""
         allowed = size
-        if self.p.volume_limit:
+        if self.p.volume_limit and order.data.volume[0] == order.data.volume[0]:
             most = math.floor(self.p.volume_limit * order.data.volume[0] + 1e-9)
             if most < size:
                 code = order.data._name
@@ -344,8 +350,9 @@ class AShareBroker(bt.brokers.BackBroker):
         position = self.getposition(order.data).size
         settled = self.settled(order.data)
         asked = position if order.info.get('whole') else -order.executed.remsize
-        size = min(asked, settled)
-        if size < asked:
+        size = min(asked, position)
+        if settled < size:
+            size = settled
             order.addinfo(reason=BOUGHT_TODAY)  # the settled part is sold, and the cut is told
         return rules.legal_sell(order.data._name, size, position)
 
@@ -396,7 +403,9 @@ class AShareBroker(bt.brokers.BackBroker):
         if signed > 0:
             day, bought = self._bought.get(data, (0, 0))
             self._bought[data] = self.day, size + (bought if day == self.day else 0)
-            self._owners[data] = order.owner
+            owners = self._owners.setdefault(data, [])
+            if order.owner not in owners:
+                owners.append(order.owner)
             opened_fees, closed_fees, pnl = fees.total, 0.0, 0.0
         else:
             opened_fees, closed_fees, pnl = 0.0, fees.total, size * (price - cost)
@@ -425,12 +434,22 @@ class AShareBroker(bt.brokers.BackBroker):
         reason : str
             Kept in ``order.info.reason``; ``notify_order`` sees the order like any other.
         """
-        order = SellOrder(owner=self._owners[data], data=data, size=self.positions[data].size)
-        order.addinfo(wanted=abs(order.size), reason=reason)
-        self._ocoize(order, None)
-        order.submit(self)
-        order.accept(self)
-        self._fill(order, abs(order.size), price, NO_FEES)
+        owners, size = self._owners[data], self.positions[data].size
+        pieces = [(owner, trade.tradeid, trade.size) for owner, trade in self._open_trades(data)]
+        if sum(piece[2] for piece in pieces) != size:  # trades that no strategy keeps book of
+            pieces = [(owners[-1], 0, size)]
+        for owner, tradeid, shares in pieces:
+            order = SellOrder(owner=owner, data=data, size=shares, tradeid=tradeid)
+            order.addinfo(wanted=shares, reason=reason)
+            self._ocoize(order, None)
+            order.submit(self)
+            order.accept(self)
+            self._fill(order, shares, price, NO_FEES)
+
+    def _open_trades(self, data: Any) -> list[tuple[Any, Any]]:
+        """Return the strategies' open trades in a feed, each with its owner."""
+        return [(owner, trade) for owner in self._owners[data] for trades in owner._trades[data].values()
+                for trade in trades[-1:] if trade.isopen]
 
     def restate(self, data: Any, shares: int, cash: float) -> None:
         """Restate a position after a corporate action; its cost and its open trade go with it.
@@ -448,13 +467,18 @@ class AShareBroker(bt.brokers.BackBroker):
             self.book_out(data, cash / position.size, 'consolidated')
             return
         self.cash += cash
-        for trades in self._owners[data]._trades[data].values():
-            for trade in trades[-1:]:
-                if trade.isopen:
-                    trade.price = (trade.size * trade.price - cash) / shares
-                    trade.size, trade.value = shares, trade.price * shares
+        trades = [trade for _, trade in self._open_trades(data)]
+        left, before = shares, position.size
+        for number, trade in enumerate(trades, 1):
+            new = left if number == len(trades) else shares * trade.size // before  # whole shares, none lost
+            left -= new
+            paid = cash * trade.size / before
+            if new:
+                trade.price = (trade.size * trade.price - paid) / new
+            trade.size, trade.value = new, trade.price * new
         position.price = position.price_orig = (position.size * position.price - cash) / shares
         position.size = shares
+
 
 def affordable(code: str, most: float, price: float, limit: float, fees: Any) -> int:
     """Return the largest legal size whose value and fees stay within a limit.
@@ -482,7 +506,7 @@ def affordable(code: str, most: float, price: float, limit: float, fees: Any) ->
     def cost(size: int) -> float:
         return size * price + fees(size)
 
-    size = rules.legal_buy(code, min(most, limit / price))
+    size = rules.legal_buy(code, min(most, fits / price))
     if not size or cost(size) <= fits:
         return size
     # fees are nearly proportional: take what they add off the budget, then settle the last steps exactly

@@ -5,6 +5,24 @@ from __future__ import annotations
 import backtrader as bt
 
 
+class Account(bt.observers.Broker):
+    """Cash and value, yuan: Backtrader's own, without its params in the label."""
+
+    plotinfo = {'plotname': 'Account'}
+
+    def _plotlabel(self) -> list:
+        return []
+
+
+class DrawDown(bt.observers.DrawDown):
+    """Percent below the highest value so far: Backtrader's own, without its params in the label."""
+
+    plotinfo = {'plotname': 'Drawdown %'}
+
+    def _plotlabel(self) -> list:
+        return []
+
+
 class Holdings(bt.Observer):
     """The number of stocks held after each bar."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from array import array
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import backtrader as bt
@@ -38,7 +40,6 @@ def choose(strategy: MicroCapStrategy, limit: int) -> None:
     drawn = [data for data in ranked if len(data)][: max(0, limit)]
     for data in drawn:
         data.plotinfo.plot = True
-        data.plotinfo.plotname = f'{data._name} ({len(strategy.fills[data])} fills)'
         _draw_fills(strategy, data)
 
 
@@ -49,9 +50,56 @@ def _draw_fills(strategy: MicroCapStrategy, data: Any) -> None:
     at = {stamps[bar]: bar for bar in range(bars)}
     values = {'buy': array('d', [float('nan')]) * bars, 'sell': array('d', [float('nan')]) * bars}
     for stamp, size, price in strategy.fills[data]:
-        if stamp in at:
-            values['buy' if size > 0 else 'sell'][at[stamp]] = price
+        column = values['buy' if size > 0 else 'sell']
+        if stamp in at and column[at[stamp]] != column[at[stamp]]:  # the first of a bar: a delisting comes after a sale
+            column[at[stamp]] = price
     observer = Fills(data)
     for name, column in values.items():
         getattr(observer.lines, name).array = column
         getattr(observer.lines, name).lencount = bars
+
+
+def save_plot(cerebro: bt.Cerebro, path: str | Path, width: float = 16, height: float = 10, dpi: int = 80, **kwargs: Any) -> None:
+    """Write what ``cerebro.plot()`` draws into a file; needs no screen.
+
+    Importing Backtrader's plotter asks matplotlib for a window, which fails where there is none.
+
+    Parameters
+    ----------
+    cerebro : bt.Cerebro
+        After its run.
+    path : str or Path
+        A file that matplotlib can write, such as ``.png``, ``.svg`` or ``.pdf``.
+    width, height : float
+        Inches.
+    dpi : int
+        Dots an inch.
+    **kwargs
+        For ``cerebro.plot()``; by default no volume, and room for the market and the account.
+    """
+    import matplotlib
+
+    before = matplotlib.get_backend()
+    import backtrader.plot  # noqa: F401  asks for a window here, not later
+
+    matplotlib.use('Agg')
+    try:
+        import matplotlib.pyplot as plt
+
+        path = Path(path)
+        figures = cerebro.plot(**{'volume': False, 'rowsmajor': 3, 'rowsminor': 2, 'fmt_x_ticks': '%Y-%m-%d', **kwargs})
+        figure = figures[0][0]
+        figure.set_size_inches(width, height)
+        lowest = min(axes.get_position().y0 for axes in figure.axes)
+        for axes in figure.axes:  # Backtrader shows the dates under the last chart; a new size forgets it
+            if axes.get_position().y0 == lowest:
+                low, high = axes.get_xlim()
+                axes.tick_params(axis='x', labelbottom=True)
+                plt.setp(axes.get_xticklabels(), visible=True)
+                axes.set_xlim(min(low, -0.04 * high), high * 1.01)  # room for the legends
+        part = path.with_name(path.name + '.part')
+        figure.savefig(part, dpi=dpi, format=path.suffix.lstrip('.') or 'png')
+        os.replace(part, path)
+        plt.close('all')
+    finally:
+        matplotlib.use(before)

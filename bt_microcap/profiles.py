@@ -9,7 +9,7 @@ import backtrader as bt
 
 from .broker import AShareBroker
 from .commission import DATED, AShareCommission
-from .observers import Holdings
+from .observers import Account, DrawDown, Holdings
 
 # As JoinQuant simulates: proved on the log of the original account, see scripts/reconcile_joinquant.py.
 JOINQUANT = MappingProxyType({
@@ -83,7 +83,6 @@ def setup(cerebro: bt.Cerebro, profile: str = 'realistic', *, cash: float = 1e6,
     cerebro.p.cheat_on_open = True
     if cerebro.p.stdstats:
         cerebro.p.stdstats = False
-        cerebro.addobserver(bt.observers.Broker, plotname='Account')
-        cerebro.addobserver(bt.observers.DrawDown, plotname='Drawdown %')
-        cerebro.addobserver(Holdings)
+        for observer in (Account, DrawDown, Holdings):
+            cerebro.addobserver(observer)
     return broker

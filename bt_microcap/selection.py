@@ -7,7 +7,6 @@ first). Both see the previous trading day and the facts known before the open, n
 from __future__ import annotations
 
 from collections.abc import Collection
-from functools import lru_cache
 
 import numpy as np
 
@@ -26,11 +25,20 @@ def tradable(section: CrossSection) -> np.ndarray:
     return (section.today('paused') == 0) & (section.today('is_st') == 0)
 
 
-@lru_cache(maxsize=8)
-def _board_mask(codes: tuple[str, ...], boards: tuple[str, ...]) -> np.ndarray:
-    mask = np.array([rules.board(code) in boards for code in codes], dtype=bool)
-    mask.setflags(write=False)
-    return mask
+# The mask of a market's codes is the same every day. Kept by the identity of the codes array, which the entry
+# keeps alive: hashing thousands of codes a day would cost more than the rest of the screen.
+_MASKS: dict[tuple[int, tuple[str, ...]], tuple[np.ndarray, np.ndarray]] = {}
+
+
+def _board_mask(codes: np.ndarray, boards: tuple[str, ...]) -> np.ndarray:
+    key = id(codes), boards
+    if key not in _MASKS:
+        if len(_MASKS) >= 8:
+            _MASKS.clear()
+        mask = np.array([rules.board(code) in boards for code in codes.tolist()], dtype=bool)
+        mask.setflags(write=False)
+        _MASKS[key] = codes, mask
+    return _MASKS[key][1]
 
 
 def on_boards(codes: np.ndarray, boards: Collection[str]) -> np.ndarray:
@@ -54,7 +62,7 @@ def on_boards(codes: np.ndarray, boards: Collection[str]) -> np.ndarray:
     for name in boards:
         if name not in rules.BOARDS:
             raise ValueError(f'boards holds {name!r}: expected names of {", ".join(rules.BOARDS)}')
-    return _board_mask(tuple(codes.tolist()), tuple(boards))
+    return _board_mask(codes, tuple(boards))
 
 
 def smallest(codes: np.ndarray, mask: np.ndarray, rank: np.ndarray, count: int) -> list[str]:

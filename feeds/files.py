@@ -40,7 +40,9 @@ def load_table(path: str | Path) -> pd.DataFrame:
     return check_table(table, str(path), lines=lines, first_row=first_row)
 
 
-def parts(path: str | Path, rows: int | None = None) -> Iterator[tuple[pd.DataFrame, np.ndarray | None, int]]:
+def parts(
+    path: str | Path, rows: int | None = None, columns: list[str] | None = None
+) -> Iterator[tuple[pd.DataFrame, np.ndarray | None, int]]:
     """Read a table from a file part by part, unchecked.
 
     Parameters
@@ -49,6 +51,8 @@ def parts(path: str | Path, rows: int | None = None) -> Iterator[tuple[pd.DataFr
         ``.parquet``, ``.csv`` or ``.csv.gz`` (UTF-8).
     rows : int, optional
         Rows of a part, about; without it the whole file is one part.
+    columns : list of str, optional
+        What is read of a Parquet file, where it has them.
 
     Yields
     ------
@@ -71,7 +75,7 @@ def parts(path: str | Path, rows: int | None = None) -> Iterator[tuple[pd.DataFr
                         'save the table in one of these formats')
     parquet = name.endswith('.parquet')
     try:
-        yield from _parquet(path, rows) if parquet else _csv(path, rows)
+        yield from _parquet(path, rows, columns) if parquet else _csv(path, rows)
     except UnicodeDecodeError:
         raise DataError(f'{path}, line {_line_not_utf8(path)}: found bytes that are not UTF-8, expected UTF-8 text; '
                         'convert it (a GBK file: open(path, encoding="gb18030"))') from None
@@ -85,7 +89,9 @@ def parts(path: str | Path, rows: int | None = None) -> Iterator[tuple[pd.DataFr
         raise DataError(f'{path}: not readable as {kind} ({reason}); write the file again') from None
 
 
-def _parquet(path: Path, rows: int | None) -> Iterator[tuple[pd.DataFrame, None, int]]:
+def _parquet(
+    path: Path, rows: int | None, columns: list[str] | None
+) -> Iterator[tuple[pd.DataFrame, None, int]]:
     if rows is None:
         yield pd.read_parquet(path), None, 0
         return
@@ -94,12 +100,15 @@ def _parquet(path: Path, rows: int | None) -> Iterator[tuple[pd.DataFrame, None,
     first = 0
     with pq.ParquetFile(path) as file:
         # text codes as categories: a tenth of the memory
-        text = [field.name for field in file.schema_arrow if field.name == 'code']
-    with pq.ParquetFile(path, read_dictionary=text) as file:
-        for batch in file.iter_batches(batch_size=rows):
+        names = [name for name in file.schema_arrow.names if columns is None or name in columns]
+        empty = not file.metadata.num_rows
+    if columns is not None and len(names) < len(columns):
+        names = None  # a column is missing: the check shall name all that there are
+    with pq.ParquetFile(path, read_dictionary=['code']) as file:
+        for batch in file.iter_batches(batch_size=rows, columns=names):
             yield batch.to_pandas(), None, first
             first += len(batch)
-        if not first:
+        if empty:
             yield file.schema_arrow.empty_table().to_pandas(), None, 0
 
 

@@ -39,10 +39,30 @@ FLAGS = ('is_st', 'paused')
 # Known before the open of the day: what a decision at the open may use of that same day.
 PRE_OPEN = ('open', 'paused', 'is_st', 'preclose', 'high_limit', 'low_limit', 'cash_dividend', 'share_ratio')
 
+EPOCH = 719163  # ordinal of 1970-01-01: Backtrader counts days as date.toordinal() does
 CODE_PATTERN = r'\d{6}\.(?:XSHG|XSHE|BJSE)'
 # The smallest A share ever traded was worth some 0.07 bn yuan, the largest some 3,300 bn: a decade of slack each way.
 MIN_MARKET_CAP, MAX_MARKET_CAP = 7e6, 3.3e13
 _CAP_UNITS = ((1e-8, 1e5, '亿 yuan', 1e8), (1e5, MIN_MARKET_CAP, '万 yuan', 1e4), (MAX_MARKET_CAP, 1e18, '分 (0.01 yuan)', 0.01))
+
+
+def ordinals(dates: pd.Series | np.ndarray) -> np.ndarray:
+    """Return days as ordinals, the whole part of Backtrader's datetimes.
+
+    Parameters
+    ----------
+    dates : Series or ndarray of datetime64
+
+    Returns
+    -------
+    ndarray of int64
+    """
+    return np.asarray(dates).astype('datetime64[D]').astype('int64') + EPOCH
+
+
+def dates_of(days: np.ndarray) -> np.ndarray:
+    """Return ordinals as datetime64: the inverse of `ordinals`."""
+    return (np.asarray(days).astype('int64') - EPOCH).astype('datetime64[D]').astype('datetime64[s]')
 
 
 class _Where:
@@ -246,8 +266,25 @@ def _check_order(table: pd.DataFrame, where: _Where) -> None:
                           "each stock's dates in ascending order", "sort the table by ['date', 'code']")
 
 
+def check_keys(table: pd.DataFrame, source: str = 'the table', *, first_row: int = 0) -> pd.Series:
+    """Check the columns date and code alone, and return the dates as datetime64; see `check_table`."""
+    for name in ('date', 'code'):
+        if name not in table.columns:
+            _check_columns(table, source)
+    if not len(table):
+        raise _no_rows(source)
+    where = _Where(table, source, None, first_row)
+    dates = _dates(table, where)
+    _check_codes(table, where)
+    return dates
+
+
+def _no_rows(source: str) -> DataError:
+    return DataError(f'{source}: found no rows, expected one row per stock and trading day; check how it was made')
+
+
 def check_table(
-    table: pd.DataFrame, source: str = 'the table', *, lines: np.ndarray | None = None, first_row: int = 0
+    table: pd.DataFrame, source: str = 'the table', *, lines: np.ndarray | None = None, first_row: int = 0, ordered: bool = True
 ) -> pd.DataFrame:
     """Check a canonical table and return it with proper types.
 
@@ -261,6 +298,8 @@ def check_table(
         Line of each row in the user's file, for messages.
     first_row : int
         Number of the first row, for messages, where there are no lines.
+    ordered : bool
+        Whether each stock's dates must ascend, and each be there once.
 
     Returns
     -------
@@ -279,7 +318,7 @@ def check_table(
         table = table.rename_axis('date').reset_index()
     _check_columns(table, source)
     if not len(table):
-        raise DataError(f'{source}: found no rows, expected one row per stock and trading day; check how it was made')
+        raise _no_rows(source)
     table = table.reset_index(drop=True)
     where = _Where(table, source, lines, first_row)
     checked = {name: table[name] for name in table.columns}
@@ -300,5 +339,6 @@ def check_table(
     _check_prices(table, where)
     _check_market_cap(table, where)
     _check_rest(table, where)
-    _check_order(table, where)
+    if ordered:
+        _check_order(table, where)
     return table

@@ -11,23 +11,12 @@ import pandas as pd
 
 from .errors import DataError
 from .files import load_table
-from .schema import check_table
+from .schema import check_table, dates_of, ordinals
+from .store import MarketStore
 
-EPOCH = 719163  # ordinal of 1970-01-01: Backtrader counts days as date.toordinal() does
-
-
-def ordinals(dates: pd.Series | np.ndarray) -> np.ndarray:
-    """Return days as ordinals, the whole part of Backtrader's datetimes.
-
-    Parameters
-    ----------
-    dates : Series or ndarray of datetime64
-
-    Returns
-    -------
-    ndarray of int64
-    """
-    return np.asarray(dates).astype('datetime64[D]').astype('int64') + EPOCH
+# What every feed of a stock has beside OHLCV: market_cap (yuan), is_st and paused (0 or 1), preclose, high_limit,
+# low_limit (yuan), cash_dividend (yuan a share before tax), share_ratio (new shares per old one).
+STOCK_LINES = ('market_cap', 'is_st', 'paused', 'preclose', 'high_limit', 'low_limit', 'cash_dividend', 'share_ratio')
 
 
 class ColumnFeed(bt.feed.DataBase):
@@ -56,6 +45,24 @@ class ColumnFeed(bt.feed.DataBase):
             for name in self.getlinealiases() if name != 'datetime'
         }
         self._rows['datetime'] = self.days.astype('float64')
+        self._extra = {
+            name: table[name].to_numpy('float64') for name, kind in table.dtypes.items()
+            if name not in self._rows and pd.api.types.is_numeric_dtype(kind)
+        }
+
+    def value(self, name: str, ago: int) -> float:
+        """Return the value of a line, or of a further numeric column of the table.
+
+        Raises
+        ------
+        KeyError
+            There is neither.
+        """
+        if name in self._rows:
+            return getattr(self.lines, name)[ago]
+        if name not in self._extra:
+            raise KeyError(f'{self._name} has no column {name!r}; it has {", ".join([*self._rows, *self._extra])}')
+        return float(self._extra[name][np.searchsorted(self.days, int(self.datetime[ago]))])
 
     def start(self) -> None:
         """Read the table; called by Cerebro."""
@@ -73,6 +80,7 @@ class ColumnFeed(bt.feed.DataBase):
         part = slice(*np.searchsorted(stamps, (self.fromdate, self.todate)) + (0, int(self.todate in stamps)))
         for name, line in zip(self.getlinealiases(), self.lines, strict=True):
             line.array = array('d', self._rows[name][part].tobytes())
+        self._row = len(self.days)  # nothing is left to load
         self.home()
 
     def _load(self) -> bool:
@@ -126,7 +134,7 @@ class StockPandas(ColumnFeed):
       - ``checked`` (default: ``False``): True when the table has passed `schema.check_table` already.
     """
 
-    lines = ('market_cap', 'is_st', 'paused', 'preclose', 'high_limit', 'low_limit', 'cash_dividend', 'share_ratio')
+    lines = STOCK_LINES
 
     params = (('checked', False),)  # the table has passed schema.check_table
 
@@ -167,34 +175,9 @@ class StockCSV(StockPandas):
         return str(self.p.dataname)
 
 
-def market_index(table: pd.DataFrame, base: float = 1000.0) -> pd.DataFrame:
-    """Return the equal-weight index of all traded stocks.
-
-    Each day's return is the plain mean over the stocks traded that day of close / reference - 1, where the
-    reference is ``preclose``, or the stock's last close where the table has none.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Canonical table, checked.
-    base : float
-        Level before the first day.
-
-    Returns
-    -------
-    DataFrame
-        date, open, high, low, close (index points), volume (shares of all stocks); one row per day.
-    """
-    last = table.groupby('code', sort=False, observed=True)['close'].shift()
-    reference = table['preclose'].fillna(last) if 'preclose' in table.columns else last
-    traded = (table['paused'] == 0) & reference.notna()
-    ratios = pd.DataFrame({name: table[name] / reference for name in ('open', 'high', 'low', 'close')}).where(traded)
-    mean = ratios.groupby(table['date']).mean().fillna(1.0)
-    level = base * mean['close'].cumprod()
-    before = level / mean['close']
-    index = mean.mul(before, axis=0)
-    index['volume'] = table.groupby('date')['volume'].sum()
-    return index.rename_axis('date').reset_index()
+def market_index(store: MarketStore) -> pd.DataFrame:
+    """Return the market's equal-weight index as a table for `IndexPandas`; see `MarketStore.index`."""
+    return pd.DataFrame({'date': dates_of(store.days), **store.index()})
 
 
 def add_stocks(
@@ -223,7 +206,7 @@ def add_stocks(
     """
     if not checked:
         table = check_table(table)
-    index = market_index(table) if benchmark is None else benchmark
+    index = market_index(MarketStore.from_table(table, checked=True)) if benchmark is None else benchmark
     name = 'market' if benchmark is None else 'benchmark'
     cerebro.adddata(IndexPandas(dataname=index, **kwargs), name=name)
     feeds = []

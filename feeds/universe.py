@@ -97,7 +97,7 @@ class _FeedValues:
         key = name, previous
         if key not in self._cache:
             self._cache[key] = np.array([
-                np.nan if ago is None else getattr(feed.lines, name)[ago]
+                np.nan if ago is None else feed.value(name, ago) if hasattr(feed, 'value') else getattr(feed.lines, name)[ago]
                 for feed, ago in zip(self._feeds, self._ago[previous], strict=True)
             ])
         return self._cache[key]

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from datetime import date
 from pathlib import Path
 
 import backtrader as bt
 import numpy as np
-import pandas as pd
 
 from bt_microcap import PROFILES, Blotter, MicroCapStrategy, report, setup
 from bt_microcap.command_line import (
@@ -27,7 +27,8 @@ from bt_microcap.command_line import (
 from bt_microcap.feeds.demo import demo_market
 from bt_microcap.feeds.errors import DataError
 from bt_microcap.feeds.files import load_table
-from bt_microcap.feeds.stock import add_stocks, market_index
+from bt_microcap.feeds.market import MarketFeed
+from bt_microcap.feeds.store import MarketStore
 
 OVERRIDES = ('commission', 'min_commission', 'stamp_duty', 'transfer_fee', 'slippage', 'volume_limit', 'delist', 'ex_rights')
 
@@ -35,7 +36,7 @@ OVERRIDES = ('commission', 'min_commission', 'stamp_duty', 'transfer_fee', 'slip
 def parse_args(pargs: list[str] | None = None) -> argparse.Namespace:
     """Return the arguments of the command line."""
     parser = Parser(prog='backtest.py', description=__doc__.splitlines()[0])
-    parser.add_argument('--data', type=Path, help='canonical table: .parquet, .csv or .csv.gz (default: the demo market)')
+    parser.add_argument('--data', type=Path, help='store, or canonical table: .parquet, .csv, .csv.gz (default: the demo market)')
     parser.add_argument('--profile', choices=sorted(PROFILES), default='realistic')
     parser.add_argument('--stocknum', type=number(int, 1), default=3, help='stocks held (default: 3)')
     parser.add_argument('--refresh-rate', type=number(int, 1), default=5, help='trading days between rebalances (default: 5)')
@@ -63,16 +64,24 @@ def parse_args(pargs: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def bars_of(days: np.ndarray, start: pd.Timestamp | None, end: pd.Timestamp | None, source: str) -> np.ndarray:
+def open_market(data: Path | None) -> tuple[MarketStore, str]:
+    """Return the market and what it is called; without data the demo market."""
+    if data is None:
+        return MarketStore.from_table(demo_market(), checked=True), 'the demo market'
+    if data.is_dir():
+        return MarketStore.open(data), str(data)
+    return MarketStore.from_table(load_table(data), checked=True), str(data)
+
+
+def bars_of(days: np.ndarray, start: date | None, end: date | None, source: str) -> np.ndarray:
     """Return the days of the run's bars: the day before the first, then every day up to the end."""
-    first = int(np.searchsorted(days, np.datetime64(start))) if start is not None else 0
-    last = int(np.searchsorted(days, np.datetime64(end), side='right')) if end is not None else len(days)
+    first = int(np.searchsorted(days, start.toordinal())) if start else 0
+    last = int(np.searchsorted(days, end.toordinal(), side='right')) if end else len(days)
     bars = days[max(first - 1, 0):last]
     if first >= last or len(bars) < 2:
         raise DataError(
-            f'{source}: found no trading day with a day before it from {start.date() if start is not None else "its start"} to '
-            f'{end.date() if end is not None else "its end"}; it has {len(days)} days from {str(days[0])[:10]} '
-            f'to {str(days[-1])[:10]}')
+            f'{source}: found no trading day with a day before it from {start or "its start"} to {end or "its end"}; '
+            f'it has {len(days)} days from {date.fromordinal(days[0])} to {date.fromordinal(days[-1])}')
     return bars
 
 
@@ -80,15 +89,12 @@ def bars_of(days: np.ndarray, start: pd.Timestamp | None, end: pd.Timestamp | No
 def main(pargs: list[str] | None = None) -> int:
     """Run the backtest."""
     args = parse_args(pargs)
-    table = load_table(args.data) if args.data else demo_market()
-    source = str(args.data) if args.data else 'the demo market'
-    start = pd.Timestamp(args.start) if args.start else None
-    end = pd.Timestamp(args.end) if args.end else None
-    bars = bars_of(np.unique(table['date'].to_numpy()), start, end, source)
+    store, source = open_market(args.data)
+    bars = bars_of(store.days, args.start, args.end, source)
     out = output_folder(args.out)
 
-    cerebro = bt.Cerebro()
-    add_stocks(cerebro, table, checked=True, fromdate=pd.Timestamp(bars[0]), todate=end)
+    cerebro = bt.Cerebro(stdstats=False)  # observers are for cerebro.plot(), which this script does not call
+    cerebro.adddata(MarketFeed(dataname=store, fromdate=date.fromordinal(bars[0]), todate=args.end), name='market')
     cerebro.addstrategy(MicroCapStrategy, stocknum=args.stocknum, refresh_rate=args.refresh_rate,
                         min_cap=args.min_cap, max_cap=args.max_cap)
     overrides = {name: getattr(args, name) for name in OVERRIDES if getattr(args, name) is not None}
@@ -97,7 +103,7 @@ def main(pargs: list[str] | None = None) -> int:
     cerebro.addanalyzer(Progress, total=len(bars))
     blotter = cerebro.run()[0].analyzers.blotter
 
-    level = market_index(table).set_index('date')['close'].loc[pd.Timestamp(bars[0]):pd.Timestamp(bars[-1])].to_numpy()
+    level = store.index()['close'][(store.days >= bars[0]) & (store.days <= bars[-1])]
     figures = report.statistics(blotter, args.cash)
     summary = {
         **figures,

@@ -271,7 +271,7 @@ def _stock_rows(shape, number, dates):
 
         cap = shares * close / 100
         if shape.cap_step:
-            cap = round(cap / shape.cap_step) * shape.cap_step
+            cap = max(1, round(cap / shape.cap_step)) * shape.cap_step
         if shape.nan_caps and draws[20] < 0.02:
             cap = math.nan
         row = {

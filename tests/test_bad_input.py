@@ -355,7 +355,7 @@ def test_a_folder(tmp_path):
     folder = tmp_path / 'data'
     folder.mkdir()
     line = refuse(tmp_path, '--data', folder)
-    for fragment in (str(folder), 'found a folder', 'expected a canonical table'):
+    for fragment in (str(folder), 'found no manifest.json', 'expected a store', 'scripts/ingest.py'):
         assert fragment in line
 
 

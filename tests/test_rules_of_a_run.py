@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from markets import cases
 from oracle import run_oracle
-from running import run_feeds
+from running import run_feeds, run_market
 
 
 def compare(table, options, blotter):
@@ -31,3 +31,4 @@ def test_random_markets_match_the_model(case):
     table, options = case
     assert isinstance(table, pd.DataFrame)
     compare(table, options, run_feeds(table, **options).analyzers.blotter)
+    compare(table, options, run_market(table, **options).analyzers.blotter)

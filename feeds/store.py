@@ -1,0 +1,318 @@
+"""The whole market as arrays: in memory, or memory-mapped from a folder that `store_writer` makes.
+
+Two layouts of the same rows. Stock-major: for each stock one block of days without a gap, from its first row
+to its last, which the lines of a feed read; on a day without a row the prices repeat the last close, ``volume``
+is 0, ``paused`` is 1 and the rest is NaN. Day-major: for each day the stocks that have a row, which the
+cross-sections of the screens read; only the columns that screens usually ask for are kept twice.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import tempfile
+import weakref
+import zlib
+from collections.abc import Mapping, Sequence
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .errors import DataError
+from .schema import dates_of
+
+FORMAT = 1  # of the folder; a reader refuses another
+MANIFEST = 'manifest.json'
+# columns of a screen, beside the further numeric ones of the input
+DAY_COLUMNS = ('market_cap', 'is_st', 'paused', 'close', 'volume', 'amount')
+INDEX_LINES = ('open', 'high', 'low', 'close', 'volume')
+
+
+class MarketStore:
+    """A market in the canonical layout, as arrays.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        See `store_writer.build`.
+    columns : mapping of str to str
+        Column -> unit.
+    about : mapping
+        What the manifest says of the source.
+    path : Path, optional
+        The folder that the arrays are mapped from.
+    maps : sequence of mmap
+        The mappings behind the arrays.
+
+    Attributes
+    ----------
+    codes : ndarray of str, shape (stocks,)
+        Canonical codes, ascending.
+    days : ndarray of int, shape (days,)
+        Trading days as ordinals, ascending.
+    first, last : ndarray of int, shape (stocks,)
+        Number of the day of each stock's first and last row.
+    columns : dict of str to str
+        Column -> unit, without date and code.
+    """
+
+    def __init__(
+        self, arrays: Mapping[str, np.ndarray], columns: Mapping[str, str], about: Mapping[str, Any] | None = None,
+        path: Path | None = None, maps: Sequence[mmap.mmap] = (),
+    ) -> None:
+        self.arrays, self.columns, self.about, self.path = dict(arrays), dict(columns), dict(about or {}), path
+        self.maps = maps if hasattr(mmap, 'MADV_DONTNEED') else ()
+        self.codes = arrays['codes'].astype(str)
+        self.days = arrays['days']
+        self.first, self.last = arrays['first'], arrays['last']
+        self._start, self._day_start, self._day_stock = arrays['start'], arrays['day_start'], arrays['day_stock']
+        self._asked = 0
+        self._ids = {code: number for number, code in enumerate(self.codes.tolist())}
+
+    @classmethod
+    def open(cls, path: str | Path) -> MarketStore:
+        """Open a store; nothing but its manifest is read before it is used.
+
+        Parameters
+        ----------
+        path : str or Path
+            A folder made by ``scripts/ingest.py``.
+
+        Raises
+        ------
+        DataError
+            No store, one of another format, or a file that is missing or of the wrong size.
+        """
+        path = Path(path).resolve()
+        for attempt in range(5):
+            manifest = read_manifest(path)
+            try:
+                return _opened(path, json.dumps(manifest))
+            except DataError:
+                # a writer may have put a new version in place between the two looks
+                if attempt == 4 or read_manifest(path) == manifest:
+                    raise
+        raise AssertionError
+
+    @classmethod
+    def from_table(cls, table: pd.DataFrame, *, checked: bool = False, source: str = 'the table') -> MarketStore:
+        """Hold a canonical table as a store in memory.
+
+        Parameters
+        ----------
+        table : DataFrame
+            See `schema.REQUIRED`.
+        checked : bool
+            True when it has passed `schema.check_table` already.
+        source : str
+            What messages call it.
+        """
+        from .store_writer import from_table
+
+        return from_table(table, checked=checked, source=source)
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __reduce__(self) -> tuple:
+        if self.path is None:  # what travels to another process is a folder's name
+            from .store_writer import save
+
+            folder = tempfile.TemporaryDirectory(prefix='bt_microcap_')
+            save(self, Path(folder.name))
+            self.path = Path(folder.name)
+            weakref.finalize(self, folder.cleanup)
+        return MarketStore.open, (str(self.path),)
+
+    # -- questions ----------------------------------------------------------------------------------------
+
+    @property
+    def explicit_actions(self) -> bool:
+        """Whether the table has the columns of corporate actions."""
+        return 'cash_dividend' in self.columns or 'share_ratio' in self.columns
+
+    @property
+    def rows(self) -> int:
+        """The number of rows of the table."""
+        return int(self._day_start[-1])
+
+    def span(self) -> tuple[date, date]:
+        """Return the first and the last trading day."""
+        return date.fromordinal(int(self.days[0])), date.fromordinal(int(self.days[-1]))
+
+    def number(self, code: str) -> int:
+        """Return the number of a stock in `codes`.
+
+        Raises
+        ------
+        KeyError
+            The store has no such stock.
+        """
+        try:
+            return self._ids[code]
+        except KeyError:
+            raise KeyError(f'the store has no stock {code!r}; it has {len(self)} from {self.codes[0]} to '
+                           f'{self.codes[-1]}') from None
+
+    def day_number(self, day: int) -> int:
+        """Return the number of the first trading day at or after an ordinal."""
+        return int(np.searchsorted(self.days, day))
+
+    def block(self, name: str, stock: int) -> np.ndarray | None:
+        """Return a column of a stock from its first day to its last, without a gap; None where there is none."""
+        column = self.arrays.get(f'stock/{name}')
+        return None if column is None else column[self._start[stock]:self._start[stock + 1]]
+
+    def vector(self, name: str, day: int) -> np.ndarray:
+        """Return a column of all stocks on a day.
+
+        Parameters
+        ----------
+        name : str
+        day : int
+            Number of the day.
+
+        Returns
+        -------
+        ndarray of float, shape (stocks,)
+            NaN where the stock has no row on that day.
+
+        Raises
+        ------
+        KeyError
+            The store has no such column.
+        """
+        self._asked += 1
+        if self._asked % 256 == 0:
+            self._relax()
+        rows = slice(self._day_start[day], self._day_start[day + 1])
+        stocks = self._day_stock[rows]
+        out = np.full(len(self.codes), np.nan)
+        column = self.arrays.get(f'day/{name}')
+        if column is not None:
+            out[stocks] = column[rows]
+        elif name in self.columns:  # kept by stock only: one page a stock is touched
+            out[stocks] = self.arrays[f'stock/{name}'][self._start[stocks] + (day - self.first[stocks])]
+        elif name not in PER_STOCK:
+            raise KeyError(f'the store has no column {name!r}; it has {", ".join(self.columns)}')
+        return out
+
+    def _relax(self) -> None:
+        """Let go of mapped pages: a run walks through the days and rarely comes back; the system keeps them cached."""
+        for mapped in self.maps:
+            mapped.madvise(mmap.MADV_DONTNEED)
+
+    def index(self) -> dict[str, np.ndarray]:
+        """Return the market's index, equal weight: open, high, low, close (points), volume (shares)."""
+        return dict(zip(INDEX_LINES, self.arrays['index'], strict=True))
+
+    def table(self) -> pd.DataFrame:
+        """Return the canonical table, by date then code; for looking at, a whole market is large."""
+        stock = np.asarray(self._day_stock)
+        day = np.repeat(np.arange(len(self.days)), np.diff(self._day_start))
+        at = self._start[stock] + (day - self.first[stock])
+        columns = {
+            'date': dates_of(self.days[day]),
+            'code': self.codes[stock].astype(object),
+        }
+        columns.update({name: self.arrays[f'stock/{name}'][at] for name in self.columns})
+        return pd.DataFrame(columns)
+
+
+# lines that a stock feed has whatever the table holds
+PER_STOCK = ('preclose', 'high_limit', 'low_limit', 'cash_dividend', 'share_ratio', 'amount')
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Return the manifest of a store.
+
+    Raises
+    ------
+    DataError
+        No store, or one of another format.
+    """
+    file = path / MANIFEST
+    try:
+        manifest = json.loads(file.read_text(encoding='utf-8'))
+        found = manifest['format']
+    except FileNotFoundError:
+        raise DataError(f'{path}: found no {MANIFEST}, expected a store; make one with scripts/ingest.py') from None
+    except OSError as error:
+        raise DataError(f'{file}: cannot be read ({error.strerror})') from None
+    except (ValueError, TypeError, KeyError):
+        raise DataError(f'{file}: found no manifest of a store; make the store anew with scripts/ingest.py') from None
+    if found != FORMAT:
+        raise DataError(f'{file}: found format {found!r}, expected {FORMAT}; make the store anew with scripts/ingest.py')
+    return manifest
+
+
+@lru_cache(maxsize=4)
+def _opened(path: Path, text: str) -> MarketStore:
+    manifest = json.loads(text)
+    arrays, maps = {}, []
+    try:
+        for name, entry in manifest['arrays'].items():
+            arrays[name] = _map(path / manifest['version'] / entry['file'], entry, maps)
+        return MarketStore(arrays, manifest['columns'], manifest['about'], path, maps)
+    except (KeyError, TypeError) as error:
+        raise DataError(f'{path / MANIFEST}: found no entry {error}, expected the manifest of a store; '
+                        'make the store anew with scripts/ingest.py') from None
+
+
+def _map(file: Path, entry: dict[str, Any], maps: list[mmap.mmap]) -> np.ndarray:
+    """Map one array; the whole version is mapped at once, so that a writer may remove it under a reader."""
+    try:
+        size = file.stat().st_size
+    except OSError as error:
+        raise DataError(f'{file}: cannot be read ({error.strerror}); make the store anew with scripts/ingest.py') from None
+    if size != entry['bytes']:
+        raise DataError(f'{file}: found {size} bytes, expected {entry["bytes"]}: the file is cut off or not the one '
+                        'that was written; make the store anew with scripts/ingest.py')
+    shape = tuple(entry['shape'])
+    if not size:
+        return np.empty(shape, entry['dtype'])
+    with open(file, 'rb') as stream:
+        maps.append(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+    return np.frombuffer(maps[-1], entry['dtype']).reshape(shape)
+
+
+def check(path: str | Path) -> int:
+    """Read a whole store and compare every file with the manifest.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    int
+        Number of files that were read.
+
+    Raises
+    ------
+    DataError
+        The first file that is not what was written, by name.
+    """
+    path = Path(path)
+    manifest = read_manifest(path)
+    MarketStore.open(path)
+    for entry in manifest['arrays'].values():
+        file = path / manifest['version'] / entry['file']
+        found = checksum(file)
+        if found != entry['crc32']:
+            raise DataError(f'{file}: found the checksum {found:08x}, expected {entry["crc32"]:08x}: the content is not what '
+                            'was written; make the store anew with scripts/ingest.py')
+    return len(manifest['arrays'])
+
+
+def checksum(file: Path) -> int:
+    """Return the CRC-32 of a file."""
+    value = 0
+    with open(file, 'rb') as stream:
+        while part := stream.read(1 << 22):
+            value = zlib.crc32(part, value)
+    return value
