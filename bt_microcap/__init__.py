@@ -9,10 +9,11 @@ The plugin in one screen::
     cerebro.run()
 """
 
-from .analyzers import Blotter
+from .analyzers import PositionsValue, PyFolio, Transactions
+from .blotter import Blotter
 from .broker import AShareBroker
 from .commission import AShareCommission
-from .observers import Holdings
+from .observers import Holdings, Trades
 from .plotting import save_plot
 from .profiles import JOINQUANT, PROFILES, REALISTIC, setup
 from .strategy import MicroCapStrategy
@@ -27,6 +28,10 @@ __all__ = [
     'Blotter',
     'Holdings',
     'MicroCapStrategy',
+    'PositionsValue',
+    'PyFolio',
+    'Trades',
+    'Transactions',
     'save_plot',
     'setup',
 ]

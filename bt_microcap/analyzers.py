@@ -1,97 +1,140 @@
-"""Analyzers: the blotter that trades.csv, equity.csv and rejections.csv are written from."""
+"""Those of Backtrader's analyzers that only see registered feeds, made to see every stock.
+
+`PositionsValue`, `Transactions` and `PyFolio` give the same with one feed per stock and with a `MarketFeed`, and
+cost what was held and traded, not what the market lists.
+"""
 
 from __future__ import annotations
 
-from datetime import date
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import Any
 
 import backtrader as bt
-
-from .commission import NO_FEES, Fees
-
-
-class Fill(NamedTuple):
-    """One fill: a row of trades.csv."""
-
-    datetime: date  # the trading day; fills are at its open
-    code: str
-    side: str  # BUY or SELL
-    quantity: int  # shares
-    price: float  # yuan
-    commission: float  # yuan
-    tax: float  # stamp duty and dividend tax, yuan
-    transfer_fee: float  # yuan
+import pandas as pd
 
 
-class Rejection(NamedTuple):
-    """One order refused, cut short, or a delisting: a row of rejections.csv."""
+class PositionsValue(bt.analyzers.PositionsValue):
+    """The value of each position at every close, yuan, also in stocks that no registered feed shows.
 
-    date: date
-    code: str
-    side: str
-    reason: str
-
-
-class Equity(NamedTuple):
-    """The account after one trading day: a row of equity.csv."""
-
-    date: date
-    cash: float  # yuan
-    market_value: float  # yuan, at the close
-    total_value: float  # yuan
-
-
-class Blotter(bt.Analyzer):
-    """Every fill with its fees, every refusal with its reason, and the account after every day.
-
-    ``get_analysis()`` has the lists ``fills``, ``rejections`` and ``equity`` of `Fill`, `Rejection` and
-    `Equity`. The account is followed from the first day on which the strategy can trade, the second bar.
+    Backtrader's own asks the broker for every registered feed on every bar: with one feed per stock that is the
+    whole market, with a `MarketFeed` it is not one stock. Params and layout are the same, a list of values for
+    each day, and with ``headers=True`` the names under ``'Datetime'``; but the columns are the feeds that were
+    ever held at a close, in the order of their first such day, those of one day by name; with ``cash=True``
+    the cash comes last. 0.0 where nothing was held. The result is complete when the run is over.
     """
 
     def start(self) -> None:
-        """Begin with empty books."""
-        self.fills: list[Fill] = []
-        self.rejections: list[Rejection] = []
-        self.equity: list[Equity] = []
-        self._days = 0
-
-    def notify_order(self, order: bt.Order) -> None:
-        """Book the fills and the refusal that an order's notification brings."""
-        side = 'BUY' if order.isbuy() else 'SELL'
-        reason = order.info.get('reason')
-        done = order.executed
-        if reason == 'delisted':
-            last = getattr(order.data, 'last_day', int(order.data.datetime[0]))
-            if done.size:
-                self.rejections.append(Rejection(date.fromordinal(last), order.data._name, side, reason))
-            return
-        for number, bit in enumerate(done.iterpending(), done.p1):
-            fees = self._fees(order, number, bit)
-            self.fills.append(Fill(date.fromordinal(int(bit.dt)), order.data._name, side, abs(int(bit.size)), bit.price, *fees))
-        if order.status in (order.Rejected, order.Margin, order.Canceled) and (reason or order.status != order.Canceled):
-            day = date.fromordinal(int(self.strategy.datetime[0]))
-            self.rejections.append(Rejection(day, order.data._name, side, reason or order.getstatusname().lower()))
-
-    @staticmethod
-    def _fees(order: bt.Order, number: int, bit: Any) -> Fees:
-        booked = order.info.get('fees', ())
-        if number < len(booked):
-            return booked[number]
-        return Fees(bit.comm, 0.0, 0.0) if bit.comm else NO_FEES  # a plain broker tells only the sum
+        """Begin with nothing held."""
+        self._usedate = min(data._timeframe for data in self.datas) >= bt.TimeFrame.Days
+        self._columns: dict[str, int] = {}  # name -> number of the column
+        self._rows: list[tuple[Any, dict[str, float], float]] = []  # day, name -> value, cash
 
     def next(self) -> None:
-        """Book the account at the close."""
-        self._days += 1
-        if self._days > 1:
-            broker = self.strategy.broker
-            cash, total = broker.getcash(), broker.getvalue()
-            day = date.fromordinal(int(self.strategy.datetime[0]))
-            self.equity.append(Equity(day, cash, total - cash, total))
+        """Book the value of what is held at the close."""
+        broker = self.strategy.broker
+        held = sorted((data._name, broker.get_value([data])) for data, position in broker.positions.items() if position.size)
+        for name, _ in held:
+            self._columns.setdefault(name, len(self._columns))
+        now = self.strategy.datetime
+        self._rows.append((now.date() if self._usedate else now.datetime(), dict(held), broker.get_cash()))
 
-    def prenext(self) -> None:
-        """Book the account while late listings keep Backtrader in prenext."""
-        self.next()
+    def stop(self) -> None:
+        """Lay the values out in columns; before the end it is not known which."""
+        if self.p.headers:
+            self.rets['Datetime'] = [*self._columns, *['cash'] * self.p.cash]
+        for day, held, cash in self._rows:
+            values = [0.0] * len(self._columns)
+            for name, value in held.items():
+                values[self._columns[name]] = value
+            self.rets[day] = [*values, *[cash] * self.p.cash]
+        self._rows.clear()
 
-    def get_analysis(self) -> dict[str, list]:
-        """Return the three lists by name."""
-        return {'fills': self.fills, 'rejections': self.rejections, 'equity': self.equity}
+
+class Transactions(bt.analyzers.Transactions):
+    """What was bought and sold on each bar, also in stocks that no registered feed shows.
+
+    Backtrader's own looks through the names of the registered feeds on every bar. Params and layout are the
+    same, ``[amount, price, sid, symbol, value]`` for each stock traded, a bar's fills of one stock taken
+    together. ``sid`` is the number of the feed; the stocks of a `MarketFeed` follow the registered feeds in the
+    order of their codes, so that they bear the numbers that `add_stocks` would give them.
+    """
+
+    def start(self) -> None:
+        """Give every registered feed its number."""
+        super().start()
+        self._sids = {data._name: number for number, data in enumerate(self.strategy.datas)}
+        self._first, first = {}, len(self.strategy.datas)  # market -> sid of its first stock
+        for data in self.strategy.datas:
+            if hasattr(data, 'stocks'):
+                self._first[data] = first
+                first += len(data.store)
+
+    def stop(self) -> None:
+        """Let go of the feeds: results may travel to another process."""
+        del self._sids, self._first, self._idnames
+
+    def notify_order(self, order: bt.Order) -> None:
+        """Take the fills that an order's notification brings."""
+        super().notify_order(order)
+        data = order.data
+        if data._name not in self._sids:
+            self._sids[data._name] = self._first[data.market] + data.market.store.number(data._name)
+
+    def next(self) -> None:
+        """Book what was traded on the bar."""
+        traded = ((self._sids[name], name, position) for name, position in self._positions.items() if position.size)
+        entries = [[p.size, p.price, sid, name, -p.size * p.price] for sid, name, p in sorted(traded, key=lambda t: t[0])]
+        if entries:
+            self.rets[self.strategy.datetime.datetime()] = entries
+        self._positions.clear()
+
+
+class PyFolio(bt.analyzers.PyFolio):
+    """Returns, positions, transactions and gross leverage in the layouts that ``pyfolio`` reads.
+
+    Backtrader's own only sees registered feeds, and its ``get_pf_items`` drops all positions but the last. Params
+    and layout are the same, with the columns of `PositionsValue` and the numbers of `Transactions`.
+    """
+
+    def __init__(self) -> None:
+        # not super().__init__(), which would make Backtrader's own children too
+        self._returns = bt.analyzers.TimeReturn(timeframe=self.p.timeframe, compression=self.p.compression)
+        self._positions = PositionsValue(headers=True, cash=True)
+        self._transactions = Transactions(headers=True)
+        self._gross_lev = bt.analyzers.GrossLeverage()
+
+    def stop(self) -> None:
+        """Gather the results, and let go of the children: they hold the strategy, which cannot leave its process."""
+        super().stop()
+        self._children.clear()
+        del self._returns, self._positions, self._transactions, self._gross_lev
+
+    def get_pf_items(self) -> tuple[pd.Series, pd.DataFrame, pd.DataFrame, pd.Series]:
+        """Return what ``pyfolio.create_full_tear_sheet`` takes; all in UTC days.
+
+        Returns
+        -------
+        returns : Series
+            Return of each period, as a fraction.
+        positions : DataFrame
+            Yuan in each stock ever held, and ``cash``, at each close.
+        transactions : DataFrame
+            ``amount`` (shares, negative for a sale), ``price``, ``sid``, ``symbol``, ``value`` (yuan).
+        gross_lev : Series
+            Invested part of the account.
+        """
+        (_, columns), *days = self.rets['positions'].items()
+        positions = pd.DataFrame([values for _, values in days], _utc(day for day, _ in days), columns)
+        (_, (columns,)), *days = self.rets['transactions'].items()
+        entries = [(day, entry) for day, entries in days for entry in entries]
+        transactions = pd.DataFrame([entry for _, entry in entries], _utc(day for day, _ in entries), columns)
+        transactions.index.name = 'date'
+        positions.index.name = 'Datetime'
+        returns, gross_lev = (pd.Series(list(self.rets[name].values()), _utc(self.rets[name]), float, column)
+                              for name, column in (('returns', 'return'), ('gross_lev', 'gross_lev')))
+        returns.index.name = gross_lev.index.name = 'index'
+        return returns, positions, transactions, gross_lev
+
+
+def _utc(days: Iterable) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(pd.to_datetime(list(days)), tz='UTC')

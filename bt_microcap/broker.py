@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import backtrader as bt
@@ -11,6 +12,7 @@ from backtrader.position import Position
 
 from . import corporate_actions, rules
 from .commission import NO_FEES, AShareCommission, Fees
+from .fills import affordable, slipped
 
 NAN = math.nan
 
@@ -47,43 +49,53 @@ class AShareBroker(bt.brokers.BackBroker):
       ``order.info.wanted`` keeps the size asked for. A sale with ``whole=True`` sells the position as it is
       when it fills, for example after bonus shares.
     - Resting orders (limit, stop) wait on days on which they cannot trade.
-    - Corporate actions and delistings of what is held: see `corporate_actions`.
+    - Corporate actions and delistings of what is held: see `corporate_actions`. ``events`` lists them: ordinal of the
+      day, code, action, shares before and after, cash that came in.
 
     Feeds are named by the canonical code; lines that a feed lacks (``paused``, ``preclose``, ...) ask nothing.
 
     Params (beside those of ``BackBroker``):
 
-      - ``slippage`` (default: ``0.0``): in all, as a fraction of the open; half of it each way, then rounded
-        half-up to 0.01.
+      - ``slippage`` (default: ``0.0``), ``slippage_ticks`` (``0.0``), ``impact`` (``0.0``): how far from the open an
+        order fills, see `fills.slipped`.
       - ``volume_limit`` (default: ``0.0``): largest part of the day's volume that one order may take; the rest
         is cancelled. 0: no limit.
       - ``size_with_fees`` (default: ``True``): a buy costs at most its budget, slippage and fees included.
         False, as JoinQuant: sized at the raw open without fees; cash may end slightly negative.
       - ``star_market_orders`` (default: ``True``): False refuses market orders on the STAR board, as JoinQuant
         does without a protective limit price.
+      - ``star_protection`` (default: ``0.0``): the protective limit price that a STAR market order must carry, as a
+        fraction of the open; a fill beyond it is refused. 0: none.
       - ``ex_rights`` (default: ``'auto'``), ``dividend_tax`` (default: ``0.2``), ``delist`` (default:
         ``'last_close'``): see `corporate_actions`.
     """
 
     params = (
         ('slippage', 0.0),  # fraction of the open, both ways together
+        ('slippage_ticks', 0.0),  # price steps of 0.01 yuan each way
+        ('impact', 0.0),  # fraction of the open for an order as large as the day's volume
         ('volume_limit', 0.0),  # fraction of the day's volume, 0: none
         ('size_with_fees', True),  # a buy's budget covers slippage and fees
         ('star_market_orders', True),  # STAR takes market orders
+        ('star_protection', 0.0),  # fraction of the open
         ('ex_rights', 'auto'),  # auto | reinvest | off
-        ('dividend_tax', 0.2),  # of a cash dividend, withheld on the ex-date
-        ('delist', 'last_close'),  # last_close | zero
+        ('dividend_tax', 0.2),  # of a cash dividend, on the ex-date; or 'holding': by the time held, at the sale
+        ('delist', 'last_close'),  # last_close | zero | part of the last close that is lost
     )
 
     def __init__(self) -> None:
         super().__init__()
-        for name, valid in (('ex_rights', ('auto', 'reinvest', 'off')), ('delist', ('last_close', 'zero'))):
-            if getattr(self.p, name) not in valid:
-                raise ValueError(f'{name} is {getattr(self.p, name)!r}: expected one of {", ".join(valid)}')
-        for name, below in (('slippage', 2.0), ('volume_limit', math.inf), ('dividend_tax', 1.0)):
+        if self.p.ex_rights not in ('auto', 'reinvest', 'off'):
+            raise ValueError(f'ex_rights is {self.p.ex_rights!r}: expected one of auto, reinvest, off')
+        words = {'delist': ('last_close', 'zero'), 'dividend_tax': (corporate_actions.HOLDING,)}
+        for name, below in (('slippage', 2.0), ('slippage_ticks', math.inf), ('impact', math.inf), ('volume_limit', math.inf),
+                            ('star_protection', math.inf), ('dividend_tax', 1.0), ('delist', 1.0)):
             value = getattr(self.p, name)
-            if not 0 <= value < below:
-                raise ValueError(f'{name} is {value!r}: expected a fraction of 0 or more, below {below}')
+            if value in words.get(name, ()):
+                continue
+            if isinstance(value, (str, bool)) or not 0 <= value < below:
+                also = ''.join(f' or {word!r}' for word in words.get(name, ()))
+                raise ValueError(f'{name} is {value!r}: expected a number of 0 or more, below {below}{also}')
         # a plain comminfo has no fees(); ours is the default, another can be set as with any broker
         self.comminfo[None] = AShareCommission()
 
@@ -96,6 +108,8 @@ class AShareBroker(bt.brokers.BackBroker):
         self._bought: dict[Any, tuple[int, int]] = {}  # data -> (day, shares bought on it)
         self._owners: dict[Any, list[Any]] = {}  # data -> the strategies that hold it
         self.marks: dict[Any, float] = {}  # data -> close of the last row while held
+        self.events: list[tuple[int, str, str, int, int, float]] = []
+        self.tax_lots = corporate_actions.TaxLots() if self.p.dividend_tax == corporate_actions.HOLDING else None
         self._calendar: corporate_actions.Calendar | None = None
 
     # -- the day ------------------------------------------------------------------------------------------
@@ -192,7 +206,7 @@ class AShareBroker(bt.brokers.BackBroker):
     def transmit(self, order: Order, check: bool = True) -> Order:
         """Take an order; a market order in the opening session is filled or refused right here."""
         self.start_day()
-        order.addinfo(wanted=abs(order.size))
+        order.addinfo(wanted=abs(order.size), day=self.day)
         self.submit_accept(order)
         if order.exectype == Order.Market and order.active() and self.fills_at_open:
             self.pending.remove(order)
@@ -260,29 +274,39 @@ class AShareBroker(bt.brokers.BackBroker):
 
     def _fill_at_open(self, order: Order) -> None:
         data, buy = order.data, order.isbuy()
-        price = data.open[0]
+        price = order.info['open'] = data.open[0]
         low, high = self._limits(data)
+        star = rules.board(data._name) == rules.STAR if self.p.star_protection or not self.p.star_market_orders else False
         if buy:
-            if not self.p.star_market_orders and rules.board(data._name) == rules.STAR:
+            if star and not self.p.star_market_orders:
                 return self._refuse(order, STAR_MARKET_ORDER)
             if price >= high - rules.HALF_TICK:
                 return self._refuse(order, LIMIT_UP)
-            fill = rules.round_half_up(price * (1 + self.p.slippage / 2))
-            size = self._buy_size(order, price, fill)
-            if not size:
-                return self._refuse(order, BELOW_ONE_LOT)
+            size = self._buy_size(order, price, self._fill_price(data, price, True))
         else:
             if (reason := self._unsellable(order)) is not None:
                 return self._refuse(order, reason)
             if price <= low + rules.HALF_TICK:
                 return self._refuse(order, LIMIT_DOWN)
-            fill = max(rules.TICK, rules.round_half_up(price * (1 - self.p.slippage / 2)))
             size = self._sell_size(order)
-            if not size:
-                return self._refuse(order, BELOW_ONE_LOT)
-        if fill > high + rules.HALF_TICK or fill < low - rules.HALF_TICK:
+        if not size:
+            return self._refuse(order, BELOW_ONE_LOT)
+        allowed = self._allowed(order, size)
+        fill = self._fill_price(data, price, buy)
+        fill = fill(allowed) if callable(fill) else fill
+        protection = self.p.star_protection * price if star and self.p.star_protection else math.inf
+        if fill > high + rules.HALF_TICK or fill < low - rules.HALF_TICK or abs(fill - price) > protection + rules.HALF_TICK:
             return self._refuse(order, SLIPPED)
-        return self._fill_size(order, size, fill)
+        return self._fill_allowed(order, size, allowed, fill)
+
+    def _fill_price(self, data: Any, price: float, buy: bool) -> float | Callable[[int], float]:
+        """Return what an order fills at; with impact it depends on the size."""
+        slip = {'slippage': self.p.slippage, 'ticks': self.p.slippage_ticks, 'impact': self.p.impact}
+        volume = data.volume[0]
+        if not self.p.impact or not volume > 0:
+            return slipped(price, buy, **slip)
+        most = self.p.volume_limit * volume if self.p.volume_limit else math.inf
+        return lambda size: slipped(price, buy, min(size, most) / volume, **slip)
 
     def _execute(
         self, order: Order, ago: int | None = None, price: float | None = None, cash: Any = None,
@@ -304,23 +328,26 @@ class AShareBroker(bt.brokers.BackBroker):
         else:
             size = self._sell_size(order)
         if size and not (fill > high + rules.HALF_TICK or fill < low - rules.HALF_TICK):
-            self._fill_size(order, size, fill)
+            self._fill_allowed(order, size, self._allowed(order, size), fill)
 
     def _unsellable(self, order: Order) -> str | None:
         if not self.getposition(order.data).size:
             return NOT_HELD
         return None if self.settled(order.data) > 0 else BOUGHT_TODAY
 
-    def _fill_size(self, order: Order, size: int, fill: float) -> None:
-        """Fill a legal size as far as the volume limit lets it; what it cuts is cancelled and reported."""
-        allowed = size
+    def _allowed(self, order: Order, size: int) -> int:
+        """Return how much of a legal size the volume limit lets through."""
         if self.p.volume_limit and order.data.volume[0] == order.data.volume[0]:
             most = math.floor(self.p.volume_limit * order.data.volume[0] + 1e-9)
             if most < size:
                 code = order.data._name
                 # a sale was a legal order already: its fill only keeps to the steps of the board
                 step = rules.LOTS[rules.board(code)].step
-                allowed = rules.legal_buy(code, most) if order.isbuy() else most // step * step
+                return rules.legal_buy(code, most) if order.isbuy() else most // step * step
+        return size
+
+    def _fill_allowed(self, order: Order, size: int, allowed: int, fill: float) -> None:
+        """Fill what the volume limit lets through; what it cuts is cancelled and reported."""
         if not allowed:
             if order.exectype == Order.Market:
                 self._refuse(order, VOLUME_LIMIT)
@@ -332,7 +359,7 @@ class AShareBroker(bt.brokers.BackBroker):
 
     # -- sizes --------------------------------------------------------------------------------------------
 
-    def _buy_size(self, order: Order, price: float, fill: float) -> int:
+    def _buy_size(self, order: Order, price: float, fill: float | Callable[[int], float]) -> int:
         """Return the legal size of a buy: at most what was asked for, the budget and the cash allow."""
         asked = order.executed.remsize
         code = order.data._name
@@ -344,7 +371,7 @@ class AShareBroker(bt.brokers.BackBroker):
                 order.addinfo(cash_limited_to=size)
             return rules.legal_buy(code, size)
         limit = self.cash if value is None else min(value, self.cash)
-        return affordable(code, asked, fill, limit, lambda size: self._fees(order, size, fill).total)
+        return affordable(code, asked, fill, limit, lambda size, at: self._fees(order, size, at).total)
 
     def _sell_size(self, order: Order) -> int:
         position = self.getposition(order.data).size
@@ -392,6 +419,8 @@ class AShareBroker(bt.brokers.BackBroker):
         comminfo = self.getcommissioninfo(data)
         if fees is None:
             fees = self._fees(order, signed, price)
+            if signed < 0 and self.tax_lots is not None:
+                fees = fees._replace(dividend_tax=self.tax_lots.sell(data, self.day, size))
         info = order.info
         info['filled_value'] = info.get('filled_value', 0.0) + size * price
         info['charged'] = info.get('charged', 0.0) + fees.commission
@@ -401,10 +430,12 @@ class AShareBroker(bt.brokers.BackBroker):
         psize, pprice, opened, closed = position.update(signed, price, data.datetime.datetime())
         self.cash -= signed * price + fees.total
         if signed > 0:
+            if self.tax_lots is not None:
+                self.tax_lots.buy(data, self.day, size)
             day, bought = self._bought.get(data, (0, 0))
             self._bought[data] = self.day, size + (bought if day == self.day else 0)
             owners = self._owners.setdefault(data, [])
-            if order.owner not in owners:
+            if not any(owner is order.owner for owner in owners):  # == of two strategies compares their lines
                 owners.append(order.owner)
             opened_fees, closed_fees, pnl = fees.total, 0.0, 0.0
         else:
@@ -422,6 +453,8 @@ class AShareBroker(bt.brokers.BackBroker):
         """Drop a flat position: the base class would value it on every bar for ever."""
         for book in (self.positions, self._bought, self._owners, self.marks):
             book.pop(data, None)
+        if self.tax_lots is not None:
+            self.tax_lots.forget(data)
 
     def book_out(self, data: Any, price: float, reason: str) -> None:
         """Turn a whole position into cash at a price, free of charge, as a sale of the broker's own.
@@ -435,12 +468,13 @@ class AShareBroker(bt.brokers.BackBroker):
             Kept in ``order.info.reason``; ``notify_order`` sees the order like any other.
         """
         owners, size = self._owners[data], self.positions[data].size
+        self.events.append((self.day, data._name, reason, size, 0, size * price))
         pieces = [(owner, trade.tradeid, trade.size) for owner, trade in self._open_trades(data)]
         if sum(piece[2] for piece in pieces) != size:  # trades that no strategy keeps book of
             pieces = [(owners[-1], 0, size)]
         for owner, tradeid, shares in pieces:
             order = SellOrder(owner=owner, data=data, size=shares, tradeid=tradeid)
-            order.addinfo(wanted=shares, reason=reason)
+            order.addinfo(wanted=shares, reason=reason, booked_out=True)
             self._ocoize(order, None)
             order.submit(self)
             order.accept(self)
@@ -451,7 +485,7 @@ class AShareBroker(bt.brokers.BackBroker):
         return [(owner, trade) for owner in self._owners[data] for trades in owner._trades[data].values()
                 for trade in trades[-1:] if trade.isopen]
 
-    def restate(self, data: Any, shares: int, cash: float) -> None:
+    def restate(self, data: Any, shares: int, cash: float, action: str, ratio: float) -> None:
         """Restate a position after a corporate action; its cost and its open trade go with it.
 
         Parameters
@@ -461,12 +495,19 @@ class AShareBroker(bt.brokers.BackBroker):
             New number of shares.
         cash : float
             Yuan paid out; it lowers the cost of the position.
+        action : str
+            What `events` calls it.
+        ratio : float
+            New shares per old one, before the total is floored.
         """
         position = self.positions[data]
         if not shares:  # a consolidation below one share: the cash is all that is left
             self.book_out(data, cash / position.size, 'consolidated')
             return
         self.cash += cash
+        self.events.append((self.day, data._name, action, position.size, shares, cash))
+        if self.tax_lots is not None:
+            self.tax_lots.restate(data, ratio)
         trades = [trade for _, trade in self._open_trades(data)]
         left, before = shares, position.size
         for number, trade in enumerate(trades, 1):
@@ -478,44 +519,3 @@ class AShareBroker(bt.brokers.BackBroker):
             trade.size, trade.value = new, trade.price * new
         position.price = position.price_orig = (position.size * position.price - cash) / shares
         position.size = shares
-
-
-def affordable(code: str, most: float, price: float, limit: float, fees: Any) -> int:
-    """Return the largest legal size whose value and fees stay within a limit.
-
-    Parameters
-    ----------
-    code : str
-        Canonical code: lots go by board.
-    most : float
-        Shares, not to be exceeded.
-    price : float
-        Yuan a share, as it will be filled.
-    limit : float
-        Yuan for shares and fees together.
-    fees : callable
-        Size in shares -> all fees in yuan, not falling with the size.
-
-    Returns
-    -------
-    int
-        Shares; 0 where not even the smallest lot fits.
-    """
-    fits = limit + 1e-9  # yuan: a budget met exactly must not fail by a binary rounding
-
-    def cost(size: int) -> float:
-        return size * price + fees(size)
-
-    size = rules.legal_buy(code, min(most, fits / price))
-    if not size or cost(size) <= fits:
-        return size
-    # fees are nearly proportional: take what they add off the budget, then settle the last steps exactly
-    step = rules.LOTS[rules.board(code)].step
-    size = rules.legal_buy(code, min(most, (limit - fees(size)) / price))
-    while size and cost(size) > fits:
-        size = rules.legal_buy(code, size - step)
-    while True:
-        larger = rules.legal_buy(code, (size or rules.LOTS[rules.board(code)].minimum - step) + step)
-        if larger <= size or larger > most or cost(larger) > fits:
-            return size
-        size = larger

@@ -12,7 +12,9 @@ from typing import Any, NoReturn
 
 import backtrader as bt
 
+from .corporate_actions import HOLDING
 from .feeds.errors import DataError
+from .profiles import PROFILES
 from .rules import RuleError
 
 
@@ -61,14 +63,21 @@ def number(kind: type, low: float, high: float = float('inf'), *, open_low: bool
     return parse
 
 
-def dated_or_rate(text: str) -> str | float:
-    """Argument type: ``dated`` or a rate."""
-    if text == 'dated':
-        return text
-    try:
-        return number(float, 0.0, 1.0)(text)
-    except argparse.ArgumentTypeError as error:
-        raise argparse.ArgumentTypeError(f'{error}, or dated') from None
+def word_or_number(words: tuple[str, ...], low: float, high: float) -> Callable[[str], Any]:
+    """Return an argument type: one of some words, or a number within bounds."""
+
+    def parse(text: str) -> str | float:
+        if text in words:
+            return text
+        try:
+            return number(float, low, high)(text)
+        except argparse.ArgumentTypeError as error:
+            raise argparse.ArgumentTypeError(f'{error}, or {" or ".join(words)}') from None
+
+    return parse
+
+
+dated_or_rate = word_or_number(('dated',), 0.0, 1.0)
 
 
 def day(text: str) -> date:
@@ -77,6 +86,54 @@ def day(text: str) -> date:
         return datetime.strptime(text, '%Y-%m-%d').date()
     except ValueError:
         raise argparse.ArgumentTypeError(f'found {text!r}, expected a day as YYYY-MM-DD') from None
+
+
+def add_market_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what says which market is run, when, and with how much money."""
+    parser.add_argument('--data', type=Path, help='store, or canonical table: .parquet, .csv, .csv.gz (default: the demo market)')
+    parser.add_argument('--benchmark', default='', metavar='INDEX', help='index of the store, such as 000300')
+    parser.add_argument('--profile', choices=sorted(PROFILES), default='realistic')
+    parser.add_argument('--cash', type=number(float, 0, open_low=True), default=1e6, help='yuan (default: 1e6)')
+    parser.add_argument('--min-cap', type=number(float, 0), default=2e9, help='yuan (default: 2e9)')
+    parser.add_argument('--max-cap', type=number(float, 0), default=3e9, help='yuan (default: 3e9)')
+    parser.add_argument('--start', type=day, help='first day, YYYY-MM-DD')
+    parser.add_argument('--end', type=day, help='last day, YYYY-MM-DD')
+
+
+def check_market_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Refuse what `add_market_arguments` cannot see in one argument alone."""
+    if args.min_cap > args.max_cap:
+        parser.error(f'--min-cap {args.min_cap:g} is above --max-cap {args.max_cap:g}')
+    if args.start and args.end and args.start > args.end:
+        parser.error(f'--start {args.start} is after --end {args.end}')
+
+
+OVERRIDES = ('commission', 'min_commission', 'stamp_duty', 'transfer_fee', 'slippage', 'slippage_ticks', 'impact',
+             'volume_limit', 'delist', 'ex_rights', 'dividend_tax')
+
+
+def add_profile_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what overrides the profile."""
+    group = parser.add_argument_group('overriding the profile')
+    group.add_argument('--commission', type=number(float, 0, 1), help='rate of the value, both sides')
+    group.add_argument('--min-commission', type=number(float, 0), help='yuan an order')
+    group.add_argument('--stamp-duty', type=dated_or_rate, metavar='dated|RATE', help='of sales')
+    group.add_argument('--transfer-fee', type=dated_or_rate, metavar='dated|RATE', help='both sides')
+    group.add_argument('--slippage', type=number(float, 0, 1), help='in all, half of it each way')
+    group.add_argument('--volume-limit', type=number(float, 0), metavar='FRACTION', help="of the day's volume, 0 = none")
+    group.add_argument('--slippage-ticks', type=number(float, 0), metavar='TICKS', help='price steps each way')
+    group.add_argument('--impact', type=number(float, 0), metavar='FRACTION',
+                       help="price move of an order as large as the day's volume; square-root law")
+    group.add_argument('--delist', type=word_or_number(('last_close', 'zero'), 0.0, 1.0), metavar='last_close|zero|LOSS',
+                       help='worth of a delisted position; LOSS is the part of its last close that is lost')
+    group.add_argument('--ex-rights', choices=('auto', 'reinvest', 'off'))
+    group.add_argument('--dividend-tax', type=word_or_number((HOLDING,), 0.0, 1.0), metavar='holding|RATE',
+                       help='by the time held, at the sale; or a flat rate on the ex-date')
+
+
+def overrides(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the options of the profile that were given."""
+    return {name: getattr(args, name) for name in OVERRIDES if getattr(args, name) is not None}
 
 
 def output_folder(path: Path) -> Path:

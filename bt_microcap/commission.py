@@ -18,11 +18,12 @@ class Fees(NamedTuple):
     commission: float
     stamp_duty: float
     transfer_fee: float
+    dividend_tax: float = 0.0  # withheld at a sale
 
     @property
     def total(self) -> float:
-        """The sum of the three, yuan."""
-        return self.commission + self.stamp_duty + self.transfer_fee
+        """The sum, yuan."""
+        return self.commission + self.stamp_duty + self.transfer_fee + self.dividend_tax
 
 
 NO_FEES = Fees(0.0, 0.0, 0.0)

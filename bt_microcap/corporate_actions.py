@@ -6,20 +6,25 @@ close of the day before become cash, then ex-rights are applied.
 Ex-rights, by the broker's param ``ex_rights``:
 
 - ``auto``: where the table has the columns ``cash_dividend`` or ``share_ratio``, these: cash of
-  ``cash_dividend * shares`` less the dividend tax, then ``floor(shares * share_ratio)`` shares. Else as
-  ``reinvest`` where it has ``preclose``. Else nothing.
+  ``cash_dividend * shares``, then ``floor(shares * share_ratio)`` shares. Else as ``reinvest`` where it has
+  ``preclose``. Else nothing.
 - ``reinvest``: where ``preclose`` differs from the last close by more than half a tick, the shares become
   ``floor(shares * last_close / preclose)`` and the fraction is paid in cash at ``preclose``: the value of the
   position is kept, as by an investor who puts the dividend back without tax or fee.
 - ``off``: nothing; prices then fall on ex-dates without any compensation.
 
+Dividend tax, by ``dividend_tax``, on explicit dividends: a flat rate is taken off on the ex-date; ``holding`` credits
+the dividend in full and withholds the tax at the sale, first in first out, at the rate of the time held
+(`rules.DIVIDEND_TAX`). Bonus shares are not taxed: the data does not tell them from transfers of reserves.
+
 Delisting, by ``delist``: a stock whose last row is before the market's last day is worth its last close
-(``last_close``, optimistic) or nothing (``zero``) after that day.
+(``last_close``, optimistic), nothing (``zero``), or its last close less a part (a number from 0 to 1) after that day.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +33,9 @@ from . import rules
 
 if TYPE_CHECKING:
     from .broker import AShareBroker
+
+
+HOLDING = 'holding'
 
 
 class Calendar:
@@ -48,12 +56,13 @@ class Calendar:
     def listed_day(self, data: Any, day: int) -> int:
         """Return the number of the trading day since the stock's listing, 1 on the first.
 
-        0 where the stock was there from the data's first day on: its listing day is not known.
+        0 after a month, and where the stock was there from the data's first day on: its listing day is not known.
         """
         first = getattr(data, 'first_day', 0)
-        if first <= self.first or day - first > 30:  # no rule asks for more than the first few days
+        if first <= self.first:
             return 0
-        return int(np.searchsorted(self.days, day) - np.searchsorted(self.days, first)) + 1
+        number = int(np.searchsorted(self.days, day) - np.searchsorted(self.days, first)) + 1
+        return number if number <= 30 else 0  # no rule asks for more than the first few days
 
     def gone(self, data: Any, day: int) -> bool:
         """Return whether the stock's last row lies before the day and before the market's last day."""
@@ -65,7 +74,8 @@ def settle_delisted(broker: AShareBroker) -> None:
     """Turn positions in stocks that were delisted after the close of the day before into cash."""
     for data in list(broker.positions):
         if broker.calendar.gone(data, broker.day):
-            price = broker.marks.get(data, 0.0) if broker.p.delist == 'last_close' else 0.0
+            lost = {'last_close': 0.0, 'zero': 1.0}.get(broker.p.delist, broker.p.delist)
+            price = broker.marks.get(data, 0.0) * (1 - lost)
             broker.book_out(data, price, 'delisted')
 
 
@@ -84,10 +94,14 @@ def apply_ex_rights(broker: AShareBroker) -> None:
 
 def _explicit(broker: AShareBroker, data: Any, shares: int) -> None:
     dividend, ratio = data.lines.cash_dividend[0], data.lines.share_ratio[0]
-    cash = shares * dividend * (1 - broker.p.dividend_tax) if dividend == dividend else 0.0
+    cash = shares * dividend if dividend == dividend else 0.0
+    if broker.tax_lots is None:
+        cash *= 1 - broker.p.dividend_tax
+    elif cash:
+        broker.tax_lots.dividend(data, broker.day, dividend)
     new = math.floor(shares * ratio + 1e-9) if ratio == ratio else shares
     if cash or new != shares:
-        broker.restate(data, new, cash)
+        broker.restate(data, new, cash, 'dividend', ratio if ratio == ratio else 1.0)
 
 
 def _reinvest(broker: AShareBroker, data: Any, shares: int, last_close: float) -> None:
@@ -97,4 +111,54 @@ def _reinvest(broker: AShareBroker, data: Any, shares: int, last_close: float) -
         return
     exact = shares * last_close / preclose
     new = math.floor(exact + 1e-9)
-    broker.restate(data, new, max(0.0, exact - new) * preclose)
+    broker.restate(data, new, max(0.0, exact - new) * preclose, 'reinvest', last_close / preclose)
+
+
+class TaxLots:
+    """What was bought when, and the dividends on it whose tax is still due: first in first out."""
+
+    def __init__(self) -> None:
+        self._lots: dict[Any, list[_Lot]] = {}
+
+    def buy(self, data: Any, day: int, shares: int) -> None:
+        """Add a lot."""
+        self._lots.setdefault(data, []).append(_Lot(day, shares, []))
+
+    def dividend(self, data: Any, day: int, per_share: float) -> None:
+        """Note a dividend, yuan a share before tax, on all that is held on its ex-date."""
+        for lot in self._lots.get(data, ()):
+            lot.due.append((day, per_share * lot.shares))
+
+    def restate(self, data: Any, ratio: float) -> None:
+        """Multiply the lots by a ratio: their running sums are floored, so that whole shares add up to the position."""
+        so_far = given = 0
+        for lot in self._lots.get(data, ()):
+            so_far += lot.shares
+            upto = math.floor(so_far * ratio + 1e-9)
+            lot.shares, given = upto - given, upto
+
+    def sell(self, data: Any, day: int, shares: int) -> float:
+        """Take shares off the oldest lots and return the tax that is withheld, yuan."""
+        tax, lots = 0.0, self._lots.get(data, [])
+        while shares > 0 and lots:
+            lot = lots[0]
+            sold = min(shares, lot.shares)
+            part = sold / lot.shares if lot.shares else 1.0
+            tax += math.fsum(rules.dividend_tax(on, lot.day, day) * amount * part for on, amount in lot.due)
+            lot.due = [(on, amount * (1 - part)) for on, amount in lot.due]
+            lot.shares -= sold
+            shares -= sold
+            if not lot.shares:
+                lots.pop(0)
+        return tax
+
+    def forget(self, data: Any) -> None:
+        """Drop what is no longer held."""
+        self._lots.pop(data, None)
+
+
+@dataclass
+class _Lot:
+    day: int  # ordinal
+    shares: int
+    due: list[tuple[int, float]]  # ex-date, yuan before tax

@@ -33,3 +33,20 @@ class Holdings(bt.Observer):
     def next(self) -> None:
         """Count the positions."""
         self.lines.holdings[0] = sum(1 for position in self._owner.broker.positions.values() if position.size)
+
+
+class Trades(bt.observers.Trades):
+    """Profit or loss of each closed trade, yuan, also in stocks that no registered feed shows.
+
+    Backtrader's own leaves out trades in other than registered feeds, with a `MarketFeed` all of them. Params and
+    lines are the same; of several trades closed on a bar each line shows the last.
+    """
+
+    def next(self) -> None:
+        """Show the trades closed on the bar."""
+        for trade in self._owner._tradespending:
+            seen = trade.data in self.ddatas or getattr(trade.data, 'market', None) in self.ddatas
+            if seen and trade.isclosed:
+                profit = trade.pnlcomm if self.p.pnlcomm else trade.pnl
+                line = self.lines.pnlplus if profit >= 0 else self.lines.pnlminus
+                line[0] = profit

@@ -33,6 +33,8 @@ def choose(strategy: MicroCapStrategy, limit: int) -> None:
     limit : int
         Charts of stocks at the most.
     """
+    for data in list(strategy.datas):  # the stocks of a market are not among them, and only what is can be drawn
+        strategy.datas.extend(sorted(getattr(data, 'stocks', ()), key=lambda stock: stock._name))
     for data in strategy.datas:
         if hasattr(data.lines, 'market_cap'):
             data.plotinfo.plot = False
@@ -41,6 +43,16 @@ def choose(strategy: MicroCapStrategy, limit: int) -> None:
     for data in drawn:
         data.plotinfo.plot = True
         _draw_fills(strategy, data)
+        if hasattr(data, 'market'):
+            _hide_gaps(data)
+
+
+def _hide_gaps(data: Any) -> None:
+    """Spare Backtrader the NaN of a market's stock outside its life: it would draw the label nan, and fail on the volume."""
+    last, volume = data.close.array[-1], data.volume
+    data.plotinfo.plotlinevalues = data.plotinfo.plotvaluetags = last == last
+    # of this line, for the plot only: its values stay as they are
+    volume.plotrange = lambda start, end: [0.0 if value != value else value for value in volume.array[start:end]]
 
 
 def _draw_fills(strategy: MicroCapStrategy, data: Any) -> None:
@@ -87,7 +99,10 @@ def save_plot(cerebro: bt.Cerebro, path: str | Path, width: float = 16, height: 
         import matplotlib.pyplot as plt
 
         path = Path(path)
-        figures = cerebro.plot(**{'volume': False, 'rowsmajor': 3, 'rowsminor': 2, 'fmt_x_ticks': '%Y-%m-%d', **kwargs})
+        # Backtrader counts one row for an indicator's chart, whatever it then takes
+        rows = (2, 1) if any(strategy.getindicators() for run in cerebro.runstrats for strategy in run) else (3, 2)
+        options = {'volume': False, 'rowsmajor': rows[0], 'rowsminor': rows[1], 'fmt_x_ticks': '%Y-%m-%d'}
+        figures = cerebro.plot(**{**options, **kwargs})
         figure = figures[0][0]
         figure.set_size_inches(width, height)
         lowest = min(axes.get_position().y0 for axes in figure.axes)

@@ -9,6 +9,7 @@ import backtrader as bt
 
 from .broker import AShareBroker
 from .commission import DATED, AShareCommission
+from .corporate_actions import HOLDING
 from .observers import Account, DrawDown, Holdings
 
 # As JoinQuant simulates: proved on the log of the original account, see scripts/reconcile_joinquant.py.
@@ -18,11 +19,14 @@ JOINQUANT = MappingProxyType({
     'stamp_duty': 0.001,  # of sales, whatever the date
     'transfer_fee': 0.0,
     'slippage': 0.00246,  # JoinQuant's default PriceRelatedSlippage, half each way
+    'slippage_ticks': 0.0,
+    'impact': 0.0,
     'volume_limit': 0.0,
     'size_with_fees': False,  # sized at the raw open: cash may end slightly negative
     'star_market_orders': False,  # refused without a protective limit price
+    'star_protection': 0.0,
     'ex_rights': 'auto',
-    'dividend_tax': 0.2,
+    'dividend_tax': 0.2,  # flat, on the ex-date
     'delist': 'last_close',
 })
 # As the exchanges and a broker really charge and allow.
@@ -31,12 +35,15 @@ REALISTIC = MappingProxyType({
     'min_commission': 5.0,
     'stamp_duty': DATED,  # the law of the day
     'transfer_fee': DATED,
-    'slippage': 0.002,
-    'volume_limit': 0.0,
+    'slippage': 0.002,  # half each way
+    'slippage_ticks': 0.0,
+    'impact': 0.0,
+    'volume_limit': 0.1,  # of the day's volume; the rest is cancelled
     'size_with_fees': True,
     'star_market_orders': True,
+    'star_protection': 0.02,  # the protective limit price that STAR asks of a market order
     'ex_rights': 'auto',
-    'dividend_tax': 0.2,
+    'dividend_tax': HOLDING,  # by the time held, withheld at the sale
     'delist': 'last_close',
 })
 PROFILES = MappingProxyType({'joinquant': JOINQUANT, 'realistic': REALISTIC})

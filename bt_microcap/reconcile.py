@@ -14,7 +14,7 @@ from typing import Any
 import backtrader as bt
 import pandas as pd
 
-from .analyzers import Blotter
+from .blotter import Blotter
 from .feeds.sources.joinquant_log import LogOrder, starting_cash
 from .feeds.sources.joinquant_market import ImpliedMarket, implied_market
 from .feeds.stock import add_stocks

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .analyzers import Blotter, Equity, Fill, Rejection
+from .blotter import Blotter, CorporateAction, Equity, Fill, OrderRecord, Rejection
 
 DAYS_A_YEAR = 252  # trading days, the convention of JoinQuant's and empyrical's annual figures
 
@@ -109,7 +109,7 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def write_run(folder: Path, blotter: Blotter, summary: dict[str, Any]) -> None:
-    """Write trades.csv, equity.csv, rejections.csv and summary.json.
+    """Write trades.csv, equity.csv, rejections.csv, orders.csv, corporate_actions.csv and summary.json.
 
     Parameters
     ----------
@@ -124,6 +124,8 @@ def write_run(folder: Path, blotter: Blotter, summary: dict[str, Any]) -> None:
     write_csv(folder / 'trades.csv', Fill._fields, blotter.fills)
     write_csv(folder / 'equity.csv', Equity._fields, blotter.equity)
     write_csv(folder / 'rejections.csv', Rejection._fields, blotter.rejections)
+    write_csv(folder / 'orders.csv', OrderRecord._fields, blotter.orders)
+    write_csv(folder / 'corporate_actions.csv', CorporateAction._fields, blotter.corporate_actions)
     write_json(folder / 'summary.json', summary)
 
 

@@ -117,6 +117,20 @@ TRANSFER_FEE_BSE: tuple[Duty, ...] = (
     Duty(date(2021, 11, 15), 0.000025, 0.000025),  # CHINACLEAR 2022-04 names 0.0025 % as the rate until then
     Duty(date(2022, 4, 29), 0.00001, 0.00001),  # CHINACLEAR 2022-04
 )
+class DividendTax(NamedTuple):
+    """Tax on cash dividends of natural persons, by the time held, for ex-dates from a day on."""
+
+    since: date
+    month: float  # held up to one month
+    year: float  # up to one year
+    longer: float
+
+
+DIVIDEND_TAX: tuple[DividendTax, ...] = (
+    DividendTax(date(2005, 6, 13), 0.10, 0.10, 0.10),  # MOF 财税〔2005〕102号: half of the dividend at 20 %
+    DividendTax(date(2013, 1, 1), 0.20, 0.10, 0.05),  # MOF 财税〔2012〕85号
+    DividendTax(date(2015, 9, 8), 0.20, 0.10, 0.00),  # MOF 财税〔2015〕101号
+)
 MAX_COMMISSION = 0.003  # of the value, since 2002-05-01, 证监发〔2002〕21号
 MIN_COMMISSION = 5.0  # yuan an order, same notice
 
@@ -158,11 +172,11 @@ def board(code: str) -> str:
                 return MAIN
             if digits.startswith('30'):
                 return CHINEXT
-        elif market == 'BJSE' and digits.startswith(('4', '8', '92')):
+        elif market == 'BJSE' and digits.startswith(('43', '83', '87', '88', '92')):  # 400, 420: another market; 899: indices
             return BSE
     raise RuleError(
         f'{code!r} is not the code of an A share: expected 60xxxx.XSHG, 688xxx.XSHG, 00xxxx.XSHE, 30xxxx.XSHE '
-        'or 4/8/92xxxx.BJSE; name each feed by its canonical code'
+        'or 43/83/87/88/92xxxx.BJSE; name each feed by its canonical code'
     )
 
 
@@ -183,6 +197,7 @@ _LIMIT_DAYS = {key: tuple(row.since.toordinal() for row in rows) for key, rows i
 _STAMP_DAYS = tuple(row.since.toordinal() for row in STAMP_DUTY)
 _TRANSFER_DAYS = tuple(row.since.toordinal() for row in TRANSFER_FEE)
 _TRANSFER_DAYS_BSE = tuple(row.since.toordinal() for row in TRANSFER_FEE_BSE)
+_DIVIDEND_DAYS = tuple(row.since.toordinal() for row in DIVIDEND_TAX)
 _FIRST, _LAST = VALID_FROM.toordinal(), VALID_UNTIL.toordinal()
 
 
@@ -237,6 +252,42 @@ def transfer_fee(day: int, code: str = '') -> Duty:
     if code.endswith('.BJSE'):
         return _duty(TRANSFER_FEE_BSE, _TRANSFER_DAYS_BSE, 'transfer fee', 'transfer_fee', day)
     return _duty(TRANSFER_FEE, _TRANSFER_DAYS, 'transfer fee', 'transfer_fee', day)
+
+
+def dividend_tax(ex_date: int, bought: int, sold: int) -> float:
+    """Return the rate of the tax on a dividend, withheld at the sale.
+
+    A month runs from a day to the day before the same day of the next month, a year likewise (MOF 财税〔2012〕85号,
+    item 1): bought on 8 January and sold on 8 February is one month, sold on 9 February is more.
+
+    Parameters
+    ----------
+    ex_date, bought, sold : int
+        Ordinals.
+
+    Raises
+    ------
+    RuleError
+        The ex-date is before the table begins or after the range of validity.
+    """
+    _check_day(ex_date)
+    index = _row_at(DIVIDEND_TAX, _DIVIDEND_DAYS, ex_date)
+    if index < 0:
+        raise RuleError(f'the dividend tax is known from {DIVIDEND_TAX[0].since} on, not on {date.fromordinal(ex_date)}: '
+                        'give it as a rate (dividend_tax=RATE)')
+    row = DIVIDEND_TAX[index]
+    if sold <= _months_later(bought, 1):
+        return row.month
+    return row.year if sold <= _months_later(bought, 12) else row.longer
+
+
+def _months_later(day: int, months: int) -> int:
+    """Return the same day some months later, or the last of that month where it has no such day."""
+    start = date.fromordinal(day)
+    number = start.year * 12 + start.month - 1 + months
+    year, month = divmod(number, 12)
+    last = (date(year + (month == 11), (month + 1) % 12 + 1, 1) - date.resolution).day
+    return date(year, month + 1, min(start.day, last)).toordinal()
 
 
 def price_limits(

@@ -21,8 +21,9 @@ def cap_between(section: CrossSection, low: float, high: float) -> np.ndarray:
 
 
 def tradable(section: CrossSection) -> np.ndarray:
-    """Return the stocks that have a row today, are not suspended and are not ST."""
-    return (section.today('paused') == 0) & (section.today('is_st') == 0)
+    """Return the stocks that have a row today and are neither suspended, nor ST, nor in the delisting period."""
+    # the delisting period is not in every table: NaN passes
+    return (section.today('paused') == 0) & (section.today('is_st') == 0) & (section.today('delisting_period') != 1)
 
 
 # The mask of a market's codes is the same every day. Kept by the identity of the codes array, which the entry

@@ -9,8 +9,9 @@ import backtrader as bt
 import numpy as np
 
 from . import plotting, selection
-from .broker import AShareBroker, affordable
+from .broker import AShareBroker
 from .feeds.universe import CrossSection, StockUniverse, Universe
+from .fills import affordable
 
 
 class MicroCapStrategy(bt.Strategy):
@@ -170,7 +171,7 @@ class MicroCapStrategy(bt.Strategy):
         if isinstance(self.broker, AShareBroker):
             return max(1, math.floor(budget / price + 1e-9))  # less than one share: let the broker say so
         fees = self.broker.getcommissioninfo(data).getcommission
-        return affordable(data._name, math.inf, price, budget, lambda size: fees(size, price))
+        return affordable(data._name, math.inf, price, budget, fees)
 
     def price(self, data: Any) -> float:
         """Return the price known when deciding, yuan: today's open at the open, else the close."""
@@ -191,7 +192,7 @@ class MicroCapStrategy(bt.Strategy):
             Those that stay: their sale was refused, or is bound to be.
         """
         for data in self.held():
-            self.close(data=data, price=self.price(data), whole=True)
+            self.close(data=data, price=self.price(data), whole=True, why='rebalance')
         if self._fills_now():
             return self.held()
         now = self.datetime[0] if not self.at_open else max(data.datetime[0] for data in self.datas if len(data))
@@ -202,8 +203,9 @@ class MicroCapStrategy(bt.Strategy):
         cash = self.broker.getcash()
         if self._fills_now():
             return cash
+        stay = {id(data) for data in kept}  # by identity: == of two feeds compares their closes
         for data in self.held():
-            if data not in kept:
+            if id(data) not in stay:
                 price, size = self.price(data), self.broker.getposition(data).size
                 cash += size * price - self.broker.getcommissioninfo(data).getcommission(-size, price)
         return cash
@@ -224,7 +226,7 @@ class MicroCapStrategy(bt.Strategy):
         if free <= 0:
             return
         budget = self.budget(self.cash_after_sales(kept), free)
-        taken = set(kept)
+        taken = set(kept)  # of hashes, which go by identity
         for code in picks:
             if len(taken) >= self.p.stocknum:
                 break
@@ -242,7 +244,7 @@ class MicroCapStrategy(bt.Strategy):
         budget : float
             Yuan.
         """
-        return self.buy(data=data, size=self.size(data, budget), price=self.price(data), value=budget)
+        return self.buy(data=data, size=self.size(data, budget), price=self.price(data), value=budget, why='rebalance')
 
     def _fills_now(self) -> bool:
         return isinstance(self.broker, AShareBroker) and self.broker.fills_at_open
@@ -255,7 +257,8 @@ class MicroCapStrategy(bt.Strategy):
             self.fills.setdefault(order.data, []).append((bit.dt, bit.size, bit.price))
 
     def stop(self) -> None:
-        """Choose what ``cerebro.plot()`` draws."""
-        plotting.choose(self, self.p.plot_stocks)
+        """Choose what ``cerebro.plot()`` draws; an optimizer draws nothing."""
+        if not getattr(self.env, '_dooptimize', False):
+            plotting.choose(self, self.p.plot_stocks)
 
 

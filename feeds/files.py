@@ -40,9 +40,7 @@ def load_table(path: str | Path) -> pd.DataFrame:
     return check_table(table, str(path), lines=lines, first_row=first_row)
 
 
-def parts(
-    path: str | Path, rows: int | None = None, columns: list[str] | None = None
-) -> Iterator[tuple[pd.DataFrame, np.ndarray | None, int]]:
+def parts(path: str | Path, rows: int | None = None) -> Iterator[tuple[pd.DataFrame, np.ndarray | None, int]]:
     """Read a table from a file part by part, unchecked.
 
     Parameters
@@ -51,8 +49,6 @@ def parts(
         ``.parquet``, ``.csv`` or ``.csv.gz`` (UTF-8).
     rows : int, optional
         Rows of a part, about; without it the whole file is one part.
-    columns : list of str, optional
-        What is read of a Parquet file, where it has them.
 
     Yields
     ------
@@ -75,7 +71,7 @@ def parts(
                         'save the table in one of these formats')
     parquet = name.endswith('.parquet')
     try:
-        yield from _parquet(path, rows, columns) if parquet else _csv(path, rows)
+        yield from _parquet(path, rows) if parquet else _csv(path, rows)
     except UnicodeDecodeError:
         raise DataError(f'{path}, line {_line_not_utf8(path)}: found bytes that are not UTF-8, expected UTF-8 text; '
                         'convert it (a GBK file: open(path, encoding="gb18030"))') from None
@@ -89,27 +85,31 @@ def parts(
         raise DataError(f'{path}: not readable as {kind} ({reason}); write the file again') from None
 
 
-def _parquet(
-    path: Path, rows: int | None, columns: list[str] | None
-) -> Iterator[tuple[pd.DataFrame, None, int]]:
+def _parquet(path: Path, rows: int | None) -> Iterator[tuple[pd.DataFrame, None, int]]:
     if rows is None:
         yield pd.read_parquet(path), None, 0
         return
     import pyarrow.parquet as pq
 
     first = 0
-    with pq.ParquetFile(path) as file:
-        # text codes as categories: a tenth of the memory
-        names = [name for name in file.schema_arrow.names if columns is None or name in columns]
-        empty = not file.metadata.num_rows
-    if columns is not None and len(names) < len(columns):
-        names = None  # a column is missing: the check shall name all that there are
-    with pq.ParquetFile(path, read_dictionary=['code']) as file:
-        for batch in file.iter_batches(batch_size=rows, columns=names):
-            yield batch.to_pandas(), None, first
-            first += len(batch)
-        if empty:
+    text = ['code'] if 'code' in pq.read_schema(path).names else None  # as categories: a tenth of the memory
+    with pq.ParquetFile(path, read_dictionary=text) as file:
+        for group in range(file.num_row_groups):
+            if file.metadata.row_group(group).num_rows <= 2 * rows:  # half the memory of a batch out of it
+                tables = [file.read_row_group(group, use_threads=False)]
+            else:
+                tables = file.iter_batches(batch_size=rows, row_groups=[group], use_threads=False)
+            for table in tables:
+                if len(table):
+                    yield table.to_pandas(), None, first
+                    first += len(table)
+        if not first:
             yield file.schema_arrow.empty_table().to_pandas(), None, 0
+
+
+def parquet_column(path: Path, name: str) -> pd.Series:
+    """Return one column of a Parquet file."""
+    return pd.read_parquet(path, columns=[name])[name]
 
 
 def _csv(path: Path, rows: int | None) -> Iterator[tuple[pd.DataFrame, np.ndarray, int]]:
@@ -125,9 +125,13 @@ def _csv(path: Path, rows: int | None) -> Iterator[tuple[pd.DataFrame, np.ndarra
     # blank lines are kept until here, so that a row's number tells its line
     reader = pd.read_csv(path, dtype={'code': str, 'date': str}, encoding='utf-8-sig', low_memory=False,
                          skip_blank_lines=False, chunksize=rows or None, index_col=False)
+    seen = False
     for table in (reader if rows else [reader]):
         blank = table.isna().all(axis=1).to_numpy()
         table = table[~blank] if blank.any() else table
+        if not len(table) and rows and seen:
+            continue  # a part of blank lines after the last row
+        seen = True
         yield table, table.index.to_numpy() + 2, int(table.index[0]) if len(table) else 0
 
 

@@ -27,10 +27,14 @@ NAN = float('nan')
 class _ClockedLine(bt.linebuffer.LineBuffer):
     """A line that reads a stock's block of days at the clock's bar; NaN outside it."""
 
-    def __init__(self, clock: bt.linebuffer.LineBuffer, block: Any, shift: int) -> None:
-        # no super().__init__(): it would make a buffer; mode and the like are those of the class
-        self._clock, self._block, self._shift = clock, block, shift
-        self._size = 0 if block is None else len(block)
+    @classmethod
+    def over(cls, owner: Any, clock: bt.linebuffer.LineBuffer, block: Any, shift: int) -> _ClockedLine:
+        """Return a line over a block of days; Backtrader's own construction would look for the owner, at ten times the cost."""
+        line = object.__new__(cls)
+        line._clock, line._block, line._shift = clock, block, shift
+        line._size = 0 if block is None else len(block)
+        line._owner = owner  # the feed: where an indicator on the line is drawn, and whose bars it counts
+        return line
 
     lines = property(lambda self: [self])
     mode = bt.linebuffer.LineBuffer.UnBounded
@@ -40,6 +44,8 @@ class _ClockedLine(bt.linebuffer.LineBuffer):
     _tz = None
     idx = property(lambda self: self._clock._idx)
     lencount = property(lambda self: self._clock.lencount)
+    # whether operators make lines (in __init__) or compare values (in next): as the market's, which Cerebro tells
+    _opstage = property(lambda self: self._clock._opstage, lambda self, stage: None)
 
     @property
     def array(self) -> array:
@@ -104,6 +110,13 @@ class MarketStock(bt.feed.DataBase):
     lines = STOCK_LINES
 
     market: MarketFeed
+    _clock = property(lambda self: self.market)  # the bars that count for the minimum periods of indicators
+    _opstage = property(lambda self: self._market_stage(), lambda self, stage: None)  # as the market's: see _ClockedLine
+
+    def _market_stage(self) -> int:
+        market = self.__dict__.get('market')  # none yet while the template is made
+        return 1 if market is None else market._opstage
+
 
     def _twin(self, number: int) -> MarketStock:
         """Return a feed like this one for a stock of the store: Backtrader's own construction costs ten times as much."""
@@ -129,7 +142,7 @@ class MarketStock(bt.feed.DataBase):
         start = int(store.arrays['start'][self._number])
         bars = max(0, market.end - market.offset + self._shift)  # nothing after the last bar
         stop = min(int(store.arrays['start'][self._number + 1]), start + bars)
-        return _ClockedLine(market.lines.datetime, column[start:stop], self._shift)
+        return _ClockedLine.over(self, market.lines.datetime, column[start:stop], self._shift)
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -159,7 +172,10 @@ class MarketFeed(bt.feed.DataBase):
       - ``dataname`` (required): a store's folder, a canonical table's file (``.parquet``, ``.csv``, ``.csv.gz``), a
         `MarketStore`, or a DataFrame in the canonical layout.
       - ``fromdate``, ``todate``: first and last day, as in any feed.
+      - ``benchmark`` (default: ``''``): six digits of an index that the store has; its own lines show it instead.
     """
+
+    params = (('benchmark', ''),)  # an index of the store
 
     def __init__(self) -> None:
         super().__init__()
@@ -180,6 +196,8 @@ class MarketFeed(bt.feed.DataBase):
 
     def _prepare(self) -> None:
         self.days = self.store.days
+        # what its own lines show: open, high, low, close and volume of every day of the market
+        self.level = self.store.sides.benchmark(self.p.benchmark) if self.p.benchmark else self.store.index()
         low, high = (None if day is None else bt.date2num(day) for day in (self.p.fromdate, self.p.todate))
         self.offset = 0 if low is None else int(np.searchsorted(self.days, low))
         self.end = len(self.days) if high is None else int(np.searchsorted(self.days, high, side='right'))
@@ -226,7 +244,7 @@ class MarketFeed(bt.feed.DataBase):
         template.fromdate, template.todate = self.fromdate, self.todate
         template._laststatus = self._laststatus
         # a memoryview gives Python numbers, faster than an array its NumPy scalars
-        nothing = _ClockedLine(self.lines.datetime, None, 0)
+        nothing = _ClockedLine.over(self, self.lines.datetime, None, 0)
         columns = [self.store.arrays.get(f'stock/{name}') for name in template.getlinealiases()]
         self.columns = [nothing if column is None else memoryview(column) for column in columns]
         self.columns[template.getlinealiases().index('datetime')] = self.lines.datetime
@@ -259,7 +277,7 @@ class MarketFeed(bt.feed.DataBase):
             super().preload()
             return
         part = slice(self.offset, self.end)
-        columns = {**self.store.index(), 'datetime': self.days}
+        columns = {**self.level, 'datetime': self.days}
         for name, line in zip(self.getlinealiases(), self.lines, strict=True):
             values = columns[name][part] if name in columns else np.full(self.end - self.offset, NAN)
             line.array = array('d', np.asarray(values, 'float64').tobytes())
@@ -270,8 +288,8 @@ class MarketFeed(bt.feed.DataBase):
         if self._row >= self.end:
             return False
         row, self._row = self._row, self._row + 1
-        for name, values in zip(INDEX_LINES, self.store.arrays['index'], strict=True):
-            getattr(self.lines, name)[0] = float(values[row])
+        for name in INDEX_LINES:
+            getattr(self.lines, name)[0] = float(self.level[name][row])
         self.lines.openinterest[0] = NAN
         self.lines.datetime[0] = float(self.days[row])
         return True
@@ -293,7 +311,7 @@ class MarketFeed(bt.feed.DataBase):
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
         state['_loaded'] = self.lines.datetime.buflen() > 0
-        for name in ('days', 'columns', '_made', '_template'):
+        for name in ('days', 'level', 'columns', '_made', '_template'):
             state.pop(name, None)
         state = {name: value for name, value in state.items() if not name.startswith('line')}
         state.pop('l', None)
@@ -321,6 +339,12 @@ class _StoreValues:
 
     def __init__(self, store: MarketStore, previous: int, today: int) -> None:
         self._store, self._day, self._cache = store, {True: previous, False: today}, {}
+        self.before = int(store.days[max(previous, 0)])
+
+    @property
+    def sides(self) -> Any:
+        """What the store knows beside the market."""
+        return self._store.sides
 
     def vector(self, name: str, previous: bool) -> np.ndarray:
         key = name, previous

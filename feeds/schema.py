@@ -33,11 +33,13 @@ OPTIONAL: dict[str, str] = {
     'low_limit': 'yuan, the lower price limit of the day',
     'cash_dividend': 'yuan a share before tax, on the ex-date',
     'share_ratio': 'new shares per old share on the ex-date, else 1',
+    'delisting_period': '1 in the delisting period (names with 退), else 0',
 }
 PRICES = ('open', 'high', 'low', 'close')
-FLAGS = ('is_st', 'paused')
+FLAGS = ('is_st', 'paused', 'delisting_period')
 # Known before the open of the day: what a decision at the open may use of that same day.
-PRE_OPEN = ('open', 'paused', 'is_st', 'preclose', 'high_limit', 'low_limit', 'cash_dividend', 'share_ratio')
+PRE_OPEN = ('open', 'paused', 'is_st', 'preclose', 'high_limit', 'low_limit', 'cash_dividend', 'share_ratio',
+            'delisting_period')
 
 EPOCH = 719163  # ordinal of 1970-01-01: Backtrader counts days as date.toordinal() does
 CODE_PATTERN = r'\d{6}\.(?:XSHG|XSHE|BJSE)'
@@ -264,19 +266,6 @@ def _check_order(table: pd.DataFrame, where: _Where) -> None:
         position = int(order[back + 1])
         raise where.error(position, 'date', f"{table['date'].iloc[position].date()} after a later day of the same stock",
                           "each stock's dates in ascending order", "sort the table by ['date', 'code']")
-
-
-def check_keys(table: pd.DataFrame, source: str = 'the table', *, first_row: int = 0) -> pd.Series:
-    """Check the columns date and code alone, and return the dates as datetime64; see `check_table`."""
-    for name in ('date', 'code'):
-        if name not in table.columns:
-            _check_columns(table, source)
-    if not len(table):
-        raise _no_rows(source)
-    where = _Where(table, source, None, first_row)
-    dates = _dates(table, where)
-    _check_codes(table, where)
-    return dates
 
 
 def _no_rows(source: str) -> DataError:

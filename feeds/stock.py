@@ -11,7 +11,7 @@ import pandas as pd
 
 from .errors import DataError
 from .files import load_table
-from .schema import check_table, dates_of, ordinals
+from .schema import OPTIONAL, check_table, dates_of, ordinals
 from .store import MarketStore
 
 # What every feed of a stock has beside OHLCV: market_cap (yuan), is_st and paused (0 or 1), preclose, high_limit,
@@ -61,6 +61,8 @@ class ColumnFeed(bt.feed.DataBase):
         if name in self._rows:
             return getattr(self.lines, name)[ago]
         if name not in self._extra:
+            if name in OPTIONAL:
+                return np.nan
             raise KeyError(f'{self._name} has no column {name!r}; it has {", ".join([*self._rows, *self._extra])}')
         return float(self._extra[name][np.searchsorted(self.days, int(self.datetime[ago]))])
 

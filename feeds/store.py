@@ -2,8 +2,9 @@
 
 Two layouts of the same rows. Stock-major: for each stock one block of days without a gap, from its first row
 to its last, which the lines of a feed read; on a day without a row the prices repeat the last close, ``volume``
-is 0, ``paused`` is 1 and the rest is NaN. Day-major: for each day the stocks that have a row, which the
-cross-sections of the screens read; only the columns that screens usually ask for are kept twice.
+is 0, ``paused`` is 1, other flags are as before and the rest is NaN. Day-major: for each day the stocks that
+have a row, which the cross-sections of the screens read; only the columns that screens usually ask for are
+kept twice.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ import numpy as np
 import pandas as pd
 
 from .errors import DataError
-from .schema import dates_of
+from .schema import OPTIONAL, dates_of
+from .sides import Sides
+from .sources import SIDES
 
 FORMAT = 1  # of the folder; a reader refuses another
 MANIFEST = 'manifest.json'
 # columns of a screen, beside the further numeric ones of the input
-DAY_COLUMNS = ('market_cap', 'is_st', 'paused', 'close', 'volume', 'amount')
+DAY_COLUMNS = ('market_cap', 'is_st', 'paused', 'delisting_period', 'close', 'volume', 'amount')
 INDEX_LINES = ('open', 'high', 'low', 'close', 'volume')
 
 
@@ -38,7 +41,7 @@ class MarketStore:
     Parameters
     ----------
     arrays : mapping of str to ndarray
-        See `store_writer.build`.
+        See `store_layout.build`.
     columns : mapping of str to str
         Column -> unit.
     about : mapping
@@ -47,6 +50,8 @@ class MarketStore:
         The folder that the arrays are mapped from.
     maps : sequence of mmap
         The mappings behind the arrays.
+    sides : mapping of str to Path, optional
+        Files of the tables beside the market.
 
     Attributes
     ----------
@@ -62,7 +67,7 @@ class MarketStore:
 
     def __init__(
         self, arrays: Mapping[str, np.ndarray], columns: Mapping[str, str], about: Mapping[str, Any] | None = None,
-        path: Path | None = None, maps: Sequence[mmap.mmap] = (),
+        path: Path | None = None, maps: Sequence[mmap.mmap] = (), sides: Mapping[str, Path] | None = None,
     ) -> None:
         self.arrays, self.columns, self.about, self.path = dict(arrays), dict(columns), dict(about or {}), path
         self.maps = maps if hasattr(mmap, 'MADV_DONTNEED') else ()
@@ -71,6 +76,8 @@ class MarketStore:
         self.first, self.last = arrays['first'], arrays['last']
         self._start, self._day_start, self._day_stock = arrays['start'], arrays['day_start'], arrays['day_stock']
         self._asked = 0
+        self._sides: dict[str, Any] = dict(sides or {})
+        self._looked: Sides | None = None
         self._ids = {code: number for number, code in enumerate(self.codes.tolist())}
 
     @classmethod
@@ -111,7 +118,7 @@ class MarketStore:
         source : str
             What messages call it.
         """
-        from .store_writer import from_table
+        from .store_layout import from_table
 
         return from_table(table, checked=checked, source=source)
 
@@ -187,7 +194,7 @@ class MarketStore:
             The store has no such column.
         """
         self._asked += 1
-        if self._asked % 256 == 0:
+        if self._asked % 16 == 0:
             self._relax()
         rows = slice(self._day_start[day], self._day_start[day + 1])
         stocks = self._day_stock[rows]
@@ -197,7 +204,7 @@ class MarketStore:
             out[stocks] = column[rows]
         elif name in self.columns:  # kept by stock only: one page a stock is touched
             out[stocks] = self.arrays[f'stock/{name}'][self._start[stocks] + (day - self.first[stocks])]
-        elif name not in PER_STOCK:
+        elif name not in OPTIONAL:  # what a table may lack is not known; a misspelt name is an error
             raise KeyError(f'the store has no column {name!r}; it has {", ".join(self.columns)}')
         return out
 
@@ -209,6 +216,38 @@ class MarketStore:
     def index(self) -> dict[str, np.ndarray]:
         """Return the market's index, equal weight: open, high, low, close (points), volume (shares)."""
         return dict(zip(INDEX_LINES, self.arrays['index'], strict=True))
+
+    @property
+    def side_names(self) -> list[str]:
+        """The tables beside the market that the store has, of `sources.SIDES`."""
+        return list(self._sides)
+
+    def side(self, name: str) -> pd.DataFrame:
+        """Return a table beside the market: names, listings, industries, constituents or benchmarks.
+
+        Parameters
+        ----------
+        name : str
+            Of `sources.SIDES`, which says its columns.
+
+        Returns
+        -------
+        DataFrame
+            Without rows where the store has no such table.
+        """
+        found = self._sides.get(name)
+        if found is None:
+            return pd.DataFrame(columns=list(SIDES[name]))
+        if isinstance(found, Path):
+            found = self._sides[name] = pd.read_parquet(found)
+        return found
+
+    @property
+    def sides(self) -> Sides:
+        """Looks things up in the tables beside the market."""
+        if self._looked is None:
+            self._looked = Sides(self)
+        return self._looked
 
     def table(self) -> pd.DataFrame:
         """Return the canonical table, by date then code; for looking at, a whole market is large."""
@@ -223,10 +262,6 @@ class MarketStore:
         return pd.DataFrame(columns)
 
 
-# lines that a stock feed has whatever the table holds
-PER_STOCK = ('preclose', 'high_limit', 'low_limit', 'cash_dividend', 'share_ratio', 'amount')
-
-
 def read_manifest(path: Path) -> dict[str, Any]:
     """Return the manifest of a store.
 
@@ -236,18 +271,29 @@ def read_manifest(path: Path) -> dict[str, Any]:
         No store, or one of another format.
     """
     file = path / MANIFEST
+    again = 'make the store anew with scripts/ingest.py, in another folder'
     try:
-        manifest = json.loads(file.read_text(encoding='utf-8'))
-        found = manifest['format']
+        text = file.read_text(encoding='utf-8')
     except FileNotFoundError:
         raise DataError(f'{path}: found no {MANIFEST}, expected a store; make one with scripts/ingest.py') from None
-    except OSError as error:
-        raise DataError(f'{file}: cannot be read ({error.strerror})') from None
-    except (ValueError, TypeError, KeyError):
-        raise DataError(f'{file}: found no manifest of a store; make the store anew with scripts/ingest.py') from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f'{file}: cannot be read ({getattr(error, "strerror", None) or "not UTF-8"}); {again}') from None
+    try:
+        manifest = json.loads(text)
+        found, mark = manifest['format'], manifest.get('crc32')
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise DataError(f'{file}: found no manifest of a store; {again}') from None
     if found != FORMAT:
-        raise DataError(f'{file}: found format {found!r}, expected {FORMAT}; make the store anew with scripts/ingest.py')
+        raise DataError(f'{file}: found format {found!r}, expected {FORMAT}; {again}')
+    if mark != manifest_mark(manifest):
+        raise DataError(f'{file}: the content is not what was written; {again}')
     return manifest
+
+
+def manifest_mark(manifest: dict[str, Any]) -> int:
+    """Return the CRC-32 of a manifest, less its own entry."""
+    content = {name: value for name, value in manifest.items() if name != 'crc32'}
+    return zlib.crc32(json.dumps(content, sort_keys=True).encode())
 
 
 @lru_cache(maxsize=4)
@@ -257,14 +303,15 @@ def _opened(path: Path, text: str) -> MarketStore:
     try:
         for name, entry in manifest['arrays'].items():
             arrays[name] = _map(path / manifest['version'] / entry['file'], entry, maps)
-        return MarketStore(arrays, manifest['columns'], manifest['about'], path, maps)
+        sides = {name: _sized(path / manifest['version'] / entry['file'], entry) for name, entry in manifest['sides'].items()}
+        return MarketStore(arrays, manifest['columns'], manifest['about'], path, maps, sides)
     except (KeyError, TypeError) as error:
         raise DataError(f'{path / MANIFEST}: found no entry {error}, expected the manifest of a store; '
                         'make the store anew with scripts/ingest.py') from None
 
 
-def _map(file: Path, entry: dict[str, Any], maps: list[mmap.mmap]) -> np.ndarray:
-    """Map one array; the whole version is mapped at once, so that a writer may remove it under a reader."""
+def _sized(file: Path, entry: dict[str, Any]) -> Path:
+    """Return a file that has the size it was written with."""
     try:
         size = file.stat().st_size
     except OSError as error:
@@ -272,6 +319,12 @@ def _map(file: Path, entry: dict[str, Any], maps: list[mmap.mmap]) -> np.ndarray
     if size != entry['bytes']:
         raise DataError(f'{file}: found {size} bytes, expected {entry["bytes"]}: the file is cut off or not the one '
                         'that was written; make the store anew with scripts/ingest.py')
+    return file
+
+
+def _map(file: Path, entry: dict[str, Any], maps: list[mmap.mmap]) -> np.ndarray:
+    """Map one array; the whole version is mapped at once, so that a writer may remove it under a reader."""
+    size = _sized(file, entry).stat().st_size
     shape = tuple(entry['shape'])
     if not size:
         return np.empty(shape, entry['dtype'])
@@ -300,19 +353,23 @@ def check(path: str | Path) -> int:
     path = Path(path)
     manifest = read_manifest(path)
     MarketStore.open(path)
-    for entry in manifest['arrays'].values():
+    entries = [*manifest['arrays'].values(), *manifest['sides'].values()]
+    for entry in entries:
         file = path / manifest['version'] / entry['file']
         found = checksum(file)
         if found != entry['crc32']:
             raise DataError(f'{file}: found the checksum {found:08x}, expected {entry["crc32"]:08x}: the content is not what '
                             'was written; make the store anew with scripts/ingest.py')
-    return len(manifest['arrays'])
+    return len(entries)
 
 
 def checksum(file: Path) -> int:
     """Return the CRC-32 of a file."""
     value = 0
-    with open(file, 'rb') as stream:
-        while part := stream.read(1 << 22):
-            value = zlib.crc32(part, value)
+    try:
+        with open(file, 'rb') as stream:
+            while part := stream.read(1 << 22):
+                value = zlib.crc32(part, value)
+    except OSError as error:
+        raise DataError(f'{file}: cannot be read ({error.strerror}); make the store anew with scripts/ingest.py') from None
     return value

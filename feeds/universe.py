@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .schema import PRE_OPEN
+from .errors import DataError
+from .schema import OPTIONAL, PRE_OPEN
 
 
 class LookAheadError(ValueError):
@@ -74,6 +75,33 @@ class CrossSection:
                 f'{name} of today is not known at the open: use previous({name!r}); today() gives {", ".join(PRE_OPEN)}')
         return self._source.vector(name, False)
 
+    def members(self, index: str) -> np.ndarray:
+        """Return which stocks were in an index, as known the day before; see `sides.Sides.members`.
+
+        Raises
+        ------
+        DataError
+            The market does not tell.
+        """
+        return self._sides().members(index, self._source.before)
+
+    def names(self) -> np.ndarray:
+        """Return the stocks' names, as known the day before."""
+        return self._sides().latest('names', self._source.before)
+
+    def industries(self) -> np.ndarray:
+        """Return the stocks' industries, as known the day before."""
+        return self._sides().latest('industries', self._source.before)
+
+    def listed_days(self) -> np.ndarray:
+        """Return for how many calendar days each stock had been listed the day before; NaN where it is not known."""
+        return self._sides().listed_days(self._source.before)
+
+    def _sides(self) -> Any:
+        if not hasattr(self._source, 'sides'):
+            raise DataError('feeds of one stock each do not tell names, industries or members: use a MarketFeed over a store')
+        return self._source.sides
+
 
 class Universe(Protocol):
     """What a strategy asks: today's cross-section, and the feed of a pick."""
@@ -97,10 +125,19 @@ class _FeedValues:
         key = name, previous
         if key not in self._cache:
             self._cache[key] = np.array([
-                np.nan if ago is None else feed.value(name, ago) if hasattr(feed, 'value') else getattr(feed.lines, name)[ago]
+                np.nan if ago is None else _value(feed, name, ago)
                 for feed, ago in zip(self._feeds, self._ago[previous], strict=True)
             ])
         return self._cache[key]
+
+
+def _value(feed: Any, name: str, ago: int) -> float:
+    if hasattr(feed, 'value'):
+        return feed.value(name, ago)
+    line = getattr(feed.lines, name, None)  # a feed of another kind
+    if line is None and name not in OPTIONAL:
+        raise KeyError(f'{feed._name} has no line {name!r}')
+    return np.nan if line is None else line[ago]
 
 
 class StockUniverse:

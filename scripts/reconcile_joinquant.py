@@ -45,8 +45,8 @@ def main(pargs: list[str] | None = None) -> int:
         print(f'notice: line {notice.line}: {notice.text}')
     if out:
         report.write_run(out, result.blotter, reconcile.summary(result))
-        report.write_csv(out / 'orders.csv', reconcile.comparison_columns(), result.rows)
-        print(f'written {out}/: orders.csv, trades.csv, equity.csv, rejections.csv, summary.json')
+        report.write_csv(out / 'comparison.csv', reconcile.comparison_columns(), result.rows)
+        print(f'written {out}/: comparison.csv, and the files of backtest.py')
     print('all matched' if result.matched else f'{len(result.differences)} differences')
     return 0 if result.matched else 1
 

@@ -21,6 +21,7 @@ MAX_DAYS = 40
 # First days of a market: most of them a few days before a rule changes.
 STARTS = (
     dt.date(2015, 8, 3),  # the dated transfer fee begins on 2015-08-01
+    dt.date(2015, 8, 24),  # dividends tax-free after a year from 2015-09-08
     dt.date(2018, 3, 1),
     dt.date(2019, 9, 2),
     dt.date(2020, 8, 10),  # ChiNext 20 % from 2020-08-24
@@ -64,17 +65,20 @@ class Shape:
     cap_step: float = 0.0  # market caps are multiples of it: ties, and values on the bounds
     nan_caps: bool = False  # a market cap is missing now and then
     wild: bool = False  # everything rare is frequent
+    delisting: bool = False  # has the column delisting_period
+    gap: int = 0  # calendar days that are left out once in the middle: holdings of more than a month or a year
 
 
 @st.composite
 def markets(draw, min_stocks=3, max_stocks=12, min_days=8, max_days=MAX_DAYS):
     """Draw a canonical table."""
+    start = draw(st.sampled_from(STARTS))
     return build(
         Shape(
             seed=draw(st.integers(0, 2**32 - 1)),
             stocks=draw(st.integers(min_stocks, max_stocks)),
             days=draw(st.integers(min_days, max_days)),
-            start=draw(st.sampled_from(STARTS)),
+            start=start,
             preclose=draw(st.sampled_from((True,) * 9 + (False,))),
             dividends=draw(st.booleans()),
             ratios=draw(st.booleans()),
@@ -83,6 +87,9 @@ def markets(draw, min_stocks=3, max_stocks=12, min_days=8, max_days=MAX_DAYS):
             cap_step=draw(st.sampled_from((0.0, 5e7, 2.5e8, 5e8))),
             nan_caps=draw(st.booleans()),
             wild=draw(st.booleans()),
+            delisting=draw(st.sampled_from((False, False, True))),
+            # No rule is known beyond 2026.
+            gap=draw(st.sampled_from((0, 0, 0, 0, 25, 340))) if start.year < 2025 else 0,
         )
     )
 
@@ -104,10 +111,13 @@ def run_options(draw):
         "stamp_duty": st.sampled_from(("dated", 0.0, 0.001, 0.0005)),
         "transfer_fee": st.sampled_from(("dated", 0.0, 0.00002)),
         "slippage": st.sampled_from((0.0, 0.002, 0.00246, 0.02, 0.0003)),
-        "volume_limit": st.sampled_from((0.25, 0.1, 0.01, 0.0005, 1.0)),
-        "delist": st.just("zero"),
+        "slippage_ticks": st.sampled_from((1.0, 0.5, 3.0)),
+        "impact": st.sampled_from((0.1, 0.03, 1.0, 0.5)),
+        "volume_limit": st.sampled_from((0.25, 0.0, 0.1, 0.01, 0.0005, 1.0)),
+        "star_protection": st.sampled_from((0.0, 0.005, 0.02, 0.001)),
+        "delist": st.sampled_from(("zero", 0.3, 0.0, 0.77)),
         "ex_rights": st.sampled_from(("reinvest", "off", "auto")),
-        "dividend_tax": st.sampled_from((0.0, 0.1)),
+        "dividend_tax": st.sampled_from((0.0, 0.1, "holding", "holding")),
     }
     for name, values in rare.items():
         if draw(st.integers(0, 3)) == 3:
@@ -149,8 +159,10 @@ def build(shape):
 def _trading_days(shape):
     """Give the trading days: weekdays with a holiday of some days once in a while."""
     rng = np.random.default_rng([shape.seed, 999_983])
-    days, day = [], shape.start
+    days, day, gap = [], shape.start, shape.gap
     while len(days) < MAX_DAYS:
+        if gap and len(days) == shape.days // 2:
+            day, gap = day + dt.timedelta(days=gap), 0
         if day.weekday() < 5:
             days.append(day)
             if rng.random() < 0.04:
@@ -300,6 +312,8 @@ def _stock_rows(shape, number, dates):
             row["cash_dividend"] = dividend
         if shape.ratios:
             row["share_ratio"] = ratio
+        if shape.delisting:
+            row["delisting_period"] = int(last - 10 < index <= last)
         rows.append(row)
     return rows
 

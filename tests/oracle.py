@@ -2,9 +2,11 @@
 
 It shares no code with the plugin. It walks the canonical table day by day with dictionaries and counts
 money in exact fractions, so a tie at half a cent, or a purchase that costs the budget to the last cent,
-is decided by arithmetic and never by the binary error of a float. Only the results are floats.
+is decided by arithmetic and never by the binary error of a float. Only the results are floats. (The
+square root of the market impact is exact where it is rational, and right to forty digits elsewhere.)
 """
 
+import calendar
 import datetime as dt
 import math
 from dataclasses import dataclass, field
@@ -23,14 +25,31 @@ MAIN_REFORM = dt.date(2023, 4, 10)  # main board: five free days
 ST_REFORM = dt.date(2026, 7, 6)  # main board, ST: 10 % instead of 5 %
 FREE_DAYS = 5
 
+# Dividend tax by the day of the dividend: (first ex-date, up to a month, up to a year, longer).
+DIVIDEND_TAX = (
+    (dt.date(2015, 9, 8), Fraction(20, 100), Fraction(10, 100), Fraction(0)),
+    (dt.date(2013, 1, 1), Fraction(20, 100), Fraction(10, 100), Fraction(5, 100)),
+    (dt.date(2005, 6, 13), Fraction(10, 100), Fraction(10, 100), Fraction(10, 100)),
+)
+
 
 @dataclass
 class OracleResult:
-    """What a run did: one dict per fill, per day and per refusal."""
+    """What a run did: one dict per fill, per day, per refusal and per corporate action."""
 
     trades: list = field(default_factory=list)
     equity: list = field(default_factory=list)
     rejections: list = field(default_factory=list)
+    actions: list = field(default_factory=list)
+
+
+@dataclass
+class Lot:
+    """Shares bought in one fill, as long as they are held."""
+
+    bought_on: dt.date
+    shares: int
+    dividends: list = field(default_factory=list)  # (ex-date, yuan received on the shares still here)
 
 
 @dataclass
@@ -38,8 +57,50 @@ class Position:
     """Shares held of one stock."""
 
     code: str
-    shares: int
-    bought_on: dt.date  # the last purchase: T+1 counts from it
+    lots: list  # oldest first
+
+    @property
+    def shares(self):
+        """Count the shares of all lots."""
+        return sum(lot.shares for lot in self.lots)
+
+    @property
+    def bought_on(self):
+        """Give the day of the last purchase: T+1 counts from it."""
+        return self.lots[-1].bought_on
+
+    def pay_dividend(self, date, per_share):
+        """Note what each lot receives; give the sum."""
+        for lot in self.lots:
+            lot.dividends.append((date, lot.shares * per_share))
+        return self.shares * per_share
+
+    def scale(self, factor):
+        """Multiply the shares, whole shares only; a lot gets what the floors of the running sums leave it."""
+        before = after = 0
+        for lot in self.lots:
+            before += lot.shares
+            reached = math.floor(before * factor + TINY)
+            lot.shares = reached - after
+            after = reached
+
+    def take(self, shares, date):
+        """Take shares out, first in first out; give the tax on the dividends that they had received."""
+        tax = Fraction(0)
+        while shares > 0:
+            lot = self.lots[0]
+            taken = min(shares, lot.shares)
+            part = Fraction(taken, lot.shares) if lot.shares else Fraction(1)
+            kept = []
+            for ex_date, amount in lot.dividends:
+                tax += dividend_tax_rate(ex_date, lot.bought_on, date) * amount * part
+                kept.append((ex_date, amount * (1 - part)))
+            lot.dividends = kept
+            lot.shares -= taken
+            shares -= taken
+            if lot.shares == 0:
+                self.lots.pop(0)
+        return tax
 
 
 # ---------------------------------------------------------------------------------------------- numbers
@@ -60,6 +121,21 @@ def known(number):
 def round_half_up(money):
     """Round to the cent, a tie upwards."""
     return Fraction(math.floor(exact(money) * 100 + Fraction(1, 2)), 100)
+
+
+def square_root(number):
+    """Give the root of a fraction: exact where there is one, else to forty digits."""
+    top, bottom = math.isqrt(number.numerator), math.isqrt(number.denominator)
+    if top * top == number.numerator and bottom * bottom == number.denominator:
+        return Fraction(top, bottom)
+    scale = 10**40
+    return Fraction(math.isqrt(number.numerator * scale * scale // number.denominator), scale)
+
+
+def months_later(date, months):
+    """Give the same day some months later; the last of the month where it has no such day."""
+    year, month = divmod(date.year * 12 + date.month - 1 + months, 12)
+    return dt.date(year, month + 1, min(date.day, calendar.monthrange(year, month + 1)[1]))
 
 
 # ------------------------------------------------------------------------------- the exchange's rules
@@ -158,6 +234,16 @@ def transfer_fee_rate(date, code):
     return Fraction(0)  # before the first record of the rules
 
 
+def dividend_tax_rate(ex_date, bought_on, sold_on):
+    """Give the tax on a dividend by the time that the shares were held."""
+    for since, month, year, longer in DIVIDEND_TAX:
+        if ex_date >= since:
+            if sold_on <= months_later(bought_on, 1):
+                return month
+            return year if sold_on <= months_later(bought_on, 12) else longer
+    raise LookupError(f"no dividend tax is known for {ex_date}")
+
+
 def legal_buy(board, shares):
     """Round a number of shares down to one that may be bought."""
     if shares <= 0:
@@ -248,23 +334,25 @@ class Run:
         for n, today in enumerate(days):
             yesterday = self.calendar[self.day_number[today] - 1]
             if n > 0:
-                self.pay_out_delisted(yesterday)
+                self.pay_out_delisted(yesterday, today)
                 self.apply_ex_rights(today)
             if n % self.options["refresh_rate"] == 0:
                 self.rebalance(today, yesterday)
             self.mark(today)
         return self.result
 
-    def pay_out_delisted(self, yesterday):
+    def pay_out_delisted(self, yesterday, today):
         """Turn the positions whose last row was yesterday into cash."""
         for position in list(self.positions):
             last = self.last_row[position.code]
             if last == yesterday and last < self.calendar[-1]:
-                if self.options["delist"] == "last_close":
-                    close = self.last_close(yesterday, position.code, include_today=True)
-                    self.cash += position.shares * close
+                haircut = {"last_close": 0, "zero": 1}.get(self.options["delist"], self.options["delist"])
+                close = self.last_close(yesterday, position.code, include_today=True)
+                paid = position.shares * close * (1 - exact(haircut))
+                self.cash += paid
                 self.positions.remove(position)
                 self.reject(yesterday, position.code, "SELL", "delisted")
+                self.act(today, position.code, position.shares, 0, paid)  # the day on which the money is there
 
     def apply_ex_rights(self, today):
         """Credit dividends and new shares of the positions held over the last close."""
@@ -276,21 +364,27 @@ class Run:
             row = self.row(today, position.code)
             if row is None:
                 continue
+            before, paid = position.shares, Fraction(0)
             if explicit:
-                before = position.shares  # the dividend is for the shares held before the split
+                # The dividend is for the shares held before the split.
                 if known(row.get("cash_dividend")):
-                    net = 1 - exact(self.options["dividend_tax"])
-                    self.cash += before * exact(row["cash_dividend"]) * net
+                    paid = before * exact(row["cash_dividend"])
+                    if self.options["dividend_tax"] == "holding":
+                        position.pay_dividend(today, exact(row["cash_dividend"]))
+                    else:
+                        paid *= 1 - exact(self.options["dividend_tax"])
                 if known(row.get("share_ratio")):
-                    position.shares = math.floor(before * exact(row["share_ratio"]) + TINY)
+                    position.scale(exact(row["share_ratio"]))
             elif known(row.get("preclose")) and row["preclose"] > 0:
                 preclose = exact(row["preclose"])
                 last_close = self.last_close(today, position.code, include_today=False)
                 if abs(preclose - last_close) > HALF_TICK:
-                    worth = position.shares * last_close / preclose
-                    position.shares = math.floor(worth + TINY)
-                    fraction = max(worth - position.shares, Fraction(0))
-                    self.cash += fraction * preclose
+                    position.scale(last_close / preclose)
+                    fraction = max(before * last_close / preclose - position.shares, Fraction(0))
+                    paid = fraction * preclose
+            self.cash += paid
+            if position.shares != before or paid:
+                self.act(today, position.code, before, position.shares, paid)
             if position.shares == 0:
                 self.positions.remove(position)
 
@@ -315,6 +409,8 @@ class Run:
         for code, row in self.rows[today].items():
             before = self.row(yesterday, code)
             if row["paused"] == 1 or row["is_st"] == 1 or before is None:
+                continue
+            if row.get("delisting_period") == 1:
                 continue
             if board_of(code) not in (MAIN, CHINEXT, STAR):
                 continue
@@ -353,18 +449,18 @@ class Run:
         high, low = price_limits(row, code, today, self.listed_day(today, code))
         if low is not None and exact(row["open"]) <= low + HALF_TICK:
             return self.reject(today, code, "SELL", "limit down")
-        price = self.fill_price(row, "SELL")
-        if self.slipped(price, high, low):
-            return self.reject(today, code, "SELL", "slipped past the limit")
         quantity = position.shares
         at_most = self.volume_cap(row)
         if at_most is not None:
             quantity = legal_sale(board_of(code), at_most, position.shares)
+        price = self.fill_price(row, "SELL", quantity)
+        if self.slipped(code, row, price, high, low):
+            return self.reject(today, code, "SELL", "slipped past the limit")
         if quantity < position.shares:
             self.reject(today, code, "SELL", "volume limit")
         if quantity > 0:
-            self.fill(today, code, "SELL", quantity, price)
-            position.shares -= quantity
+            dividend_tax = position.take(quantity, today)
+            self.fill(today, code, "SELL", quantity, price, dividend_tax)
             if position.shares == 0:
                 self.positions.remove(position)
         return None
@@ -381,27 +477,28 @@ class Run:
         high, low = price_limits(row, code, today, self.listed_day(today, code))
         if high is not None and exact(row["open"]) >= high - HALF_TICK:
             return self.reject(today, code, "BUY", "limit up")
-        price = self.fill_price(row, "BUY")
         if self.joinquant:
-            quantity = self.joinquant_size(exact(row["open"]), budget)
+            wanted = self.joinquant_size(exact(row["open"]), budget)
         else:
-            quantity = self.realistic_size(today, code, price, budget)
-        if quantity <= 0:
+            wanted = self.realistic_size(today, code, row, budget)
+        if wanted <= 0:
             return self.reject(today, code, "BUY", "below one lot")
-        if self.slipped(price, high, low):
-            return self.reject(today, code, "BUY", "slipped past the limit")
+        quantity = wanted
         at_most = self.volume_cap(row)
-        if at_most is not None and at_most < quantity:
-            self.reject(today, code, "BUY", "volume limit")
+        if at_most is not None and at_most < wanted:
             quantity = legal_buy(board_of(code), at_most)
+        price = self.fill_price(row, "BUY", quantity)
+        if self.slipped(code, row, price, high, low):
+            return self.reject(today, code, "BUY", "slipped past the limit")
+        if quantity < wanted:
+            self.reject(today, code, "BUY", "volume limit")
         if quantity > 0:
             self.fill(today, code, "BUY", quantity, price)
             position = self.held(code)
             if position is None:
-                self.positions.append(Position(code, quantity, today))
+                self.positions.append(Position(code, [Lot(today, quantity)]))
             else:  # topped up: it keeps its place in the order
-                position.shares += quantity
-                position.bought_on = today
+                position.lots.append(Lot(today, quantity))
         return None
 
     def joinquant_size(self, opening, budget):
@@ -413,30 +510,48 @@ class Run:
             shares = math.floor(self.cash / opening)
         return legal_buy(MAIN, shares)
 
-    def realistic_size(self, today, code, price, budget):
-        """Find the most shares that the money pays for, fees and all."""
+    def realistic_size(self, today, code, row, budget):
+        """Find the most shares that the money pays for, at the price of so many shares, fees and all."""
         money = min(budget, self.cash)
         board = board_of(code)
-        shares = legal_buy(board, math.floor((money + TINY) / price))
-        while shares > 0:
-            value = shares * price
-            if value + sum(self.fees(today, code, "BUY", value)) <= money + TINY:
-                return shares
-            shares = legal_buy(board, shares - 1)
-        return 0
 
-    def fill_price(self, row, side):
-        """Move the open by half the slippage, against us."""
-        half = exact(self.options["slippage"]) / 2
-        moved = exact(row["open"]) * (1 + half if side == "BUY" else 1 - half)
+        def affordable(shares):
+            value = shares * self.fill_price(row, "BUY", shares)
+            return value + sum(self.fees(today, code, "BUY", value)) <= money + TINY
+
+        # More shares never cost less: halve the range until one number is left.
+        least, most = 0, max(0, math.floor((money + TINY) / self.fill_price(row, "BUY", 0)))
+        while least < most:
+            middle = (least + most + 1) // 2
+            if affordable(middle):
+                least = middle
+            else:
+                most = middle - 1
+        return legal_buy(board, least)
+
+    def fill_price(self, row, side, shares):
+        """Move the open against us: half the slippage, the impact of so many shares, and the ticks."""
+        volume, share = exact(row["volume"]), exact(shares)
+        if self.options["volume_limit"]:
+            share = min(share, exact(self.options["volume_limit"]) * volume)
+        share /= volume
+        move = exact(self.options["slippage"]) / 2 + exact(self.options["impact"]) * square_root(share)
+        ticks = exact(self.options["slippage_ticks"]) * CENT
+        opening = exact(row["open"])
+        moved = opening * (1 + move) + ticks if side == "BUY" else opening * (1 - move) - ticks
         return max(round_half_up(moved), CENT)
 
-    @staticmethod
-    def slipped(price, high, low):
-        """Tell whether a fill lies outside the day's limits."""
-        too_high = high is not None and price > high + HALF_TICK
-        too_low = low is not None and price < low - HALF_TICK
-        return too_high or too_low
+    def slipped(self, code, row, price, high, low):
+        """Tell whether a fill lies outside the day's limits, or past the protective price that STAR asks for."""
+        if high is not None and price > high + HALF_TICK:
+            return True
+        if low is not None and price < low - HALF_TICK:
+            return True
+        protection = exact(self.options["star_protection"])
+        if protection and board_of(code) == STAR:
+            opening = exact(row["open"])
+            return abs(price - opening) > protection * opening + HALF_TICK
+        return False
 
     def volume_cap(self, row):
         """Give the most shares of an order that the day's volume allows; None for no such limit."""
@@ -457,10 +572,11 @@ class Run:
         transfer_rate = transfer_fee_rate(today, code) if transfer == "dated" else exact(transfer)
         return commission, tax, transfer_rate * value
 
-    def fill(self, today, code, side, quantity, price):
+    def fill(self, today, code, side, quantity, price, dividend_tax=0):
         """Move the money and write the trade."""
         value = quantity * price
         commission, tax, transfer_fee = self.fees(today, code, side, value)
+        tax += dividend_tax
         self.cash += value if side == "SELL" else -value
         self.cash -= commission + tax + transfer_fee
         self.result.trades.append(
@@ -480,10 +596,30 @@ class Run:
         """Write a refusal, whole or in part."""
         self.result.rejections.append({"date": date, "code": code, "side": side, "reason": reason})
 
+    def act(self, date, code, before, after, cash):
+        """Write what happened to a holding without an order."""
+        self.result.actions.append(
+            {"date": date, "code": code, "before": before, "after": after, "cash": float(cash)}
+        )
+
 
 PROFILE_DEFAULTS = {
-    "realistic": {"stamp_duty": "dated", "transfer_fee": "dated", "slippage": 0.002},
-    "joinquant": {"stamp_duty": 0.001, "transfer_fee": 0.0, "slippage": 0.00246},
+    "realistic": {
+        "stamp_duty": "dated",
+        "transfer_fee": "dated",
+        "slippage": 0.002,
+        "volume_limit": 0.1,
+        "dividend_tax": "holding",
+        "star_protection": 0.02,
+    },
+    "joinquant": {
+        "stamp_duty": 0.001,
+        "transfer_fee": 0.0,
+        "slippage": 0.00246,
+        "volume_limit": 0.0,
+        "dividend_tax": 0.2,
+        "star_protection": 0.0,
+    },
 }
 
 
@@ -501,22 +637,27 @@ def run_oracle(
     stamp_duty=None,
     transfer_fee=None,
     slippage=None,
+    slippage_ticks=0.0,
+    impact=0.0,
     volume_limit=None,
+    star_protection=None,
     delist="last_close",
     ex_rights="auto",
-    dividend_tax=0.2,
+    dividend_tax=None,
     start=None,
     end=None,
 ):
     """Run the rules over a canonical table.
 
     None stands for the profile's own value. `stamp_duty` and `transfer_fee` are a rate or "dated"; a rate
-    of stamp duty is for sales. `volume_limit` None or 0 means none. Dates may be text.
+    of stamp duty is for sales. `volume_limit` 0 means none, `star_protection` 0 too. `delist` is last_close,
+    zero, or the part of the last close that is lost; `dividend_tax` is a rate on the ex-date, or "holding".
+    Dates may be text.
     """
     if profile not in PROFILE_DEFAULTS:
         raise ValueError(f"profile {profile!r}: expected one of {sorted(PROFILE_DEFAULTS)}")
-    if delist not in ("last_close", "zero"):
-        raise ValueError(f"delist {delist!r}: expected last_close or zero")
+    if delist not in ("last_close", "zero") and not 0 <= delist < 1:
+        raise ValueError(f"delist {delist!r}: expected last_close, zero or a part of the last close")
     if ex_rights not in ("auto", "reinvest", "off"):
         raise ValueError(f"ex_rights {ex_rights!r}: expected auto, reinvest or off")
     defaults = PROFILE_DEFAULTS[profile]
@@ -529,14 +670,20 @@ def run_oracle(
         "max_cap": max_cap,
         "commission": commission,
         "min_commission": min_commission,
-        "stamp_duty": defaults["stamp_duty"] if stamp_duty is None else stamp_duty,
-        "transfer_fee": defaults["transfer_fee"] if transfer_fee is None else transfer_fee,
-        "slippage": defaults["slippage"] if slippage is None else slippage,
+        "stamp_duty": stamp_duty,
+        "transfer_fee": transfer_fee,
+        "slippage": slippage,
+        "slippage_ticks": slippage_ticks,
+        "impact": impact,
         "volume_limit": volume_limit,
+        "star_protection": star_protection,
         "delist": delist,
         "ex_rights": ex_rights,
         "dividend_tax": dividend_tax,
         "start": None if start is None else pd.Timestamp(start).date(),
         "end": None if end is None else pd.Timestamp(end).date(),
     }
+    for name, value in defaults.items():
+        if options[name] is None:
+            options[name] = value
     return Run(table, options).walk()

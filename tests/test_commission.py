@@ -10,6 +10,7 @@ from markets import bar, tiny_market
 from scripted import buy, close, play, sell, steps
 
 from bt_microcap import AShareCommission
+from bt_microcap.commission import Fees
 from bt_microcap.rules import RuleError
 
 A = '600001.XSHG'
@@ -34,7 +35,7 @@ def day(text):
     (-700, 12.34, 5.0, 8.638),  # 8,638 x 0.001: nothing is rounded to the cent
 ])
 def test_fees_of_one_fill(size, price, commission, duty):
-    assert AShareCommission().fees(size, price) == pytest.approx((commission, duty, 0.0), abs=1e-9)
+    assert AShareCommission().fees(size, price) == pytest.approx((commission, duty, 0.0, 0.0), abs=1e-9)
 
 
 @pytest.mark.parametrize(('value', 'commission'), [
@@ -49,7 +50,7 @@ def test_the_edge_of_the_floor(value, commission, sign):
 
 
 def test_nothing_traded_costs_nothing():
-    assert tuple(AShareCommission().fees(0, 10.0)) == (0.0, 0.0, 0.0)
+    assert tuple(AShareCommission().fees(0, 10.0)) == (0.0, 0.0, 0.0, 0.0)
     assert AShareCommission().getcommission(0, 10.0) == 0.0
 
 
@@ -60,11 +61,17 @@ def test_transfer_fee_as_a_rate_is_charged_on_both_sides():
     assert fees.fees(-10_000, 10.0).total == pytest.approx(30.0 + 100.0 + 1.0)
 
 
+def test_the_sum_of_the_fees_has_the_dividend_tax_in_it():
+    fees = Fees(commission=5.0, stamp_duty=1.0, transfer_fee=0.1)
+    assert (fees.dividend_tax, fees.total) == (0.0, pytest.approx(6.1))
+    assert fees._replace(dividend_tax=16.0).total == pytest.approx(22.1)
+
+
 def test_rates_of_ones_own():
     fees = AShareCommission(commission=0.00025, min_commission=0.1, stamp_duty=0.0005)
-    assert fees.fees(100, 10.0) == pytest.approx((0.25, 0.0, 0.0))  # 1,000 x 0.00025
-    assert fees.fees(100, 1.0) == pytest.approx((0.1, 0.0, 0.0))
-    assert fees.fees(-100, 10.0) == pytest.approx((0.25, 0.5, 0.0))
+    assert fees.fees(100, 10.0) == pytest.approx((0.25, 0.0, 0.0, 0.0))  # 1,000 x 0.00025
+    assert fees.fees(100, 1.0) == pytest.approx((0.1, 0.0, 0.0, 0.0))
+    assert fees.fees(-100, 10.0) == pytest.approx((0.25, 0.5, 0.0, 0.0))
 
 
 def test_a_free_broker():
@@ -165,7 +172,7 @@ def test_the_minimum_is_paid_once_over_the_fills_of_an_order():
 
 def test_duty_and_transfer_fee_are_of_each_fill_alone():
     fees = AShareCommission(transfer_fee=0.00001).fees(-500, 10.0, value_before=15_000, charged=5.0)
-    assert fees == pytest.approx((1.0, 5.0, 0.05))
+    assert fees == pytest.approx((1.0, 5.0, 0.05, 0.0))
 
 
 def test_three_fills_of_a_limit_order_pay_one_minimum():

@@ -6,11 +6,13 @@ import json
 import math
 import re
 import statistics
+import subprocess
+import sys
 from decimal import ROUND_HALF_UP, Decimal
-from fractions import Fraction
 
 import pandas as pd
 import pytest
+from recompute import recompute
 from running import run_feeds
 from script_calls import ROOT, call, one_error_line, shell
 
@@ -23,6 +25,9 @@ COLUMNS = {
     'trades.csv': ['datetime', 'code', 'side', 'quantity', 'price', 'commission', 'tax', 'transfer_fee'],
     'equity.csv': ['date', 'cash', 'market_value', 'total_value'],
     'rejections.csv': ['date', 'code', 'side', 'reason'],
+    'orders.csv': ['date', 'code', 'side', 'why', 'wanted', 'quantity', 'price', 'commission', 'stamp_duty', 'transfer_fee',
+                   'dividend_tax', 'slippage', 'status', 'reason'],
+    'corporate_actions.csv': ['date', 'code', 'action', 'shares_before', 'shares_after', 'cash'],
 }
 
 
@@ -79,73 +84,50 @@ def column(table, name):
     return {(str(day.date()), code): value for day, code, value in cells}
 
 
-def exact(number):
-    return Fraction(repr(float(number)))
-
-
-def account(table, trades, first, last, *, cash=1_000_000, ex_rights='reinvest', delist='last_close'):
-    """Walk the days in exact fractions: (date, cash, market value) of each, and what came without order."""
-    columns = [name for name in ('preclose', 'cash_dividend', 'share_ratio') if name in table.columns]
-    table = table[['date', 'code', 'close', *columns]]
-    rows = {(row.date.date(), row.code): row for row in table.itertuples()}
-    ends = {code: stamp.date() for code, stamp in table.groupby('code', observed=True)['date'].max().items()}
-    days, cash, held, mark = days_of(table), Fraction(cash), {}, {}
-    book, events = [], []
-    for day in days:
-        if not first <= day <= last:
-            continue
-        for code in list(held):
-            if ends[code] < day and ends[code] < days[-1]:
-                cash += held.pop(code) * mark[code] * (delist == 'last_close')
-                events.append(('delisted', ends[code], code))
-        for code, shares in list(held.items()):
-            row = rows.get((day, code))
-            if row is None or ex_rights == 'off':
-                continue
-            if ex_rights == 'explicit':
-                dividend = exact(row.cash_dividend) if row.cash_dividend == row.cash_dividend else 0
-                ratio = exact(row.share_ratio) if row.share_ratio == row.share_ratio else 1
-                paid = shares * dividend * Fraction(8, 10)
-                new = math.floor(shares * ratio + Fraction(1, 10**9))
-            else:
-                if row.preclose != row.preclose or abs(exact(row.preclose) - mark[code]) <= Fraction(1, 200):
-                    continue
-                whole = shares * mark[code] / exact(row.preclose)
-                new = math.floor(whole)
-                paid = (whole - new) * exact(row.preclose)
-            if paid or new != shares:
-                events.append(('ex-rights', day, code))
-            cash, held[code] = cash + paid, new
-        for trade in trades:
-            if trade['datetime'] != str(day):
-                continue
-            code, shares = trade['code'], int(trade['quantity']) * (1 if trade['side'] == 'BUY' else -1)
-            held[code] = held.get(code, 0) + shares
-            assert held[code] >= 0
-            cash -= shares * exact(trade['price'])
-            cash -= sum(exact(trade[name]) for name in ('commission', 'tax', 'transfer_fee'))
-            if not held[code]:
-                del held[code]
-        for code in held:
-            if (day, code) in rows:
-                mark[code] = exact(rows[day, code].close)
-        book.append((day, float(cash), float(sum(shares * mark[code] for code, shares in held.items()))))
-    return book, events
-
-
-def check_account(table, folder, **rules):
+def check_account(table, folder):
     """Hold equity.csv against the account worked out from trades.csv; give the events of the account."""
-    equity, trades = read(folder, 'equity.csv'), read(folder, 'trades.csv')
-    first, last = (dt.date.fromisoformat(equity[at]['date']) for at in (0, -1))
-    book, events = account(table, trades, first, last, **rules)
-    assert [row['date'] for row in equity] == [str(day) for day, _, _ in book]
-    for row, (day, cash, held) in zip(equity, book, strict=True):
-        got = [float(row[name]) for name in COLUMNS['equity.csv'][1:]]
-        assert got == pytest.approx([cash, held, cash + held], abs=1e-6), day
+    difference, events = recompute(table, folder)
+    # a millionth of a yuan, and of a large account what binary numbers can hold
+    most = max(float(row['total_value']) for row in read(folder, 'equity.csv'))
+    assert difference < 1e-6 * max(1.0, most / 1e7)
     rejections = read(folder, 'rejections.csv')
     told = [(row['date'], row['code']) for row in rejections if row['reason'] == 'delisted']
     assert told == [(str(day), code) for kind, day, code in events if kind == 'delisted']
+    check_orders(folder)
     return events
+
+
+def check_orders(folder):
+    """Hold orders.csv against trades.csv, and the corporate actions against the cash of the last day."""
+    trades, orders = read(folder, 'trades.csv'), read(folder, 'orders.csv')
+    got, wanted = {}, {}
+    for order in orders:
+        key = order['date'], order['code'], order['side']
+        tax = float(order['stamp_duty']) + float(order['dividend_tax'])
+        row = [int(order['quantity']), int(order['quantity']) * float(order['price']), float(order['commission']), tax,
+               float(order['transfer_fee'])]
+        assert (row[0] == 0) == (float(order['price']) == 0)
+        assert int(order['wanted']) >= row[0]
+        assert order['status'] in {'Completed', 'Canceled', 'Rejected'}
+        assert (order['status'] == 'Rejected') == (row[0] == 0)
+        if row[0]:
+            got[key] = [a + b for a, b in zip(got.get(key, [0] * 5), row, strict=True)]
+    for trade in trades:
+        key = trade['datetime'], trade['code'], trade['side']
+        row = [int(trade['quantity']), int(trade['quantity']) * float(trade['price'])]
+        row += [float(trade[name]) for name in ('commission', 'tax', 'transfer_fee')]
+        wanted[key] = [a + b for a, b in zip(wanted.get(key, [0] * 5), row, strict=True)]
+    assert got.keys() == wanted.keys()
+    for key, row in wanted.items():
+        assert got[key] == pytest.approx(row, abs=1e-6), key
+    refused = [(row['date'], row['code'], row['side'], row['reason']) for row in orders if row['reason']]
+    told = [tuple(row.values()) for row in read(folder, 'rejections.csv') if row['reason'] != 'delisted']
+    assert sorted(refused) == sorted(told)
+    paid = sum(float(row['cash']) for row in read(folder, 'corporate_actions.csv'))
+    spent = sum((-1 if trade['side'] == 'SELL' else 1) * int(trade['quantity']) * float(trade['price'])
+                + sum(float(trade[name]) for name in ('commission', 'tax', 'transfer_fee')) for trade in trades)
+    cash = json.loads((folder / 'summary.json').read_text('utf-8'))['params']['cash']
+    assert float(read(folder, 'equity.csv')[-1]['cash']) == pytest.approx(cash - spent + paid, abs=1e-6 * max(1.0, cash / 1e7))
 
 
 def check_fills(table, folder, profile, slippage=None):
@@ -193,7 +175,7 @@ def figures(folder, cash=1_000_000.0):
 def test_every_row_follows_from_the_fills_and_the_closes(profile, runs, table):
     folder, _ = runs('--profile', profile)
     assert sorted(item.name for item in folder.iterdir()) == [
-        'equity.csv', 'rejections.csv', 'summary.json', 'trades.csv']
+        'corporate_actions.csv', 'equity.csv', 'orders.csv', 'rejections.csv', 'summary.json', 'trades.csv']
     events = check_account(table, folder)
     assert {kind for kind, _, _ in events} == {'ex-rights', 'delisted'}  # both happen to what is held
     check_fills(table, folder, profile)
@@ -206,7 +188,7 @@ def test_every_row_follows_from_the_fills_and_the_closes(profile, runs, table):
 
 def test_ex_rights_off(runs, table):
     folder, _ = runs('--ex-rights', 'off')
-    events = check_account(table, folder, ex_rights='off')
+    events = check_account(table, folder)
     assert 'ex-rights' not in {kind for kind, _, _ in events}
     assert read(folder, 'equity.csv') != read(runs('--ex-rights', 'reinvest')[0], 'equity.csv')
 
@@ -215,15 +197,23 @@ def test_explicit_ex_rights(runs, tmp_path_factory):
     table = market()
     path = tmp_path_factory.mktemp('explicit') / 'market.parquet'
     table.to_parquet(path, index=False)
-    folder, _ = runs(data=path)
-    events = check_account(table, folder, ex_rights='explicit')
-    assert 'ex-rights' in {kind for kind, _, _ in events}
-    check_account(table, runs('--ex-rights', 'reinvest', data=path)[0], ex_rights='reinvest')
+    for tax in ('holding', '0.2', '0'):
+        folder, _ = runs('--dividend-tax', tax, data=path)
+        events = check_account(table, folder)
+        assert 'ex-rights' in {kind for kind, _, _ in events}
+        actions = read(folder, 'corporate_actions.csv')
+        assert 'dividend' in {row['action'] for row in actions}
+        withheld = sum(float(row['dividend_tax']) for row in read(folder, 'orders.csv'))
+        assert (withheld > 0) == (tax == 'holding')
+    check_account(table, runs('--ex-rights', 'reinvest', data=path)[0])
+    check_account(table, runs('--profile', 'joinquant', data=path)[0])
 
 
 def test_worthless_when_delisted(runs, table):
+    folder, _ = runs('--delist', '0.4')
+    assert 'delisted' in {kind for kind, _, _ in check_account(table, folder)}
     folder, _ = runs('--delist', 'zero')
-    assert 'delisted' in {kind for kind, _, _ in check_account(table, folder, delist='zero')}
+    assert 'delisted' in {kind for kind, _, _ in check_account(table, folder)}
     assert json.loads((folder / 'summary.json').read_text('utf-8'))['rules']['delist'] == 'zero'
 
 
@@ -232,7 +222,8 @@ def test_numbers_are_written_in_full(profile, runs, table):
     folder, _ = runs('--profile', profile)
     strategy = run_feeds(table, profile=profile, min_cap=4e8, max_cap=5e9, stocknum=8, refresh_rate=4)
     blotter = strategy.analyzers.blotter
-    for name, rows in zip(COLUMNS, (blotter.fills, blotter.equity, blotter.rejections), strict=True):
+    books = blotter.fills, blotter.equity, blotter.rejections, blotter.orders, blotter.corporate_actions
+    for name, rows in zip(COLUMNS, books, strict=True):
         written = [list(row.values()) for row in read(folder, name)]
         assert written == [[repr(v) if isinstance(v, float) else str(v) for v in row] for row in rows]
     for row in read(folder, 'trades.csv'):
@@ -320,6 +311,37 @@ def test_the_days_of_a_run(runs, table):
         check_account(table, folder)
 
 
+@pytest.mark.parametrize('options', [
+    '--impact 0.05', '--slippage-ticks 2 --slippage 0', '--volume-limit 0', '--delist 0.25 --dividend-tax 0.1',
+    '--stocknum 1 --cash 3000', '--refresh-rate 1 --impact 0.2 --volume-limit 0.01', '--profile joinquant --dividend-tax holding',
+    '--ex-rights off --delist zero', '--cash 1e9 --stocknum 20',
+])
+@pytest.mark.parametrize('explicit', [False, True])
+def test_every_kind_of_run_adds_up(options, explicit, runs, table, path, tmp_path_factory):
+    if explicit:
+        table = market()
+        path = tmp_path_factory.mktemp('explicit') / 'market.parquet'
+        table.to_parquet(path, index=False)
+    folder, _ = runs(*options.split(), data=path)
+    check_account(table, folder)
+
+
+def test_recompute_as_a_program(runs, path, table, tmp_path):
+    """It is a check of its own: it imports nothing of the project and finds what is wrong."""
+    script = ROOT / 'tests' / 'recompute.py'
+    folder, _ = runs()
+    good = subprocess.run([sys.executable, '-P' if sys.version_info >= (3, 11) else '-B', str(script), str(path), str(folder)],
+                          cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (good.returncode, good.stderr) == (0, '')
+    assert float(re.search(r'largest difference (\S+) yuan', good.stdout)[1]) < 1e-6
+    for name in ('equity.csv', 'trades.csv', 'summary.json'):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    rows = (tmp_path / 'trades.csv').read_text('utf-8').splitlines()
+    (tmp_path / 'trades.csv').write_text('\n'.join(rows[:-1]) + '\n', 'utf-8')
+    assert recompute(table, tmp_path)[0] > 1
+    assert 'bt_microcap' not in script.read_text('utf-8')
+
+
 def test_pictures(path, table, tmp_path):
     options = ('backtest', '--data', path, *BAND, '--end', days_of(table)[12], '--out')
     assert call(*options, tmp_path / 'with').status == 0
@@ -359,7 +381,7 @@ def test_volume_limit_and_cash(runs, table):
     for trade in read(folder, 'trades.csv'):
         assert int(trade['quantity']) <= 0.002 * volumes[trade['datetime'], trade['code']]
     assert 'volume limit' in {row['reason'] for row in read(folder, 'rejections.csv')}
-    check_account(table, folder, cash=5_000_000)
+    check_account(table, folder)
     assert '5,000,000.00 -> ' in outcome.out
     assert max(float(row['total_value']) for row in read(folder, 'equity.csv')) > 4e6
 

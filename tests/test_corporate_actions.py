@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 from markets import bar, paused, tiny_market
-from running import run_feeds
+from running import run_feeds, run_market
 from scripted import buy, close, play, sell, steps
 
 from bt_microcap import AShareCommission
@@ -207,7 +207,8 @@ def test_the_last_close_of_reinvest_is_that_of_the_position_not_of_an_earlier_on
 # ------------------------------------------------------------------------------------------ delisting
 
 
-@pytest.mark.parametrize(('delist', 'cash'), [('last_close', 101_000.0), ('zero', 90_000.0)])
+@pytest.mark.parametrize(('delist', 'cash'), [
+    ('last_close', 101_000.0), ('zero', 90_000.0), (0.0, 101_000.0), (0.3, 97_700.0), (0.999, 90_011.0)])
 def test_delisted_at_the_last_close_or_at_nothing_free_of_charge(delist, cash):
     table = tiny_market({A: [10.0, 10.0, 11.0], B: [5.0] * 5})
     fees = AShareCommission(commission=0.0, min_commission=0.0)
@@ -230,6 +231,37 @@ def test_a_stock_bought_on_its_last_day_is_delisted_too():
     table = tiny_market({A: [10.0, 10.0, (10.0, 10.5)], B: [5.0] * 4})
     run = play(table, {2: buy(A, 100)}, commission=free())
     assert run.cash[2:] == pytest.approx([99_000.0, 100_050.0])
+
+
+@pytest.mark.parametrize('run', [run_feeds, run_market])
+def test_the_blotter_lists_what_happened_without_an_order(run):
+    """A, 9,900 shares at 10.01: a dividend of 0.5 and 1.2 for 1, then the end; nothing of it is a fill of the blotter."""
+    ex = bar(7.92, preclose=7.92, cash_dividend=0.5, share_ratio=1.2)
+    table = tiny_market({A: [bar(10.0, cap=2.1e9), 10.0, ex, 8.0], B: [bar(5.0, cap=2.9e9)] + [5.0] * 5})
+    for tax, cash in (('holding', 4_950.0), (0.2, 3_960.0)):
+        blotter = run(table, stocknum=1, refresh_rate=20, cash=100_000.0, dividend_tax=tax).analyzers.blotter
+        assert [(fill.code, fill.side, fill.quantity) for fill in blotter.fills] == [(A, 'BUY', 9900)]
+        dividend, delisted = blotter.corporate_actions
+        assert dividend[:5] == (date(2024, 1, 4), A, 'dividend', 9900, 11880)
+        assert dividend.cash == pytest.approx(cash)
+        assert delisted[:5] == (date(2024, 1, 8), A, 'delisted', 11880, 0)
+        assert delisted.cash == pytest.approx(11880 * 8.0)
+        assert [tuple(row) for row in blotter.rejections] == [(date(2024, 1, 5), A, 'SELL', 'delisted')]
+        assert abs(blotter.cash_difference()) < 1e-6
+
+
+@pytest.mark.parametrize('run', [run_feeds, run_market])
+def test_a_consolidation_below_one_share_is_no_trade(run):
+    days = [bar(0.02, cap=2.1e9), bar(0.03, preclose=0.03), bar(5000.0, preclose=5000.0), 5000.0]
+    table = tiny_market({A: days}).assign(high_limit=9e3, low_limit=0.01)
+    blotter = run(table, stocknum=1, refresh_rate=20, cash=9.0, min_commission=0.0).analyzers.blotter
+    (fill,) = blotter.fills
+    (action,) = blotter.corporate_actions
+    # at most 300 shares x 0.03 / 5,000: less than a share, and all of it is paid in cash
+    assert action[:5] == (date(2024, 1, 4), A, 'consolidated', fill.quantity, 0)
+    assert action.cash == pytest.approx(fill.quantity * 0.03)
+    assert (blotter.rejections, blotter.equity[-1].market_value) == ([], 0.0)
+    assert abs(blotter.cash_difference()) < 1e-9
 
 
 def test_the_end_of_the_data_is_no_delisting():

@@ -10,7 +10,8 @@ from bt_microcap.feeds.demo import demo_market
 from bt_microcap.feeds.schema import check_table
 from bt_microcap.feeds.universe import CrossSection, LookAheadError
 
-OPTIONS = {'min_cap': 4e8, 'max_cap': 6e9, 'stocknum': 5, 'refresh_rate': 2, 'cash': 1e6}
+# no volume limit: how much of an order the day's liquidity takes is a model of the fill, and decides nothing
+OPTIONS = {'min_cap': 4e8, 'max_cap': 6e9, 'stocknum': 5, 'refresh_rate': 2, 'cash': 1e6, 'volume_limit': 0.0}
 LATER = ('high', 'low', 'close', 'volume', 'amount', 'market_cap')  # of a day, not known at its open
 KNOWN = ('open', 'preclose', 'paused', 'is_st', 'cash_dividend', 'share_ratio')
 

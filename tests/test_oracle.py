@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from markets import bar, cases, paused, tiny_market
-from oracle import limit_rates, price_limits, round_half_up, run_oracle
+from oracle import (
+    Lot,
+    Position,
+    dividend_tax_rate,
+    limit_rates,
+    months_later,
+    price_limits,
+    round_half_up,
+    run_oracle,
+    square_root,
+)
 
 JAN3, JAN4, JAN5, JAN8, JAN9 = (dt.date(2024, 1, day) for day in (3, 4, 5, 8, 9))
 
@@ -250,6 +260,9 @@ def test_delisting_pays_the_last_close_or_nothing():
         (9500.0, 0.0),
         (9500.0, 0.0),
     ]
+    assert result.actions == [{"date": JAN5, "code": A, "before": 1000, "after": 0, "cash": 9500.0}]
+    part = run_oracle(table, stocknum=1, cash=10_000.0, delist=0.25, **FREE)
+    assert [day["total_value"] for day in part.equity] == [10000.0, 9500.0, 7125.0, 7125.0]
     nothing = run_oracle(table, stocknum=1, cash=10_000.0, delist="zero", **FREE)
     assert [day["total_value"] for day in nothing.equity] == [10000.0, 9500.0, 0.0, 0.0]
     ended = run_oracle(table, stocknum=1, cash=10_000.0, end="2024-01-04", **FREE)
@@ -259,8 +272,9 @@ def test_delisting_pays_the_last_close_or_nothing():
 
 def test_ex_rights_with_columns():
     table = tiny_market({A: [10.0, 10.0, bar(7.1, preclose=7.08, cash_dividend=0.8, share_ratio=1.3), 7.1]})
-    result = run_oracle(table, stocknum=1, cash=1_000.0, **FREE)
+    result = run_oracle(table, stocknum=1, cash=1_000.0, dividend_tax=0.2, **FREE)
     # 100 shares: 80 yuan less a fifth; 130 shares at 7.10.
+    assert result.actions == [{"date": JAN4, "code": A, "before": 100, "after": 130, "cash": 64.0}]
     assert result.equity[1] == {"date": JAN4, "cash": 64.0, "market_value": 923.0, "total_value": 987.0}
     off = run_oracle(table, stocknum=1, cash=1_000.0, ex_rights="off", **FREE)
     assert off.equity[1]["total_value"] == 710.0
@@ -272,6 +286,135 @@ def test_ex_rights_by_preclose_alone():
     # 100 x 10 / 7.5 = 133 and a third: 133 shares, and 2.50 for the third.
     assert result.equity[1] == {"date": JAN4, "cash": 2.5, "market_value": 997.5, "total_value": 1000.0}
     assert result.equity[2]["total_value"] == 1000.0
+
+
+def test_dividend_tax_by_the_time_held_is_taken_at_the_sale():
+    dates = ["2024-01-30", "2024-01-31", "2024-02-05", "2024-02-29", "2024-03-01"]
+    days = [10.0, 10.0, bar(9.2, preclose=9.2, cash_dividend=0.8), 9.2, 9.2]
+    table = tiny_market({A: days}, dates=dates)
+    # Bought on 31 January: up to 29 February is up to a month, 1 March is not. 80 yuan of dividend.
+    early = run_oracle(table, stocknum=1, refresh_rate=2, cash=1_000.0, **FREE)
+    assert [(t["side"], t["quantity"], t["tax"]) for t in early.trades] == [
+        ("BUY", 100, 0.0),
+        ("SELL", 100, 16.0),
+        ("BUY", 100, 0.0),
+    ]
+    assert early.equity[1]["cash"] == 80.0
+    assert early.equity[2]["cash"] == 64.0  # 80 + 920 - 16 - 920
+    late = run_oracle(table, stocknum=1, refresh_rate=3, cash=1_000.0, **FREE)
+    assert [t["tax"] for t in late.trades] == [0.0, 8.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("ex_date", "bought", "sold", "rate"),
+    [
+        ("2015-09-08", "2015-09-01", "2015-10-01", "0.2"),
+        ("2015-09-08", "2015-09-01", "2015-10-02", "0.1"),
+        ("2015-09-08", "2015-09-01", "2016-09-01", "0.1"),
+        ("2015-09-08", "2015-09-01", "2016-09-02", "0"),
+        ("2015-09-07", "2015-09-01", "2016-09-02", "0.05"),
+        ("2013-01-01", "2012-12-20", "2013-01-20", "0.2"),
+        ("2012-12-31", "2012-12-20", "2013-01-20", "0.1"),
+        ("2005-06-13", "2005-06-01", "2009-01-20", "0.1"),
+        ("2020-02-10", "2020-01-31", "2020-02-29", "0.2"),
+        ("2020-02-10", "2020-01-31", "2020-03-01", "0.1"),
+        ("2020-03-10", "2020-02-29", "2021-02-28", "0.1"),
+        ("2020-03-10", "2020-02-29", "2021-03-01", "0"),
+    ],
+)
+def test_rates_of_the_dividend_tax(ex_date, bought, sold, rate):
+    days = [dt.date.fromisoformat(text) for text in (ex_date, bought, sold)]
+    assert dividend_tax_rate(*days) == Fraction(rate)
+
+
+def test_the_same_day_some_months_later():
+    assert months_later(dt.date(2023, 12, 31), 1) == dt.date(2024, 1, 31)
+    assert months_later(dt.date(2023, 1, 31), 1) == dt.date(2023, 2, 28)
+    assert months_later(dt.date(2024, 2, 29), 12) == dt.date(2025, 2, 28)
+    assert months_later(dt.date(2023, 11, 30), 1) == dt.date(2023, 12, 30)
+
+
+def test_lots_are_sold_first_in_first_out():
+    first, second, sold = dt.date(2024, 1, 2), dt.date(2024, 3, 1), dt.date(2024, 3, 20)
+    position = Position(A, [Lot(first, 100), Lot(second, 300)])
+    assert position.pay_dividend(dt.date(2024, 3, 5), Fraction(1, 2)) == 200
+    # 100 of the first lot: 50 yuan at 10 %; 100 of the second: 50 yuan at 20 %.
+    assert position.take(200, sold) == 15
+    assert [(lot.shares, lot.dividends[0][1]) for lot in position.lots] == [(200, 100)]
+    position.scale(Fraction("1.5"))  # 300 shares that had received 100 yuan
+    assert position.take(150, sold) == 10
+    assert position.take(150, dt.date(2024, 5, 1)) == 5
+
+
+def test_whole_shares_of_the_lots_add_up_after_a_split():
+    days = [dt.date(2024, 1, day) for day in (2, 3, 4)]
+    position = Position(A, [Lot(day, shares) for day, shares in zip(days, (101, 101, 101), strict=True)])
+    position.scale(Fraction("1.05"))  # 106.05, 212.1 and 318.15
+    assert [lot.shares for lot in position.lots] == [106, 106, 106]
+    position.scale(Fraction("1.005"))  # 106.53, 213.06 and 319.59
+    assert [lot.shares for lot in position.lots] == [106, 107, 106]
+
+
+def test_square_roots():
+    assert square_root(Fraction(1, 4)) == Fraction(1, 2)
+    assert square_root(Fraction(0)) == 0
+    assert abs(square_root(Fraction(2)) ** 2 - 2) < Fraction(1, 10**39)
+
+
+def test_impact_and_ticks_move_the_price():
+    table = tiny_market({A: [bar(10.0), bar(10.0, volume=40_000), bar(10.0, volume=10_000)]})
+    options = {**FREE, "stocknum": 1, "refresh_rate": 1, "volume_limit": 0.0}
+    # 10,000 of 40,000 shares: half of 0.1 each way, 10.50; 10,000 x 10.50 = 105,000.
+    result = run_oracle(table, impact=0.1, cash=105_000.0, **options)
+    assert fills(result)[0] == (JAN3, "BUY", A, 10_000, 10.5)
+    # One lot less where a yuan is missing: 9,900 / 40,000 is 0.2475, its root 0.497494: 10.497 -> 10.50.
+    short = run_oracle(table, impact=0.1, cash=104_999.0, **options)
+    assert fills(short)[0] == (JAN3, "BUY", A, 9_900, 10.5)
+    # All of the day's volume would be a tenth less: 9.00, which is the limit, may be paid.
+    assert fills(result)[1] == (JAN4, "SELL", A, 10_000, 9.0)
+    ticks = run_oracle(table, slippage_ticks=2.0, cash=105_000.0, **options)
+    assert [price for *_, price in fills(ticks)] == [10.02, 9.98, 10.02]
+
+
+def test_a_cut_order_has_the_price_of_what_is_left():
+    table = tiny_market({A: [10.0, bar(10.0, volume=10_000)]})
+    result = run_oracle(table, stocknum=1, impact=0.1, cash=1e6, volume_limit=0.25, **FREE)
+    # A quarter of the day: 10 x (1 + 0.1 x 0.5).
+    assert fills(result) == [(JAN3, "BUY", A, 2500, 10.5)]
+    assert refusals(result) == [(JAN3, "BUY", A, "volume limit")]
+    # Nothing may be traded at the price of nothing, 10.99, which is inside the limit; 10.995 rounds to 11.00.
+    table = tiny_market({A: [10.0, bar(10.99, volume=300)]})
+    options = {**FREE, "stocknum": 1, "cash": 1e6, "volume_limit": 0.25, "impact": 0.1}
+    assert refusals(run_oracle(table, **options)) == [(JAN3, "BUY", A, "volume limit")]
+    options["slippage"] = 0.004  # 11.01
+    assert refusals(run_oracle(table, **options)) == [(JAN3, "BUY", A, "slipped past the limit")]
+
+
+def test_star_orders_are_protected_both_ways():
+    star = "688001.XSHG"
+    table = tiny_market({star: [10.0, 10.0, bar(10.0, volume=10_000), 10.0]})
+    options = {**FREE, "stocknum": 1, "refresh_rate": 1, "cash": 100_000.0, "volume_limit": 0.0}
+    # 2 % of 10.00 and half a tick: 10.20 may be paid, 10.21 may not.
+    assert fills(run_oracle(table, slippage_ticks=20.0, **options))[0][4] == 10.2
+    assert refusals(run_oracle(table, slippage_ticks=21.0, **options))[0] == (
+        JAN3,
+        "BUY",
+        star,
+        "slipped past the limit",
+    )
+    assert fills(run_oracle(table, slippage_ticks=21.0, star_protection=0.0, **options))[0][4] == 10.21
+    sale = run_oracle(table, impact=0.03, **options)
+    # 9,900 shares of a million on the first day; almost the whole day's volume on the second: 9.70.
+    assert [(t["date"], t["side"]) for t in sale.trades] == [(JAN3, "BUY"), (JAN5, "SELL"), (JAN5, "BUY")]
+    assert sale.trades[0]["price"] == 10.03
+    assert refusals(sale)[0] == (JAN4, "SELL", star, "slipped past the limit")
+    main = tiny_market({A: [10.0, 10.0, 10.0]})
+    assert fills(run_oracle(main, slippage_ticks=21.0, **options))[0][4] == 10.21
+
+
+def test_stocks_in_their_delisting_period_are_not_bought():
+    table = tiny_market({A: [bar(10.0, cap=2.1e9), bar(10.0, delisting_period=1)], B: [bar(10.0, cap=2.2e9), 10.0]})
+    assert [t["code"] for t in run_oracle(table, stocknum=1).trades] == [B]
 
 
 def test_stamp_duty_and_transfer_fee_by_date():
@@ -306,7 +449,7 @@ def test_the_range_takes_its_history_from_the_whole_table():
 def test_the_books_balance(case):
     """Whatever the market: purchases in legal lots and paid for, and only trades move cash."""
     table, options = case
-    result = run_oracle(table, **{**options, "ex_rights": "off", "delist": "zero"})
+    result = run_oracle(table, **{**options, "ex_rights": "off", "delist": "zero", "dividend_tax": 0.0})
     cash = options["cash"]
     trades = {}
     for trade in result.trades:

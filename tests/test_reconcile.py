@@ -102,7 +102,7 @@ def test_all_matched(reconcile, tmp_path):
         [SECOND, B, 'BUY', '2600', '20.02'],
         [SECOND, A, 'BUY', '4700', '11.01'],
     ]
-    with open(tmp_path / 'out' / 'orders.csv', encoding='utf-8') as file:
+    with open(tmp_path / 'out' / 'comparison.csv', encoding='utf-8') as file:
         orders = list(csv.DictReader(file))
     assert [row['matched'] for row in orders] == ['yes'] * 5
     # 104,813.55 - 52,052 - 15.6156 - 51,747 - 15.5241
@@ -111,6 +111,8 @@ def test_all_matched(reconcile, tmp_path):
     assert [summary[name] for name in COUNTS] == [[4, 4], [1, 1], [7, 7]]
     assert summary['differences'] == []
     assert sorted(item.name for item in (tmp_path / 'out').iterdir()) == [
+        'comparison.csv',
+        'corporate_actions.csv',
         'equity.csv',
         'orders.csv',
         'rejections.csv',

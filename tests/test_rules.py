@@ -354,7 +354,10 @@ def test_boards_against_data_backtest_live_common():
                              'BJSE': '430 830 870 880 920'}.items():
         for prefix in prefixes.split():
             assert rules.board(f'{prefix}001.{market}') == names[theirs.board_of(f'{prefix}001').value]
-    # It does not know 302 yet, a ChiNext range in use (302132): we are right. It takes no 40 and 42 (delisted
-    # and unlisted companies) for Beijing: it is right; with the ending .BJSE our table takes every 4 and 8.
+    # It does not know 302 yet, a ChiNext range in use (302132): we are right. Neither takes 40 and 42 (delisted
+    # and unlisted companies) for Beijing.
     assert (theirs.board_of('302132').value, rules.board('302132.XSHE')) == ('none', 'chinext')
-    assert (theirs.board_of('400001').value, rules.board('400001.BJSE')) == ('none', 'bse')
+    assert theirs.board_of('400001').value == 'none'
+    for code in ('400001.BJSE', '899050.BJSE'):  # 899: Beijing's indices
+        with pytest.raises(RuleError, match=code):
+            rules.board(code)

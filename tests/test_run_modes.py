@@ -142,7 +142,7 @@ def test_setup_by_hand(profile, table, expected):
     """What setup() puts in place, in three lines of ordinary Backtrader."""
     cerebro = bt.Cerebro(cheat_on_open=True)
     if profile == 'realistic':
-        broker = AShareBroker(cash=1e6, slippage=0.002)
+        broker = AShareBroker(cash=1e6, slippage=0.002, volume_limit=0.1, star_protection=0.02, dividend_tax='holding')
         fees = {'stamp_duty': 'dated', 'transfer_fee': 'dated'}
     else:
         broker = AShareBroker(slippage=0.00246, size_with_fees=False, star_market_orders=False)

@@ -1,1 +1,92 @@
-"""One small module a source; each yields the canonical table."""
+"""The sources that a market can be read from: one module each, that yields the canonical table.
+
+To add a source, write one module with a function ``read(request)`` and name it in `SOURCES`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pandas as pd
+
+# name -> what it is, for the help of scripts/ingest.py
+SOURCES = {
+    'xbx': 'a folder of 邢不行 CSV files, one per stock',
+    'baostock': 'baostock.com, free, no account',
+    'akshare': 'akshare, free, from public web pages',
+    'tushare': 'tushare.pro, an account with points; TUSHARE_TOKEN',
+    'joinquant': 'jqdatasdk, an account; JQDATA_USER and JQDATA_PASSWORD',
+}
+
+# Tables beside the market, kept in the store as they are; each with the columns named here. Dates are days.
+SIDES = {
+    'names': ('code', 'date', 'name'),  # the name from that day on
+    'listings': ('code', 'listed', 'delisted'),  # delisted: NaT while listed
+    'industries': ('code', 'date', 'industry'),  # the industry from that day on
+    'constituents': ('index', 'date', 'code'),  # members of an index on that day, until its next date
+    'benchmarks': ('index', 'date', 'open', 'high', 'low', 'close'),  # index points
+}
+
+
+def _silent(done: int, total: int) -> None:
+    return None
+
+
+@dataclass
+class Request:
+    """What is asked of a source, and what it tells beside the market.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Where the user's files are: a source's own folder, or saved frames (``--from-files``).
+    start, end : date, optional
+        First and last day.
+    codes : list of str, optional
+        Canonical codes; without it all stocks of the source, delisted ones too where it has them.
+    cache : Path, optional
+        Folder for the raw answers of a download, so that nothing is asked for twice.
+    benchmark : str, optional
+        Six digits of an index, such as 000300.
+    skip_bad : bool
+        Leave out a bad file and report it, instead of stopping.
+    progress : callable
+        Called with what is done and what there is to do.
+    sides : dict
+        Tables beside the market that the source adds, see `SIDES`.
+    about : dict
+        What the manifest shall say, such as ``market_cap``: how it was found, where it is estimated.
+    skipped : list of str
+        Bad files that were left out, each with the reason.
+    """
+
+    folder: Path | None = None
+    start: date | None = None
+    end: date | None = None
+    codes: list[str] | None = None
+    cache: Path | None = None
+    benchmark: str | None = None
+    skip_bad: bool = False
+    progress: Callable[[int, int], Any] = _silent
+    sides: dict[str, pd.DataFrame] = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
+
+
+def source(name: str) -> ModuleType:
+    """Return the module of a source; its ``read(request)`` yields tables in the canonical layout.
+
+    Each table has ``attrs['source']``, what messages call it. Tables of one source have the same columns.
+    """
+    return importlib.import_module(f'{__name__}.{name}')
+
+
+def read(name: str, request: Request) -> Iterator[pd.DataFrame]:
+    """Yield the tables of a source."""
+    return source(name).read(request)

@@ -1,0 +1,203 @@
+"""A grid of parameters through Backtrader's optimizer, kept row by row so that it can go on after an interruption."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import backtrader as bt
+import numpy as np
+
+from . import report
+from .blotter import Blotter
+from .feeds.errors import DataError
+from .strategy import MicroCapStrategy
+
+FIGURES = ('total_return', 'annual_return', 'sharpe', 'max_drawdown', 'turnover', 'fees', 'trades', 'rejections')
+COLUMNS = ('stocknum', 'refresh_rate', *FIGURES)
+
+
+class Figures(Blotter):
+    """The figures of a run alone: what an optimizer's worker sends back instead of every order.
+
+    ``get_analysis()`` is what `report.statistics` returns.
+
+    Params:
+
+      - ``cash``: yuan before the first day.
+    """
+
+    params = (('cash', 1e6),)
+
+    def stop(self) -> None:
+        """Compute the figures and let go of the books."""
+        super().stop()
+        self._figures = report.statistics(self, self.p.cash)
+        self.fills, self.rejections, self.equity, self.orders, self.corporate_actions = [], [], [], [], []
+
+    def get_analysis(self) -> dict[str, Any]:
+        """Return the figures."""
+        return self._figures
+
+
+class GridStrategy(MicroCapStrategy):
+    """`MicroCapStrategy` with ``stocknum`` and ``refresh_rate`` in one param, so that any set of pairs is a grid.
+
+    Params (beside those of `MicroCapStrategy`):
+
+      - ``pair``: (stocknum, refresh_rate).
+    """
+
+    params = (('pair', (3, 5)),)
+
+    def __init__(self) -> None:
+        self.p.stocknum, self.p.refresh_rate = self.p.pair
+        super().__init__()
+
+
+def sweep(
+    cerebro: bt.Cerebro, pairs: Sequence[tuple[int, int]], folder: Path, settings: dict[str, Any], cash: float,
+    progress: Callable[[int], Any] = int, **params: Any,
+) -> list[tuple]:
+    """Run every pair of ``stocknum`` and ``refresh_rate`` that has no result yet.
+
+    Parameters
+    ----------
+    cerebro : bt.Cerebro
+        With data and broker in place.
+    pairs : sequence of (int, int)
+        The grid.
+    folder : Path
+        Gets ``results.csv``, one row a pair, after each pair; and ``settings.json``.
+    settings : dict
+        What the results depend on. Results of other settings in the folder are not mixed in.
+    cash : float
+        Yuan to start with.
+    progress : callable
+        Called with 1 after each pair, and first with the number of those that were there.
+    **params
+        Further params of the strategy.
+
+    Returns
+    -------
+    list of tuple
+        Rows of `COLUMNS`, in the order of the grid.
+
+    Raises
+    ------
+    DataError
+        The folder holds results of other settings.
+    """
+    rows = _earlier(folder, settings)
+    report.write_json(folder / 'settings.json', settings)
+    left = [pair for pair in pairs if pair not in rows]
+    progress(len(pairs) - len(left))
+    if left:
+        cerebro.optstrategy(GridStrategy, pair=left, **{name: [value] for name, value in params.items()})
+        cerebro.addanalyzer(Figures, _name='figures', cash=cash)
+
+        cerebro.optcallback(_Keeper(rows, folder, progress))
+        cerebro.run()
+    done = [rows[pair] for pair in pairs]
+    _write(folder, done + [row for pair, row in rows.items() if pair not in set(pairs)])
+    return done
+
+
+class _Keeper:
+    """Takes each result as it comes. Cerebro travels to the workers with its callbacks: there this one is nothing."""
+
+    def __init__(self, rows: dict[tuple[int, int], tuple], folder: Path, progress: Callable[[int], Any]) -> None:
+        self.rows, self.folder, self.progress = rows, folder, progress
+
+    def __call__(self, result: list) -> None:
+        figures = result[0].analyzers.figures.get_analysis()
+        pair = tuple(result[0].params.pair)
+        self.rows[pair] = (*pair, *(figures[name] for name in FIGURES))
+        _write(self.folder, self.rows.values())
+        self.progress(1)
+
+    def __reduce__(self) -> tuple:
+        return int, ()
+
+
+def _write(folder: Path, rows: Any) -> None:
+    report.write_csv(folder / 'results.csv', COLUMNS, rows)
+
+
+def _earlier(folder: Path, settings: dict[str, Any]) -> dict[tuple[int, int], tuple]:
+    """Return the results that an earlier sweep has left."""
+    file, about = folder / 'results.csv', folder / 'settings.json'
+    if not file.exists() and not about.exists():
+        return {}
+    try:
+        before = json.loads(about.read_text(encoding='utf-8'))
+    except (OSError, ValueError):
+        raise DataError(f'{about}: cannot be read, so it is not known what {file.name} was made of; give another --out') from None
+    same = json.loads(json.dumps(settings))
+    other = [name for name in same if before.get(name) != same[name]]
+    if other:
+        raise DataError(f'{about}: the folder has results with {other[0]} {before.get(other[0])!r}, found {same[other[0]]!r} '
+                        'now; give another --out, or remove the folder')
+    if not file.exists():
+        return {}
+    rows = {}
+    with open(file, newline='', encoding='utf-8') as stream:
+        reader = csv.reader(stream)
+        if tuple(next(reader, ())) != COLUMNS:
+            raise DataError(f'{file}, line 1: found other columns than {", ".join(COLUMNS)}; give another --out')
+        for row in reader:
+            try:
+                pair = int(row[0]), int(row[1])
+                values = [float(text) for text in row[2:]]
+                rows[pair] = (*pair, *values[:-2], int(values[-2]), int(values[-1]))
+            except (ValueError, IndexError):
+                raise DataError(f'{file}, line {reader.line_num}: found {",".join(row)!r}, expected {len(COLUMNS)} numbers; '
+                                'remove the line and the pair is run again') from None
+    return rows
+
+
+def heatmap(path: Path, rows: Sequence[tuple], title: str) -> None:
+    """Draw annual return and Sharpe ratio over the grid.
+
+    Parameters
+    ----------
+    path : Path
+        A PNG file.
+    rows : sequence of tuple
+        Rows of `COLUMNS`.
+    title : str
+    """
+    import matplotlib
+
+    matplotlib.use('Agg')
+    import matplotlib.pyplot as plt
+
+    stocknums, rates = sorted({row[0] for row in rows}), sorted({row[1] for row in rows})
+    height = max(3.2, 1.6 + 0.42 * len(stocknums))
+    figure, axes = plt.subplots(1, 2, figsize=(max(9.0, 4 + 1.5 * len(rates)), height), layout='constrained')
+    for axis, name, label, text in zip(
+        axes, ('annual_return', 'sharpe'), ('annual return', 'Sharpe ratio'), ('{:.1%}', '{:.2f}'), strict=True
+    ):
+        grid = np.full((len(stocknums), len(rates)), np.nan)
+        for row in rows:
+            grid[stocknums.index(row[0]), rates.index(row[1])] = row[COLUMNS.index(name)]
+        reach = max(float(np.nanmax(np.abs(grid))), 1e-9)
+        axis.imshow(grid, cmap='BrBG', vmin=-reach, vmax=reach, aspect='auto')
+        for (row, column), value in np.ndenumerate(grid):
+            if value == value:
+                axis.text(column, row, text.format(value), ha='center', va='center', fontsize=9,
+                          color='white' if abs(value) > 0.8 * reach else 'black')
+        axis.set_xticks(range(len(rates)), rates)
+        axis.set_yticks(range(len(stocknums)), stocknums)
+        axis.set_xlabel('refresh_rate (trading days)')
+        axis.set_ylabel('stocknum')
+        axis.set_title(label)
+    figure.suptitle(title)
+    part = path.with_name(path.name + '.part')
+    figure.savefig(part, dpi=110, format='png')
+    os.replace(part, path)
+    plt.close(figure)
