@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import backtrader as bt
-from backtrader.order import Order, SellOrder
+from backtrader.order import Order
 from backtrader.position import Position
 
 from . import corporate_actions, rules
-from .commission import NO_FEES, AShareCommission, Fees
+from .commission import AShareCommission, Fees
 from .fills import affordable, slipped
 
 NAN = math.nan
@@ -455,67 +455,3 @@ class AShareBroker(bt.brokers.BackBroker):
             book.pop(data, None)
         if self.tax_lots is not None:
             self.tax_lots.forget(data)
-
-    def book_out(self, data: Any, price: float, reason: str) -> None:
-        """Turn a whole position into cash at a price, free of charge, as a sale of the broker's own.
-
-        Parameters
-        ----------
-        data : data feed
-        price : float
-            Yuan a share.
-        reason : str
-            Kept in ``order.info.reason``; ``notify_order`` sees the order like any other.
-        """
-        owners, size = self._owners[data], self.positions[data].size
-        self.events.append((self.day, data._name, reason, size, 0, size * price))
-        pieces = [(owner, trade.tradeid, trade.size) for owner, trade in self._open_trades(data)]
-        if sum(piece[2] for piece in pieces) != size:  # trades that no strategy keeps book of
-            pieces = [(owners[-1], 0, size)]
-        for owner, tradeid, shares in pieces:
-            order = SellOrder(owner=owner, data=data, size=shares, tradeid=tradeid)
-            order.addinfo(wanted=shares, reason=reason, booked_out=True)
-            self._ocoize(order, None)
-            order.submit(self)
-            order.accept(self)
-            self._fill(order, shares, price, NO_FEES)
-
-    def _open_trades(self, data: Any) -> list[tuple[Any, Any]]:
-        """Return the strategies' open trades in a feed, each with its owner."""
-        return [(owner, trade) for owner in self._owners[data] for trades in owner._trades[data].values()
-                for trade in trades[-1:] if trade.isopen]
-
-    def restate(self, data: Any, shares: int, cash: float, action: str, ratio: float) -> None:
-        """Restate a position after a corporate action; its cost and its open trade go with it.
-
-        Parameters
-        ----------
-        data : data feed
-        shares : int
-            New number of shares.
-        cash : float
-            Yuan paid out; it lowers the cost of the position.
-        action : str
-            What `events` calls it.
-        ratio : float
-            New shares per old one, before the total is floored.
-        """
-        position = self.positions[data]
-        if not shares:  # a consolidation below one share: the cash is all that is left
-            self.book_out(data, cash / position.size, 'consolidated')
-            return
-        self.cash += cash
-        self.events.append((self.day, data._name, action, position.size, shares, cash))
-        if self.tax_lots is not None:
-            self.tax_lots.restate(data, ratio)
-        trades = [trade for _, trade in self._open_trades(data)]
-        left, before = shares, position.size
-        for number, trade in enumerate(trades, 1):
-            new = left if number == len(trades) else shares * trade.size // before  # whole shares, none lost
-            left -= new
-            paid = cash * trade.size / before
-            if new:
-                trade.price = (trade.size * trade.price - paid) / new
-            trade.size, trade.value = new, trade.price * new
-        position.price = position.price_orig = (position.size * position.price - cash) / shares
-        position.size = shares

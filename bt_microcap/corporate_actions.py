@@ -28,8 +28,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from backtrader.order import SellOrder
 
 from . import rules
+from .commission import NO_FEES
 
 if TYPE_CHECKING:
     from .broker import AShareBroker
@@ -76,7 +78,7 @@ def settle_delisted(broker: AShareBroker) -> None:
         if broker.calendar.gone(data, broker.day):
             lost = {'last_close': 0.0, 'zero': 1.0}.get(broker.p.delist, broker.p.delist)
             price = broker.marks.get(data, 0.0) * (1 - lost)
-            broker.book_out(data, price, 'delisted')
+            book_out(broker, data, price, 'delisted')
 
 
 def apply_ex_rights(broker: AShareBroker) -> None:
@@ -101,7 +103,7 @@ def _explicit(broker: AShareBroker, data: Any, shares: int) -> None:
         broker.tax_lots.dividend(data, broker.day, dividend)
     new = math.floor(shares * ratio + 1e-9) if ratio == ratio else shares
     if cash or new != shares:
-        broker.restate(data, new, cash, 'dividend', ratio if ratio == ratio else 1.0)
+        restate(broker, data, new, cash, 'dividend', ratio if ratio == ratio else 1.0)
 
 
 def _reinvest(broker: AShareBroker, data: Any, shares: int, last_close: float) -> None:
@@ -111,7 +113,74 @@ def _reinvest(broker: AShareBroker, data: Any, shares: int, last_close: float) -
         return
     exact = shares * last_close / preclose
     new = math.floor(exact + 1e-9)
-    broker.restate(data, new, max(0.0, exact - new) * preclose, 'reinvest', last_close / preclose)
+    restate(broker, data, new, max(0.0, exact - new) * preclose, 'reinvest', last_close / preclose)
+
+
+def book_out(broker: AShareBroker, data: Any, price: float, reason: str) -> None:
+    """Turn a whole position into cash at a price, free of charge, as a sale of the broker's own.
+
+    Parameters
+    ----------
+    data : data feed
+    price : float
+        Yuan a share.
+    reason : str
+        Kept in ``order.info.reason``; ``notify_order`` sees the order like any other.
+    """
+    owners, size = broker._owners[data], broker.positions[data].size
+    broker.events.append((broker.day, data._name, reason, size, 0, size * price))
+    pieces = [(owner, trade.tradeid, trade.size) for owner, trade in _open_trades(broker, data)]
+    if sum(piece[2] for piece in pieces) != size:  # trades that no strategy keeps book of
+        pieces = [(owners[-1], 0, size)]
+    for owner, tradeid, shares in pieces:
+        order = SellOrder(owner=owner, data=data, size=shares, tradeid=tradeid)
+        order.addinfo(wanted=shares, reason=reason, booked_out=True)
+        broker._ocoize(order, None)
+        order.submit(broker)
+        order.accept(broker)
+        broker._fill(order, shares, price, NO_FEES)
+
+
+def _open_trades(broker: AShareBroker, data: Any) -> list[tuple[Any, Any]]:
+    """Return the strategies' open trades in a feed, each with its owner."""
+    return [(owner, trade) for owner in broker._owners[data] for trades in owner._trades[data].values()
+            for trade in trades[-1:] if trade.isopen]
+
+
+def restate(broker: AShareBroker, data: Any, shares: int, cash: float, action: str, ratio: float) -> None:
+    """Restate a position after a corporate action; its cost and its open trade go with it.
+
+    Parameters
+    ----------
+    data : data feed
+    shares : int
+        New number of shares.
+    cash : float
+        Yuan paid out; it lowers the cost of the position.
+    action : str
+        What `events` calls it.
+    ratio : float
+        New shares per old one, before the total is floored.
+    """
+    position = broker.positions[data]
+    if not shares:  # a consolidation below one share: the cash is all that is left
+        book_out(broker, data, cash / position.size, 'consolidated')
+        return
+    broker.cash += cash
+    broker.events.append((broker.day, data._name, action, position.size, shares, cash))
+    if broker.tax_lots is not None:
+        broker.tax_lots.restate(data, ratio)
+    trades = [trade for _, trade in _open_trades(broker, data)]
+    left, before = shares, position.size
+    for number, trade in enumerate(trades, 1):
+        new = left if number == len(trades) else shares * trade.size // before  # whole shares, none lost
+        left -= new
+        paid = cash * trade.size / before
+        if new:
+            trade.price = (trade.size * trade.price - paid) / new
+        trade.size, trade.value = new, trade.price * new
+    position.price = position.price_orig = (position.size * position.price - cash) / shares
+    position.size = shares
 
 
 class TaxLots:
