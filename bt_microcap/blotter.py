@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import backtrader as bt
 
-from .broker import DELISTED
+from .broker import DELISTED, AShareBroker
 from .commission import NO_FEES, Fees
 
 
@@ -136,9 +136,11 @@ class Blotter(bt.Analyzer):
 
     def next(self) -> None:
         """Book the account at the close."""
+        broker = self.strategy.broker
+        if isinstance(broker, AShareBroker) and not broker.calendar.has(int(self.strategy.datetime[0])):
+            return  # a bar of some other feed, on a day without trading
         self._days += 1
         if self._days > 1:
-            broker = self.strategy.broker
             cash, total = broker.getcash(), broker.getvalue()
             day = date.fromordinal(int(self.strategy.datetime[0]))
             self.equity.append(Equity(day, cash, total - cash, total))

@@ -93,9 +93,9 @@ class AShareBroker(bt.brokers.BackBroker):
             value = getattr(self.p, name)
             if value in words.get(name, ()):
                 continue
-            if isinstance(value, (str, bool)) or not 0 <= value < below:
+            if isinstance(value, (str, bool)) or not (0 <= value < below or value == below == 1.0):
                 also = ''.join(f' or {word!r}' for word in words.get(name, ()))
-                raise ValueError(f'{name} is {value!r}: expected a number of 0 or more, below {below}{also}')
+                raise ValueError(f'{name} is {value!r}: expected a number of 0 or more, at most {below:g}{also}')
         # a plain comminfo has no fees(); ours is the default, another can be set as with any broker
         self.comminfo[None] = AShareCommission()
 
@@ -206,6 +206,8 @@ class AShareBroker(bt.brokers.BackBroker):
     def transmit(self, order: Order, check: bool = True) -> Order:
         """Take an order; a market order in the opening session is filled or refused right here."""
         self.start_day()
+        # found at once instead of through the params, some forty times an order
+        order.__dict__.update(data=order.data, owner=order.owner, exectype=order.exectype)
         order.addinfo(wanted=abs(order.size), day=self.day)
         self.submit_accept(order)
         if order.exectype == Order.Market and order.active() and self.fills_at_open:
@@ -294,8 +296,8 @@ class AShareBroker(bt.brokers.BackBroker):
         allowed = self._allowed(order, size)
         fill = self._fill_price(data, price, buy)
         fill = fill(allowed) if callable(fill) else fill
-        protection = self.p.star_protection * price if star and self.p.star_protection else math.inf
-        if fill > high + rules.HALF_TICK or fill < low - rules.HALF_TICK or abs(fill - price) > protection + rules.HALF_TICK:
+        away = self.p.star_protection * price + rules.HALF_TICK + 1e-9 if star and self.p.star_protection else math.inf
+        if fill > high + rules.HALF_TICK or fill < low - rules.HALF_TICK or abs(fill - price) > away:
             return self._refuse(order, SLIPPED)
         return self._fill_allowed(order, size, allowed, fill)
 

@@ -77,6 +77,13 @@ def word_or_number(words: tuple[str, ...], low: float, high: float) -> Callable[
     return parse
 
 
+def yes_or_no(text: str) -> bool:
+    """Argument type: yes or no."""
+    if text not in ('yes', 'no'):
+        raise argparse.ArgumentTypeError(f'found {text!r}, expected yes or no')
+    return text == 'yes'
+
+
 dated_or_rate = word_or_number(('dated',), 0.0, 1.0)
 
 
@@ -91,9 +98,8 @@ def day(text: str) -> date:
 def add_market_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what says which market is run, when, and with how much money."""
     parser.add_argument('--data', type=Path, help='store, or canonical table: .parquet, .csv, .csv.gz (default: the demo market)')
-    parser.add_argument('--benchmark', default='', metavar='INDEX', help='index of the store, such as 000300')
     parser.add_argument('--profile', choices=sorted(PROFILES), default='realistic')
-    parser.add_argument('--cash', type=number(float, 0, open_low=True), default=1e6, help='yuan (default: 1e6)')
+    parser.add_argument('--cash', type=number(float, 0, 1e15, open_low=True), default=1e6, help='yuan (default: 1e6)')
     parser.add_argument('--min-cap', type=number(float, 0), default=2e9, help='yuan (default: 2e9)')
     parser.add_argument('--max-cap', type=number(float, 0), default=3e9, help='yuan (default: 3e9)')
     parser.add_argument('--start', type=day, help='first day, YYYY-MM-DD')
@@ -109,7 +115,7 @@ def check_market_arguments(parser: argparse.ArgumentParser, args: argparse.Names
 
 
 OVERRIDES = ('commission', 'min_commission', 'stamp_duty', 'transfer_fee', 'slippage', 'slippage_ticks', 'impact',
-             'volume_limit', 'delist', 'ex_rights', 'dividend_tax')
+             'volume_limit', 'size_with_fees', 'star_market_orders', 'star_protection', 'delist', 'ex_rights', 'dividend_tax')
 
 
 def add_profile_arguments(parser: argparse.ArgumentParser) -> None:
@@ -120,12 +126,17 @@ def add_profile_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument('--stamp-duty', type=dated_or_rate, metavar='dated|RATE', help='of sales')
     group.add_argument('--transfer-fee', type=dated_or_rate, metavar='dated|RATE', help='both sides')
     group.add_argument('--slippage', type=number(float, 0, 1), help='in all, half of it each way')
-    group.add_argument('--volume-limit', type=number(float, 0), metavar='FRACTION', help="of the day's volume, 0 = none")
-    group.add_argument('--slippage-ticks', type=number(float, 0), metavar='TICKS', help='price steps each way')
-    group.add_argument('--impact', type=number(float, 0), metavar='FRACTION',
+    group.add_argument('--volume-limit', type=number(float, 0, 100), metavar='FRACTION', help="of the day's volume, 0 = none")
+    group.add_argument('--slippage-ticks', type=number(float, 0, 1e6), metavar='TICKS', help='price steps each way')
+    group.add_argument('--impact', type=number(float, 0, 10), metavar='FRACTION',
                        help="price move of an order as large as the day's volume; square-root law")
     group.add_argument('--delist', type=word_or_number(('last_close', 'zero'), 0.0, 1.0), metavar='last_close|zero|LOSS',
                        help='worth of a delisted position; LOSS is the part of its last close that is lost')
+    for name, what in (('size-with-fees', "a buy's budget covers slippage and fees"),
+                       ('star-market-orders', 'STAR takes market orders')):
+        group.add_argument(f'--{name}', type=yes_or_no, metavar='yes|no', help=what)
+    group.add_argument('--star-protection', type=number(float, 0, 1), metavar='FRACTION',
+                       help='of the open: protective limit price of a STAR market order, 0 = none')
     group.add_argument('--ex-rights', choices=('auto', 'reinvest', 'off'))
     group.add_argument('--dividend-tax', type=word_or_number((HOLDING,), 0.0, 1.0), metavar='holding|RATE',
                        help='by the time held, at the sale; or a flat rate on the ex-date')

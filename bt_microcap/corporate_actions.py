@@ -6,8 +6,8 @@ close of the day before become cash, then ex-rights are applied.
 Ex-rights, by the broker's param ``ex_rights``:
 
 - ``auto``: where the table has the columns ``cash_dividend`` or ``share_ratio``, these: cash of
-  ``cash_dividend * shares``, then ``floor(shares * share_ratio)`` shares. Else as ``reinvest`` where it has
-  ``preclose``. Else nothing.
+  ``cash_dividend * shares``, then ``floor(shares * share_ratio)`` shares. Else, and in a row that has neither of the two
+  values, as ``reinvest`` where it has ``preclose``. Else nothing.
 - ``reinvest``: where ``preclose`` differs from the last close by more than half a tick, the shares become
   ``floor(shares * last_close / preclose)`` and the fraction is paid in cash at ``preclose``: the value of the
   position is kept, as by an investor who puts the dividend back without tax or fee.
@@ -66,6 +66,11 @@ class Calendar:
         number = int(np.searchsorted(self.days, day) - np.searchsorted(self.days, first)) + 1
         return number if number <= 30 else 0  # no rule asks for more than the first few days
 
+    def has(self, day: int) -> bool:
+        """Return whether the market trades on a day; True where no feed tells its days."""
+        at = int(np.searchsorted(self.days, day))
+        return not len(self.days) or (at < len(self.days) and int(self.days[at]) == day)
+
     def gone(self, data: Any, day: int) -> bool:
         """Return whether the stock's last row lies before the day and before the market's last day."""
         last = getattr(data, 'last_day', self.last)
@@ -88,10 +93,16 @@ def apply_ex_rights(broker: AShareBroker) -> None:
     for data, position in list(broker.positions.items()):
         if int(data.datetime[0]) != broker.day or data not in broker.marks:
             continue
-        if broker.p.ex_rights == 'auto' and getattr(data, 'explicit_actions', False):
+        if broker.p.ex_rights == 'auto' and getattr(data, 'explicit_actions', False) and _told(data):
             _explicit(broker, data, position.size)
         else:
             _reinvest(broker, data, position.size, broker.marks[data])
+
+
+def _told(data: Any) -> bool:
+    """Return whether the row of the day tells of corporate actions, be it that there is none."""
+    dividend, ratio = data.lines.cash_dividend[0], data.lines.share_ratio[0]
+    return dividend == dividend or ratio == ratio
 
 
 def _explicit(broker: AShareBroker, data: Any, shares: int) -> None:

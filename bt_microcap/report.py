@@ -49,7 +49,7 @@ def statistics(blotter: Blotter, start_cash: float) -> dict[str, Any]:
         'start_value': float(start_cash),
         'end_value': float(values[-1]),
         'total_return': float(growth - 1),
-        'annual_return': float(growth ** (DAYS_A_YEAR / days) - 1) if days and growth > 0 else 0.0,
+        'annual_return': (float(growth ** (DAYS_A_YEAR / days) - 1) if growth > 0 else -1.0) if days else 0.0,
         'sharpe': float(returns.mean() / deviation * math.sqrt(DAYS_A_YEAR)) if deviation > 0 else 0.0,
         'max_drawdown': float((1 - values / np.maximum.accumulate(values)).max()),
         'turnover': float(traded / 2 / mean_value / (days / DAYS_A_YEAR)) if days else 0.0,

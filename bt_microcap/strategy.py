@@ -10,6 +10,7 @@ import numpy as np
 
 from . import plotting, selection
 from .broker import AShareBroker
+from .commission import AShareCommission
 from .feeds.universe import CrossSection, StockUniverse, Universe
 from .fills import affordable
 
@@ -57,6 +58,13 @@ class MicroCapStrategy(bt.Strategy):
         self._bars = 0  # bars whose decisions are made
         self.fills: dict[Any, list[tuple[float, int, float]]] = {}  # data -> (datetime, size, price) of each fill
 
+    def start(self) -> None:
+        """Refuse what would print wrong money."""
+        if any(hasattr(data, 'universe') for data in self.datas) and not isinstance(self.broker, AShareBroker):
+            raise ValueError(
+                'a MarketFeed needs AShareBroker: on a day without a row its stocks have a bar, on which another broker would '
+                'trade; use setup(cerebro), cerebro.setbroker(AShareBroker()), or one feed per stock (add_stocks)')
+
     def make_universe(self) -> Universe:
         """Return what is asked for cross-sections and feeds; hook."""
         makers = [data.universe for data in self.datas if hasattr(data, 'universe')]
@@ -71,9 +79,11 @@ class MicroCapStrategy(bt.Strategy):
 
     def next_open(self) -> None:
         """Decide at the open; Backtrader calls it only with cheat-on-open."""
-        day, self._bars = self._bars - 1, self._bars + 1  # the first bar only gives the day before
         if isinstance(self.broker, AShareBroker):
             self.broker.start_day()
+            if not self.broker.calendar.has(self.broker.day):
+                return  # a bar of some other feed, on a day without trading
+        day, self._bars = self._bars - 1, self._bars + 1  # the first bar only gives the day before
         if day >= 0:
             self.trade(day)
 
@@ -207,8 +217,14 @@ class MicroCapStrategy(bt.Strategy):
         for data in self.held():
             if id(data) not in stay:
                 price, size = self.price(data), self.broker.getposition(data).size
-                cash += size * price - self.broker.getcommissioninfo(data).getcommission(-size, price)
+                cash += size * price - self._sale_fees(data, size, price)
         return cash
+
+    def _sale_fees(self, data: Any, size: int, price: float) -> float:
+        comminfo = self.broker.getcommissioninfo(data)
+        if isinstance(comminfo, AShareCommission):
+            return comminfo.fees(-size, price, int(data.datetime[0]), data._name).total
+        return comminfo.getcommission(-size, price)
 
     def buy_picks(self, picks: list[str], kept: list[Any]) -> None:
         """Buy down the picks while fewer than ``stocknum`` stocks are held; hook.

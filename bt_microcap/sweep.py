@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import numpy as np
 from . import report
 from .blotter import Blotter
 from .feeds.errors import DataError
+from .feeds.store_writer import lock_file
 from .strategy import MicroCapStrategy
 
 FIGURES = ('total_return', 'annual_return', 'sharpe', 'max_drawdown', 'turnover', 'fees', 'trades', 'rejections')
@@ -56,6 +59,8 @@ class GridStrategy(MicroCapStrategy):
 
     def __init__(self) -> None:
         self.p.stocknum, self.p.refresh_rate = self.p.pair
+        if multiprocessing.parent_process() is not None:  # Ctrl-C is for the parent, which ends its workers
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         super().__init__()
 
 
@@ -92,6 +97,16 @@ def sweep(
     DataError
         The folder holds results of other settings.
     """
+    with open(folder / '.lock', 'a+') as lock:
+        if not lock_file(lock.fileno()):
+            raise DataError(f'{folder}: another sweep is at work there; wait until it is done, or give another --out')
+        return _sweep(cerebro, pairs, folder, settings, cash, progress, params)
+
+
+def _sweep(
+    cerebro: bt.Cerebro, pairs: Sequence[tuple[int, int]], folder: Path, settings: dict[str, Any], cash: float,
+    progress: Callable[[int], Any], params: dict[str, Any],
+) -> list[tuple]:
     rows = _earlier(folder, settings)
     report.write_json(folder / 'settings.json', settings)
     left = [pair for pair in pairs if pair not in rows]
@@ -135,7 +150,8 @@ def _earlier(folder: Path, settings: dict[str, Any]) -> dict[tuple[int, int], tu
         return {}
     try:
         before = json.loads(about.read_text(encoding='utf-8'))
-    except (OSError, ValueError):
+        before.get('data')
+    except (OSError, ValueError, AttributeError):
         raise DataError(f'{about}: cannot be read, so it is not known what {file.name} was made of; give another --out') from None
     same = json.loads(json.dumps(settings))
     other = [name for name in same if before.get(name) != same[name]]
@@ -145,7 +161,7 @@ def _earlier(folder: Path, settings: dict[str, Any]) -> dict[tuple[int, int], tu
     if not file.exists():
         return {}
     rows = {}
-    with open(file, newline='', encoding='utf-8') as stream:
+    with open(file, newline='', encoding='utf-8', errors='replace') as stream:
         reader = csv.reader(stream)
         if tuple(next(reader, ())) != COLUMNS:
             raise DataError(f'{file}, line 1: found other columns than {", ".join(COLUMNS)}; give another --out')

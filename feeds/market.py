@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from . import files
+from .schema import ordinals
 from .stock import STOCK_LINES
 from .store import INDEX_LINES, MarketStore
 from .universe import CrossSection
@@ -126,7 +127,7 @@ class MarketStock(bt.feed.DataBase):
         twin._number = number
         twin._name = twin._dataname = str(store.codes[number])
         twin._shift = self.market.offset - int(store.first[number])
-        twin.first_day = int(store.days[store.first[number]])
+        twin.first_day = self.market.listed.get(twin._name, int(store.days[store.first[number]]))
         twin.last_day = int(store.days[store.last[number]])
         twin.plotinfo = copy.copy(self.plotinfo)
         lines = object.__new__(type(self.lines))
@@ -248,6 +249,9 @@ class MarketFeed(bt.feed.DataBase):
         columns = [self.store.arrays.get(f'stock/{name}') for name in template.getlinealiases()]
         self.columns = [nothing if column is None else memoryview(column) for column in columns]
         self.columns[template.getlinealiases().index('datetime')] = self.lines.datetime
+        listings = self.store.side('listings')
+        known = listings[listings['listed'].notna()]
+        self.listed = dict(zip(known['code'], ordinals(known['listed']).tolist(), strict=True))  # code -> ordinal
         template._line_count = template.lines.fullsize()
         template.explicit_actions = self.store.explicit_actions
         for name in [name for name in template.__dict__ if name.startswith('line') and name != 'lines']:
@@ -311,7 +315,7 @@ class MarketFeed(bt.feed.DataBase):
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
         state['_loaded'] = self.lines.datetime.buflen() > 0
-        for name in ('days', 'level', 'columns', '_made', '_template'):
+        for name in ('days', 'level', 'columns', 'listed', '_made', '_template'):
             state.pop(name, None)
         state = {name: value for name, value in state.items() if not name.startswith('line')}
         state.pop('l', None)

@@ -208,7 +208,9 @@ def add_stocks(
     """
     if not checked:
         table = check_table(table)
-    index = market_index(MarketStore.from_table(table, checked=True)) if benchmark is None else benchmark
+    index = market_index(MarketStore.from_table(table, checked=True))
+    if benchmark is not None:  # on the market's own days: they are the bars of the run
+        index = benchmark.set_index('date').reindex(index['date'], method='ffill').reset_index()
     name = 'market' if benchmark is None else 'benchmark'
     cerebro.adddata(IndexPandas(dataname=index, **kwargs), name=name)
     feeds = []

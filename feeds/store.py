@@ -76,6 +76,8 @@ class MarketStore:
         self.first, self.last = arrays['first'], arrays['last']
         self._start, self._day_start, self._day_stock = arrays['start'], arrays['day_start'], arrays['day_stock']
         self._asked = 0
+        self._nothing = np.full(len(self.codes), np.nan)
+        self._nothing.setflags(write=False)
         self._sides: dict[str, Any] = dict(sides or {})
         self._looked: Sides | None = None
         self._ids = {code: number for number, code in enumerate(self.codes.tolist())}
@@ -151,6 +153,15 @@ class MarketStore:
         """Return the first and the last trading day."""
         return date.fromordinal(int(self.days[0])), date.fromordinal(int(self.days[-1]))
 
+    def mark(self) -> int:
+        """Return a CRC-32 of all that the market holds: another one is another market."""
+        if self.path is not None:
+            return read_manifest(self.path)['crc32']
+        value = 0
+        for name in sorted(self.arrays):
+            value = zlib.crc32(np.ascontiguousarray(self.arrays[name]).reshape(-1).view('u1'), zlib.crc32(name.encode(), value))
+        return value
+
     def number(self, code: str) -> int:
         """Return the number of a stock in `codes`.
 
@@ -193,6 +204,8 @@ class MarketStore:
         KeyError
             The store has no such column.
         """
+        if name not in self.columns and name in OPTIONAL:  # what a table may lack is not known; a misspelt name is an error
+            return self._nothing
         self._asked += 1
         if self._asked % 16 == 0:
             self._relax()
@@ -204,7 +217,7 @@ class MarketStore:
             out[stocks] = column[rows]
         elif name in self.columns:  # kept by stock only: one page a stock is touched
             out[stocks] = self.arrays[f'stock/{name}'][self._start[stocks] + (day - self.first[stocks])]
-        elif name not in OPTIONAL:  # what a table may lack is not known; a misspelt name is an error
+        else:
             raise KeyError(f'the store has no column {name!r}; it has {", ".join(self.columns)}')
         return out
 

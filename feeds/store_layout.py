@@ -234,6 +234,10 @@ def units(columns: Iterable[str]) -> dict[str, str]:
     return {name: REQUIRED.get(name) or OPTIONAL.get(name) or 'as in the source' for name in columns}
 
 
+def _values(column: pd.Series, dtype: str) -> np.ndarray:
+    return column.to_numpy(dtype) if dtype == '|u1' else column.to_numpy(dtype, na_value=np.nan)
+
+
 def from_table(table: pd.DataFrame, *, checked: bool = False, source: str = 'the table') -> MarketStore:
     """Hold a canonical table as a store in memory; see `MarketStore.from_table`."""
     if not checked:
@@ -242,5 +246,5 @@ def from_table(table: pd.DataFrame, *, checked: bool = False, source: str = 'the
     keys.add(table['date'], table['code'])
     columns = numeric_columns(table)
     arrays: dict[str, np.ndarray] = {}
-    build(keys.layout(), columns, lambda name: table[name].to_numpy(), arrays.__setitem__)
+    build(keys.layout(), columns, lambda name: _values(table[name], columns[name]), arrays.__setitem__)
     return MarketStore(arrays, units(columns), {'source': source})

@@ -26,7 +26,7 @@ import pandas as pd
 from . import files
 from .errors import DataError
 from .schema import check_table
-from .sources import SIDES
+from .sources import SIDES, SOURCES
 from .store import FORMAT, MANIFEST, MarketStore, checksum, manifest_mark, read_manifest
 from .store_layout import Doubled, Keys, Layout, Read, build, numeric_columns, units
 
@@ -63,7 +63,7 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         raise DataError(f'{path}: cannot be made ({error.strerror}); give another --store') from None
     with open(path / '.lock', 'a+') as lock:
-        if not _lock(lock.fileno()):
+        if not lock_file(lock.fileno()):
             raise DataError(f'{path}: another writer is at work on this store; wait until it is done')
         if (path / MANIFEST).exists():
             read_manifest(path)  # one that cannot be read does not say what may be removed
@@ -78,7 +78,7 @@ def writing(path: Path) -> Iterator[None]:
                     path.rmdir()
 
 
-def _lock(handle: int) -> bool:
+def lock_file(handle: int) -> bool:
     """Lock an open file, without waiting; the lock goes with the process, however it ends."""
     try:
         import fcntl
@@ -236,8 +236,12 @@ def _make(
     with writing(store):
         if not append and (store / MANIFEST).exists():  # asked under the lock: another writer may just have made it
             raise DataError(f'{store}: there is a store already; add --append to extend it, or remove the folder')
-        folder = _Folder(store)
         old = MarketStore.open(store) if append else None
+        sources = (old.about.get('source') if old is not None else None, about.get('source'))
+        if sources[0] != sources[1] and set(sources) <= set(SOURCES):
+            raise DataError(f'{store}: found a store made from {sources[0]}, expected one from {sources[1]}: '
+                            'sources differ in how they see the same day; give another --store')
+        folder = _Folder(store)
         temporary = folder.path / 'staging'
         temporary.mkdir()
         staging = rows(temporary)
@@ -255,7 +259,9 @@ def _make(
             parts = [old.side(name)] if old is not None and name in old.side_names else []
             parts += [sides[name]] if sides and name in sides else []
             folder.put_side(name, _joined(name, parts))
-        folder.publish(units(columns), {**(old.about if old is not None else {}), **about})
+        before = old.about if old is not None else {}
+        kept = {name: text for name, text in before.items() if 'estimated' in str(text)}  # true of the rows that stay
+        folder.publish(units(columns), {**before, **about, **kept})
     return MarketStore.open(store)
 
 

@@ -24,12 +24,14 @@ from bt_microcap.command_line import (
     overrides,
     script,
 )
+from bt_microcap.feeds.errors import DataError
 
 
 def parse_args(pargs: list[str] | None = None) -> argparse.Namespace:
     """Return the arguments of the command line."""
     parser = Parser(prog='backtest.py', description=__doc__.splitlines()[0])
     add_market_arguments(parser)
+    parser.add_argument('--benchmark', default='', metavar='INDEX', help='index of the store, such as 000300')
     parser.add_argument('--stocknum', type=number(int, 1), default=3, help='stocks held (default: 3)')
     parser.add_argument('--refresh-rate', type=number(int, 1), default=5, help='trading days between rebalances (default: 5)')
     parser.add_argument('--out', type=Path, default=Path('out'), help='folder for the results (default: out)')
@@ -45,6 +47,9 @@ def main(pargs: list[str] | None = None) -> int:
     """Run the backtest."""
     args = parse_args(pargs)
     feed, source = market_data.open_feed(args.data, args.start, args.end, args.benchmark)
+    level = feed.level['close'][feed.offset:feed.end]
+    if level[0] != level[0]:
+        raise DataError(f'{source}: the benchmark {args.benchmark} has nothing on the day before the run; give a later --start')
     out = output_folder(args.out)
 
     cerebro = bt.Cerebro(stdstats=False)  # observers are for cerebro.plot(), which this script does not call
@@ -57,7 +62,6 @@ def main(pargs: list[str] | None = None) -> int:
     cerebro.addanalyzer(Progress, total=feed.end - feed.offset)
     blotter = cerebro.run()[0].analyzers.blotter
 
-    level = feed.level['close'][feed.offset:feed.end]
     figures = report.statistics(blotter, args.cash)
     summary = {
         **figures,
@@ -74,6 +78,9 @@ def main(pargs: list[str] | None = None) -> int:
     for name, text in feed.store.about.items():
         if 'estimated' in str(text):
             print(f'{"note":<14} {name} is {text}')
+    if 'preclose' not in feed.store.columns and 'high_limit' not in feed.store.columns:
+        print(f'{"note":<14} the data has no preclose: price limits' + (
+            '' if feed.store.explicit_actions else ' and ex-rights') + ' are not applied')
     written = 'trades.csv, equity.csv, rejections.csv, orders.csv, corporate_actions.csv, summary.json'
     if not args.no_plot:
         title = f'{args.stocknum} smallest stocks of {args.min_cap / 1e9:g}-{args.max_cap / 1e9:g} bn yuan, ' \

@@ -46,6 +46,7 @@ def parse_args(pargs: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--check', type=Path, metavar='DIR', help='read a whole store and compare it with its manifest')
     parser.add_argument('--compare', type=Path, nargs=2, metavar='DIR', help='compare two stores of the same market')
     args = parser.parse_args(pargs)
+    args.store = args.store and args.store.resolve()
     if args.check or args.compare:
         if args.source or args.store or args.append or (args.check and args.compare):
             parser.error(f'--{"check" if args.check else "compare"} goes alone')
@@ -65,6 +66,9 @@ def _check_inputs(parser: Parser, args: argparse.Namespace) -> None:
         for file in args.inputs:
             if not file.name.lower().endswith(ENDINGS[args.source]):
                 parser.error(f'{file}: found no {args.source} file, expected {" or ".join(ENDINGS[args.source])}')
+        for name in ('start', 'end', 'codes', 'benchmark', 'from_files', 'cache', 'skip_bad'):
+            if getattr(args, name):
+                parser.error(f'--{name.replace("_", "-")} does nothing with {args.source}: files are taken as they are')
         return
     if args.append:
         parser.error(f'--append goes with parquet and csv: {args.source} extends a store by itself')

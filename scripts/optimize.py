@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-import zlib
 from pathlib import Path
 
 import backtrader as bt
 
-from bt_microcap import PROFILES, market_data, setup, sweep
+from bt_microcap import PROFILES, __version__, market_data, setup, sweep
 from bt_microcap.command_line import (
     Parser,
     add_market_arguments,
@@ -63,12 +62,13 @@ def parse_args(pargs: list[str] | None = None) -> argparse.Namespace:
 def main(pargs: list[str] | None = None) -> int:
     """Run the grid."""
     args = parse_args(pargs)
-    feed, source = market_data.open_feed(args.data, args.start, args.end, args.benchmark)
+    feed, source = market_data.open_feed(args.data, args.start, args.end)
     rules = overrides(args)
     out = output_folder(args.out)
     settings = {
         'data': source,
-        'content': zlib.crc32(feed.store.arrays['index'].tobytes()),  # another market under the same name
+        'content': feed.store.mark(),  # another market under the same name
+        'version': __version__,
         'start': str(args.start), 'end': str(args.end), 'cash': args.cash, 'min_cap': args.min_cap, 'max_cap': args.max_cap,
         'profile': args.profile, **PROFILES[args.profile], **rules,
     }

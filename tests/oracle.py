@@ -365,7 +365,7 @@ class Run:
             if row is None:
                 continue
             before, paid = position.shares, Fraction(0)
-            if explicit:
+            if explicit and (known(row.get("cash_dividend")) or known(row.get("share_ratio"))):
                 # The dividend is for the shares held before the split.
                 if known(row.get("cash_dividend")):
                     paid = before * exact(row["cash_dividend"])

@@ -80,7 +80,8 @@ def walk(market, trades, days, *, cash, ex_rights, dividend_tax, delist):
             if row is None or ex_rights == 'off':
                 continue
             shares, paid, new = held[code], Fraction(0), held[code]
-            if ex_rights == 'auto' and market.explicit:
+            told = known(row.get('cash_dividend')) or known(row.get('share_ratio'))  # a row without both tells nothing
+            if ex_rights == 'auto' and market.explicit and told:
                 if known(row.get('cash_dividend')):
                     paid = shares * exact(row['cash_dividend'])
                     if dividend_tax != 'holding':  # else it is in the sale's tax

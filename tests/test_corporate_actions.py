@@ -80,10 +80,17 @@ def test_what_is_bought_on_the_ex_date_gets_nothing_and_what_is_sold_before_neit
     assert run.cash[2] == pytest.approx(100_000.0)
 
 
-def test_explicit_columns_win_over_preclose():
-    # the columns are there and say nothing on this day: preclose moves nothing
-    run = hold([10.0, 10.0, bar(8.0, preclose=8.0), bar(8.0, cash_dividend=0.0, share_ratio=1.0)])
+@pytest.mark.parametrize('told', [{'cash_dividend': 0.0}, {'share_ratio': 1.0}, {'cash_dividend': 0.0, 'share_ratio': 1.0}])
+def test_explicit_columns_win_over_preclose(told):
+    # one of them says that nothing happens on this day: preclose moves nothing
+    run = hold([10.0, 10.0, bar(8.0, preclose=8.0, **told), 8.0])
     assert (run.shares[3], run.cash[3]) == ({A: 1000}, 90_000.0)
+
+
+def test_a_row_that_tells_nothing_is_reinvested():
+    # the table has the columns, this row has neither value: 1,000 x 10.00 / 8.00 = 1,250 shares
+    run = hold([10.0, 10.0, bar(8.0, preclose=8.0), bar(8.0, cash_dividend=0.0, share_ratio=1.0)])
+    assert (run.shares[3], run.cash[3]) == ({A: 1250}, 90_000.0)
 
 
 def test_an_order_for_all_given_before_the_ex_date_sells_the_new_shares_too():

@@ -138,41 +138,10 @@ def test_without_cheat_on_open(mode, table):
     assert len(market[0]) > 80
 
 
-@pytest.mark.parametrize('mode', [{}, {'preload': False}, {'runonce': False}], ids=str)
-def test_backtraders_own_broker(mode, table):
-    """Where every stock has every row; it knows neither suspensions nor delistings."""
-    feeds, market = (plain(whole(table), market, **mode) for market in (False, True))
-    assert market == feeds
-    assert len(market[0]) > 80
-
-
-@pytest.mark.xfail(strict=True, reason='the last close after a delisting is NaN, and so is the account from then on')
-def test_backtraders_own_broker_survives_a_delisting(table):
-    for row in plain(table, True)[2]:
-        assert not math.isnan(row.total_value), row.date
-
-
-@pytest.mark.xfail(strict=True, reason='a day without a row is a bar at the last close, on which a plain broker trades')
-def test_backtraders_own_broker_waits_while_there_are_no_rows():
-    flat = [10.0] * 3
-    table = tiny_market({A: [bar(10.0, cap=2.1e9), 10.0, None, None, 11.0, 11.0], B: [bar(20.0, cap=5e9), *flat, 10.0, 10.0]})
-    cerebro = bt.Cerebro()
-    cerebro.adddata(MarketFeed(dataname=table), name='market')
-    cerebro.broker.setcash(1e5)
-
-    class Buyer(bt.Strategy):
-        def next(self):
-            if len(self) == 2:
-                self.buy(self.data.stock(A), size=100)
-
-        def notify_order(self, order):
-            if order.status == order.Completed:
-                done.append((self.datetime.date(), order.executed.price))
-
-    done = []
-    cerebro.addstrategy(Buyer)
-    cerebro.run()
-    assert done == [(sorted(set(table['date']))[4].date(), 11.0)]
+def test_backtraders_own_broker_is_refused(table):
+    """It would trade on days without a row, and its account would be NaN after a delisting."""
+    with pytest.raises(ValueError, match='a MarketFeed needs AShareBroker'):
+        plain(table, True)
 
 
 def test_sale_proceeds_are_told_by_stock_not_by_price():

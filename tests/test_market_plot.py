@@ -12,7 +12,7 @@ matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # before the first plot(): without a screen Backtrader's own choice fails
 from running import run_feeds
 
-from bt_microcap import MicroCapStrategy, Trades, save_plot
+from bt_microcap import AShareBroker, MicroCapStrategy, Trades, save_plot
 from bt_microcap.feeds.demo import demo_market
 from bt_microcap.feeds.market import MarketFeed
 from bt_microcap.feeds.schema import check_table
@@ -181,11 +181,11 @@ def test_run_twice(table):
 
 
 def test_a_plain_cerebro(table):
-    """Backtrader's standard observers, its own broker, and stocks that are there every day."""
+    """Backtrader's standard observers, and stocks that are there every day."""
     counts = table['code'].value_counts()
     cerebro = bt.Cerebro()
     cerebro.adddata(MarketFeed(dataname=table[table['code'].isin(counts.index[counts == DAYS])]), name='market')
     cerebro.addstrategy(MicroCapStrategy, **PARAMS)
-    cerebro.broker.setcash(1e6)
+    cerebro.setbroker(AShareBroker(cash=1e6))
     cerebro.run()
     assert len(stocks_of(charts(cerebro))) == 4

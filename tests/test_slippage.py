@@ -164,8 +164,8 @@ def test_impact_in_a_run(impact, volume_limit, code):
 
 
 @pytest.mark.parametrize('option', [{'impact': -0.1}, {'slippage_ticks': -1.0}, {'slippage': 2.0}, {'star_protection': -1.0},
-                                    {'volume_limit': -0.1}, {'impact': '0.1'}, {'delist': 1.0}, {'delist': 'half'},
-                                    {'dividend_tax': 1.0}, {'dividend_tax': 'held'}, {'impact': float('nan')}])
+                                    {'volume_limit': -0.1}, {'impact': '0.1'}, {'delist': 1.1}, {'delist': 'half'},
+                                    {'dividend_tax': 1.1}, {'dividend_tax': 'held'}, {'impact': float('nan')}])
 def test_wrong_values_are_refused(option):
     with pytest.raises(ValueError, match=f'^{next(iter(option))} is '):
         AShareBroker(**option)
