@@ -124,6 +124,8 @@ def _csv(path: Path, rows: int | None) -> Iterator[tuple[pd.DataFrame, np.ndarra
                         'name each column in the first line')
     # blank lines are kept until here, so that a row's number tells its line
     reader = pd.read_csv(path, dtype={'code': str, 'date': str}, encoding='utf-8-sig', low_memory=False,
+                         float_precision='round_trip',  # money is exact: no digit is lost on the way in
+
                          skip_blank_lines=False, chunksize=rows or None, index_col=False)
     seen = False
     for table in (reader if rows else [reader]):

@@ -88,6 +88,8 @@ def _first(mask: np.ndarray | pd.Series) -> int | None:
 
 
 def _show(value: Any) -> str:
+    if value is None or value is pd.NA:
+        return 'nothing (NaN)'
     if isinstance(value, (float, np.floating)):
         return 'nothing (NaN)' if np.isnan(value) else f'{float(value):.15g}'
     return repr(value) if isinstance(value, str) else str(value)

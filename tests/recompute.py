@@ -41,7 +41,7 @@ class Market:
         stamps = pd.to_datetime(table['date'])
         table = table[columns].assign(date=stamps.dt.date, code=table['code'].astype(str))
         self.rows = {(row['date'], row['code']): row for row in table.to_dict('records')}
-        self.ends = table.groupby('code')['date'].max().to_dict()
+        self.ends = table.groupby('code', observed=True)['date'].max().to_dict()
         self.last = max(self.ends.values())
 
 

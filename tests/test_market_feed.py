@@ -340,7 +340,7 @@ def test_no_day_after_the_last_bar(mode, table, days):
                     except IndexError:
                         asked.append(code)
                 assert len(line.array) == 25 or mode
-        inside = table[table['date'] <= last].groupby('code')['close'].last()
+        inside = table[table['date'] <= last].groupby('code', observed=True)['close'].last()
         for code, close in inside.items():
             values = np.array(strategy.data.stock(code).close.array)
             assert values[~np.isnan(values)][-1] == close

@@ -113,7 +113,7 @@ def test_the_same_charts_as_with_one_feed_per_stock(table):
 ], ids=lambda options: '-'.join(map(str, options.values())))
 def test_stocks_that_come_late_or_go(options, table):
     """NaN before the first and after the last day breaks nothing, and is not written anywhere."""
-    life = table.groupby('code')['date'].agg(['min', 'max'])
+    life = table.groupby('code', observed=True)['date'].agg(['min', 'max'])
     late, gone = life['min'] > life['min'].min(), life['max'] < life['max'].max()
     few = [*life.index[late], *life.index[gone], life.index[0]]
     cerebro, strategy = run(table[table['code'].isin(few)], min_cap=0.0, max_cap=1e12, boards=('main', 'chinext', 'star', 'bse'))

@@ -150,7 +150,7 @@ def test_setup_by_hand(profile, table, expected):
         fees = {'commission': 0.0003, 'min_commission': 5, 'stamp_duty': 0.001}
     cerebro.setbroker(broker)
     cerebro.broker.addcommissioninfo(AShareCommission(**fees))
-    for code, rows in table.groupby('code', sort=False):
+    for code, rows in table.groupby('code', sort=False, observed=True):
         cerebro.adddata(StockPandas(dataname=rows), name=code)
     cerebro.addstrategy(MicroCapStrategy, **PARAMS)
     cerebro.addanalyzer(Blotter, _name='blotter')
@@ -277,7 +277,7 @@ def test_override_sell_all():
 
 
 def whole_lives(table):
-    count = table.groupby('code')['date'].agg(['min', 'max'])
+    count = table.groupby('code', observed=True)['date'].agg(['min', 'max'])
     return count.index[(count['min'] == table['date'].min()) & (count['max'] == table['date'].max())]
 
 

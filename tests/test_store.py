@@ -143,7 +143,7 @@ def test_vectors_of_many_days_again(store, table):
 
 def test_block_of_every_stock(store, table):
     days = sorted(table['date'].unique())
-    stocks = table.assign(code=table['code'].astype(str)).groupby('code')
+    stocks = table.assign(code=table['code'].astype(str)).groupby('code', observed=True)
     for number, (_, rows) in enumerate(stocks):
         life = [day for day in days if rows['date'].min() <= day <= rows['date'].max()]
         rows = rows.set_index('date').reindex(life)

@@ -322,7 +322,7 @@ def test_rows_of_the_sample(sample):
     }
     for (code, day), values in expected.items():
         assert tuple(by_key.loc[(code, pd.Timestamp(day)), COLUMNS[2:]]) == values
-    counts = table.groupby('code')[['is_st', 'delisting_period']].sum()
+    counts = table.groupby('code', observed=True)[['is_st', 'delisting_period']].sum()
     assert counts.loc['600301.XSHG'].tolist() == [1198 + 1383, 0]  # *ST南化, ST南化
     assert counts.loc['601558.XSHG'].tolist() == [459 + 488 + 1, 30]  # *ST锐电, ST锐电, XR*ST锐; 退市锐电
     listings = request.sides['listings'].set_index('code')

@@ -26,6 +26,7 @@ LIST, LONG_LIST = 100, 1000  # stocks in a call
 WINDOW = timedelta(days=60)  # of a valuation: with 100 stocks below the 5,000 rows that an answer surely holds
 ROUND = 1000  # an answer of so many rows or a multiple may have been cut
 THROTTLE = (5, 1.0)  # calls in seconds
+_TRUTH = {True: 1, False: 0, 'True': 1, 'False': 0}
 
 
 def daily(frame: pd.DataFrame, valuation: pd.DataFrame, special: pd.DataFrame, source: str = 'joinquant',
@@ -100,7 +101,7 @@ def is_st(frame: pd.DataFrame, source: str = 'joinquant get_extras') -> pd.DataF
         return pd.DataFrame({'date': [], 'code': [], 'is_st': []}).astype({'date': 'datetime64[s]', 'code': object})
     day = frame.columns[0]
     long = frame.astype(object).melt(day, var_name='code', value_name='is_st')
-    long['is_st'] = long['is_st'].replace({True: 1, False: 0, 'True': 1, 'False': 0})
+    long['is_st'] = long['is_st'].map(lambda value: _TRUTH.get(value, value))
     return pd.DataFrame({'date': raw.days(long, day, source), 'code': raw.codes(long, 'code'),
                          'is_st': raw.number(long, 'is_st', source).fillna(0)})
 
