@@ -99,6 +99,11 @@ def apply_ex_rights(broker: AShareBroker) -> None:
             _reinvest(broker, data, position.size, broker.marks[data])
 
 
+def _whole(shares: float) -> int:
+    """Return whole shares; a product that is whole must not fall below it by its binary rounding."""
+    return math.floor(shares + 1e-9 + shares * 1e-15)
+
+
 def _told(data: Any) -> bool:
     """Return whether the row of the day tells of corporate actions, be it that there is none."""
     dividend, ratio = data.lines.cash_dividend[0], data.lines.share_ratio[0]
@@ -112,7 +117,7 @@ def _explicit(broker: AShareBroker, data: Any, shares: int) -> None:
         cash *= 1 - broker.p.dividend_tax
     elif cash:
         broker.tax_lots.dividend(data, broker.day, dividend)
-    new = math.floor(shares * ratio + 1e-9) if ratio == ratio else shares
+    new = _whole(shares * ratio) if ratio == ratio else shares
     if cash or new != shares:
         restate(broker, data, new, cash, 'dividend', ratio if ratio == ratio else 1.0)
 
@@ -123,7 +128,7 @@ def _reinvest(broker: AShareBroker, data: Any, shares: int, last_close: float) -
     if not preclose > 0 or abs(preclose - last_close) <= rules.HALF_TICK:
         return
     exact = shares * last_close / preclose
-    new = math.floor(exact + 1e-9)
+    new = _whole(exact)
     restate(broker, data, new, max(0.0, exact - new) * preclose, 'reinvest', last_close / preclose)
 
 
@@ -214,7 +219,7 @@ class TaxLots:
         so_far = given = 0
         for lot in self._lots.get(data, ()):
             so_far += lot.shares
-            upto = math.floor(so_far * ratio + 1e-9)
+            upto = _whole(so_far * ratio)
             lot.shares, given = upto - given, upto
 
     def sell(self, data: Any, day: int, shares: int) -> float:
