@@ -15,6 +15,8 @@ import pandas as pd
 from .errors import DataError
 from .schema import check_table
 
+# money is exact: no digit is lost on the way in; pandas does so by itself from 3 on
+_EXACT = {'float_precision': 'round_trip'} if int(pd.__version__.split('.')[0]) < 3 else {}
 ENDINGS = ('.parquet', '.csv', '.csv.gz')
 
 
@@ -124,9 +126,7 @@ def _csv(path: Path, rows: int | None) -> Iterator[tuple[pd.DataFrame, np.ndarra
                         'name each column in the first line')
     # blank lines are kept until here, so that a row's number tells its line
     reader = pd.read_csv(path, dtype={'code': str, 'date': str}, encoding='utf-8-sig', low_memory=False,
-                         float_precision='round_trip',  # money is exact: no digit is lost on the way in
-
-                         skip_blank_lines=False, chunksize=rows or None, index_col=False)
+                         skip_blank_lines=False, chunksize=rows or None, index_col=False, **_EXACT)
     seen = False
     for table in (reader if rows else [reader]):
         blank = table.isna().all(axis=1).to_numpy()
