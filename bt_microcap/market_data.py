@@ -9,8 +9,7 @@ import numpy as np
 
 from .feeds.demo import demo_market
 from .feeds.errors import DataError
-from .feeds.files import load_table
-from .feeds.market import MarketFeed
+from .feeds.market import MarketFeed, open_store
 from .feeds.store import MarketStore
 
 
@@ -29,9 +28,7 @@ def open_market(data: Path | None) -> tuple[MarketStore, str]:
     """
     if data is None:
         return MarketStore.from_table(demo_market(), checked=True), 'the demo market'
-    if data.is_dir():
-        return MarketStore.open(data), str(data)
-    return MarketStore.from_table(load_table(data), checked=True), str(data)
+    return open_store(data), str(data)
 
 
 def bars_of(days: np.ndarray, start: date | None, end: date | None, source: str) -> np.ndarray:

@@ -18,11 +18,33 @@ import pandas as pd
 
 from . import files
 from .schema import ordinals
-from .stock import STOCK_LINES
+from .stock import STOCK_LINES, DailyFeed
 from .store import INDEX_LINES, MarketStore
 from .universe import CrossSection
 
 NAN = float('nan')
+
+
+def open_store(source: Any) -> MarketStore:
+    """Return a market as a store.
+
+    Parameters
+    ----------
+    source : MarketStore, DataFrame, str or Path
+        A store, a canonical table, a store's folder, or a canonical table's file.
+
+    Raises
+    ------
+    DataError
+        Neither a store nor a table, or one with wrong content.
+    """
+    if isinstance(source, MarketStore):
+        return source
+    if isinstance(source, pd.DataFrame):
+        return MarketStore.from_table(source)
+    if Path(source).is_dir():
+        return MarketStore.open(source)
+    return MarketStore.from_table(files.load_table(source), checked=True)
 
 
 class _ClockedLine(bt.linebuffer.LineBuffer):
@@ -118,7 +140,6 @@ class MarketStock(bt.feed.DataBase):
         market = self.__dict__.get('market')  # none yet while the template is made
         return 1 if market is None else market._opstage
 
-
     def _twin(self, number: int) -> MarketStock:
         """Return a feed like this one for a stock of the store: Backtrader's own construction costs ten times as much."""
         store = self.market.store
@@ -158,7 +179,7 @@ class MarketStock(bt.feed.DataBase):
             raise
 
 
-class MarketFeed(bt.feed.DataBase):
+class MarketFeed(DailyFeed):
     """The whole market as one feed.
 
     ::
@@ -180,20 +201,10 @@ class MarketFeed(bt.feed.DataBase):
 
     def __init__(self) -> None:
         super().__init__()
-        self.store = self._read(self.p.dataname)
+        self.store = open_store(self.p.dataname)
         self._prepare()
         self._made: dict[str, MarketStock] = {}
         self._template: MarketStock | None = None
-
-    @staticmethod
-    def _read(source: Any) -> MarketStore:
-        if isinstance(source, MarketStore):
-            return source
-        if isinstance(source, pd.DataFrame):
-            return MarketStore.from_table(source)
-        if Path(source).is_dir():
-            return MarketStore.open(source)
-        return MarketStore.from_table(files.load_table(source), checked=True, source=str(source))
 
     def _prepare(self) -> None:
         self.days = self.store.days
@@ -258,16 +269,6 @@ class MarketFeed(bt.feed.DataBase):
             del template.__dict__[name]  # line0, line_0, ...: shortcuts to buffers that no twin has
         return template
 
-    def universe_of(self, day: int) -> CrossSection:
-        """Return the cross-section of a day, known at its open; for looking at a market without a run.
-
-        Parameters
-        ----------
-        day : int
-            Number of the day in `store.days`.
-        """
-        return CrossSection(self.store.codes, _StoreValues(self.store, day - 1, day))
-
     # -- what Cerebro asks ----------------------------------------------------------------------------------
 
     def start(self) -> None:
@@ -277,7 +278,7 @@ class MarketFeed(bt.feed.DataBase):
 
     def preload(self) -> None:
         """Fill the lines at once, where nothing asks for a walk row by row."""
-        if self._filters or self.resampling or self.replaying or self._tz or self.p.tzinput:
+        if not self._plain():
             super().preload()
             return
         part = slice(self.offset, self.end)
@@ -297,18 +298,6 @@ class MarketFeed(bt.feed.DataBase):
         self.lines.openinterest[0] = NAN
         self.lines.datetime[0] = float(self.days[row])
         return True
-
-    def qbuffer(self, savemem: int = 0, replaying: bool = False) -> None:
-        """Do nothing under ``exactbars``: the clock must know how many bars have passed."""
-
-    # Filling the tick_xxx attributes is half the cost of a bar, and daily bars have no ticks.
-    def _tick_nullify(self) -> None:
-        if self.replaying or self.resampling:
-            super()._tick_nullify()
-
-    def _tick_fill(self, force: bool = False) -> None:
-        if self.replaying or self.resampling:
-            super()._tick_fill(force)
 
     # -- travel ---------------------------------------------------------------------------------------------
 

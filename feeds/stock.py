@@ -19,7 +19,31 @@ from .store import MarketStore
 STOCK_LINES = ('market_cap', 'is_st', 'paused', 'preclose', 'high_limit', 'low_limit', 'cash_dividend', 'share_ratio')
 
 
-class ColumnFeed(bt.feed.DataBase):
+class DailyFeed(bt.feed.DataBase):
+    """What our daily feeds share: they hold whole columns, in memory or mapped."""
+
+    def _plain(self) -> bool:
+        """Return whether nothing asks for a walk row by row."""
+        return not (self._filters or self.resampling or self.replaying or self._tz or self.p.tzinput)
+
+    def qbuffer(self, savemem: int = 0, replaying: bool = False) -> None:
+        """Do nothing under ``exactbars``: the columns are there already, there is nothing to save.
+
+        Backtrader's bounded buffers also lose their place when a feed of another length is rewound, and a
+        `MarketFeed` must know how many bars have passed.
+        """
+
+    # Filling the tick_xxx attributes is half the cost of a bar, and daily bars have no ticks.
+    def _tick_nullify(self) -> None:
+        if self.replaying or self.resampling:
+            super()._tick_nullify()
+
+    def _tick_fill(self, force: bool = False) -> None:
+        if self.replaying or self.resampling:
+            super()._tick_fill(force)
+
+
+class ColumnFeed(DailyFeed):
     """A daily feed whose lines are filled by whole columns instead of row by row.
 
     Subclasses give the table in `_table`. Every line of the feed takes the column of its name; a column that
@@ -27,7 +51,6 @@ class ColumnFeed(bt.feed.DataBase):
     """
 
     _rows = None  # dict of columns, made once
-    _values: dict[str, np.ndarray]
 
     def _table(self) -> pd.DataFrame:
         """Return the feed's table, checked; hook of the subclasses."""
@@ -74,8 +97,7 @@ class ColumnFeed(bt.feed.DataBase):
 
     def preload(self) -> None:
         """Fill all lines at once, where nothing asks for a walk row by row."""
-        plain = not (self._filters or self.resampling or self.replaying or self._tz or self.p.tzinput)
-        if not plain or any(line.mode != line.UnBounded or line.extension for line in self.lines):
+        if not self._plain() or any(line.mode != line.UnBounded or line.extension for line in self.lines):
             super().preload()
             return
         stamps = self._rows['datetime']
@@ -93,21 +115,6 @@ class ColumnFeed(bt.feed.DataBase):
             line[0] = self._rows[name][row]
         self._row = row + 1
         return True
-
-    def qbuffer(self, savemem: int = 0, replaying: bool = False) -> None:
-        """Do nothing under ``exactbars``: the columns are in memory already, there is nothing to save.
-
-        Backtrader's bounded buffers also lose their place when a feed of another length is rewound.
-        """
-
-    # Filling the tick_xxx attributes is half the cost of a bar, and daily bars have no ticks.
-    def _tick_nullify(self) -> None:
-        if self.replaying or self.resampling:
-            super()._tick_nullify()
-
-    def _tick_fill(self, force: bool = False) -> None:
-        if self.replaying or self.resampling:
-            super()._tick_fill(force)
 
 
 class IndexPandas(ColumnFeed):

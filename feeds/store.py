@@ -337,9 +337,9 @@ def _sized(file: Path, entry: dict[str, Any]) -> Path:
 
 def _map(file: Path, entry: dict[str, Any], maps: list[mmap.mmap]) -> np.ndarray:
     """Map one array; the whole version is mapped at once, so that a writer may remove it under a reader."""
-    size = _sized(file, entry).stat().st_size
+    _sized(file, entry)
     shape = tuple(entry['shape'])
-    if not size:
+    if not entry['bytes']:
         return np.empty(shape, entry['dtype'])
     with open(file, 'rb') as stream:
         maps.append(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))

@@ -65,10 +65,8 @@ def writing(path: Path) -> Iterator[None]:
     with open(path / '.lock', 'a+') as lock:
         if not lock_file(lock.fileno()):
             raise DataError(f'{path}: another writer is at work on this store; wait until it is done')
-        if (path / MANIFEST).exists():
-            read_manifest(path)  # one that cannot be read does not say what may be removed
+        _clean(path)
         try:
-            _clean(path)
             yield
         finally:
             _clean(path)
@@ -100,7 +98,10 @@ def lock_file(handle: int) -> bool:
 
 
 def _clean(path: Path) -> None:
-    """Remove versions that no manifest names: from killed writers, or replaced ones."""
+    """Remove versions that no manifest names: from killed writers, or replaced ones.
+
+    A manifest that cannot be read does not say what may be removed: it is an error.
+    """
     current = read_manifest(path)['version'] if (path / MANIFEST).exists() else ''
     for entry in path.iterdir():
         if entry.name != current and _VERSION.fullmatch(entry.name):
