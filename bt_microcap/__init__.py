@@ -12,20 +12,28 @@ The plugin in one screen::
     cerebro.run()
 """
 
-from .analyzers import PositionsValue, PyFolio, Transactions
-from .blotter import Blotter
-from .broker import AShareBroker
-from .commission import AShareCommission
-from .feeds.files import load_table
-from .feeds.market import MarketFeed
-from .feeds.stock import add_stocks
-from .feeds.store import MarketStore
-from .observers import Holdings, Trades
-from .plotting import save_plot
-from .profiles import JOINQUANT, PROFILES, REALISTIC, setup
-from .strategy import MicroCapStrategy
+from __future__ import annotations
 
-__version__ = '0.1.0'
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # for editors; a name's module is imported when the name is first asked for, see __getattr__
+    from .exchange import rules as rules
+    from .exchange.broker import AShareBroker
+    from .exchange.commission import AShareCommission
+    from .feeds.files import load_table
+    from .feeds.market import MarketFeed
+    from .feeds.stock import add_stocks
+    from .feeds.store import MarketStore
+    from .profiles import JOINQUANT, PROFILES, REALISTIC, setup
+    from .record.analyzers import PositionsValue, PyFolio, Transactions
+    from .record.blotter import Blotter
+    from .record.observers import Holdings, Trades
+    from .record.stock_charts import StockCharts
+    from .rotation.strategy import MicroCapStrategy
+    from .views.cerebro_plot import save_plot
+
+__version__ = '0.2.0'
 __all__ = [
     'JOINQUANT',
     'PROFILES',
@@ -39,6 +47,7 @@ __all__ = [
     'MicroCapStrategy',
     'PositionsValue',
     'PyFolio',
+    'StockCharts',
     'Trades',
     'Transactions',
     'add_stocks',
@@ -46,3 +55,34 @@ __all__ = [
     'save_plot',
     'setup',
 ]
+# module -> its public names
+_MODULES = {
+    'exchange': ('rules',),
+    'exchange.broker': ('AShareBroker',),
+    'exchange.commission': ('AShareCommission',),
+    'feeds.files': ('load_table',),
+    'feeds.market': ('MarketFeed',),
+    'feeds.stock': ('add_stocks',),
+    'feeds.store': ('MarketStore',),
+    'profiles': ('JOINQUANT', 'PROFILES', 'REALISTIC', 'setup'),
+    'record.analyzers': ('PositionsValue', 'PyFolio', 'Transactions'),
+    'record.blotter': ('Blotter',),
+    'record.observers': ('Holdings', 'Trades'),
+    'record.stock_charts': ('StockCharts',),
+    'rotation.strategy': ('MicroCapStrategy',),
+    'views.cerebro_plot': ('save_plot',),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for: ``import bt_microcap`` alone costs nothing (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    value = getattr(importlib.import_module(f'.{_HOMES[name]}', __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

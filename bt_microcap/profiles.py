@@ -7,12 +7,12 @@ from typing import Any
 
 import backtrader as bt
 
-from .broker import AShareBroker
-from .commission import DATED, AShareCommission
-from .corporate_actions import HOLDING
-from .observers import Account, DrawDown, Holdings
+from .exchange.broker import AShareBroker
+from .exchange.commission import DATED, AShareCommission
+from .exchange.tax_lots import HOLDING
+from .record.observers import Account, DrawDown, Holdings
 
-# As JoinQuant simulates: proved on the log of the original account, see scripts/reconcile_joinquant.py.
+# As JoinQuant simulates: proved on the log of the original account, see the command reconcile.
 JOINQUANT = MappingProxyType({
     'commission': 0.0003,  # of the value, both sides
     'min_commission': 5.0,  # yuan an order

@@ -14,12 +14,10 @@ from typing import Any
 
 import backtrader as bt
 import numpy as np
-import pandas as pd
 
-from . import files
-from .schema import ordinals
-from .stock import STOCK_LINES, DailyFeed
-from .store import INDEX_LINES, MarketStore
+from .columns import INDEX_LINES, ordinals
+from .daily import STOCK_LINES, DailyFeed
+from .store import MarketStore
 from .universe import CrossSection
 
 NAN = float('nan')
@@ -40,11 +38,13 @@ def open_store(source: Any) -> MarketStore:
     """
     if isinstance(source, MarketStore):
         return source
-    if isinstance(source, pd.DataFrame):
+    if not isinstance(source, (str, Path)):
         return MarketStore.from_table(source)
     if Path(source).is_dir():
         return MarketStore.open(source)
-    return MarketStore.from_table(files.load_table(source), checked=True)
+    from .files import load_table  # with it comes pandas, which a run from a store does without
+
+    return MarketStore.from_table(load_table(source), checked=True)
 
 
 class _ClockedLine(bt.linebuffer.LineBuffer):
@@ -209,7 +209,7 @@ class MarketFeed(DailyFeed):
     def _prepare(self) -> None:
         self.days = self.store.days
         # what its own lines show: open, high, low, close and volume of every day of the market
-        self.level = self.store.sides.benchmark(self.p.benchmark) if self.p.benchmark else self.store.index()
+        self.level = self.store.reference_data.benchmark(self.p.benchmark) if self.p.benchmark else self.store.index()
         low, high = (None if day is None else bt.date2num(day) for day in (self.p.fromdate, self.p.todate))
         self.offset = 0 if low is None else int(np.searchsorted(self.days, low))
         self.end = len(self.days) if high is None else int(np.searchsorted(self.days, high, side='right'))
@@ -235,7 +235,7 @@ class MarketFeed(DailyFeed):
         """
         feed = self._made.get(code)
         if feed is None:
-            number = self.store.number(code)
+            number = self.store.stock_number(code)
             if self._template is None:
                 self._template = self._make_template()
             feed = self._made[code] = self._template._twin(number)
@@ -260,9 +260,10 @@ class MarketFeed(DailyFeed):
         columns = [self.store.arrays.get(f'stock/{name}') for name in template.getlinealiases()]
         self.columns = [nothing if column is None else memoryview(column) for column in columns]
         self.columns[template.getlinealiases().index('datetime')] = self.lines.datetime
-        listings = self.store.side('listings')
-        known = listings[listings['listed'].notna()]
-        self.listed = dict(zip(known['code'], ordinals(known['listed']).tolist(), strict=True))  # code -> ordinal
+        self.listed: dict[str, int] = {}  # code -> ordinal
+        if 'listings' in self.store.reference_names:
+            known = self.store.reference_table('listings').dropna(subset='listed')
+            self.listed = dict(zip(known['code'], ordinals(known['listed']).tolist(), strict=True))
         template._line_count = template.lines.fullsize()
         template.explicit_actions = self.store.explicit_actions
         for name in [name for name in template.__dict__ if name.startswith('line') and name != 'lines']:
@@ -335,9 +336,9 @@ class _StoreValues:
         self.before = int(store.days[max(previous, 0)])
 
     @property
-    def sides(self) -> Any:
+    def reference_data(self) -> Any:
         """What the store knows beside the market."""
-        return self._store.sides
+        return self._store.reference_data
 
     def vector(self, name: str, previous: bool) -> np.ndarray:
         key = name, previous

@@ -1,4 +1,4 @@
-"""The canonical daily table: its columns, their units, and the checks on the way in.
+"""The checks of a canonical table on its way in; its columns are those of `columns`.
 
 One row per stock and trading day, raw (unadjusted) prices, sorted so that each stock's dates ascend.
 """
@@ -11,60 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .columns import CODE_PATTERN, FLAGS, OPTIONAL, PRICES, REQUIRED
 from .errors import DataError
 
-# name -> what the column holds, with its unit
-REQUIRED: dict[str, str] = {
-    'date': 'the trading day',
-    'code': 'canonical code such as 600000.XSHG',
-    'open': 'yuan, raw',
-    'high': 'yuan, raw',
-    'low': 'yuan, raw',
-    'close': 'yuan, raw',
-    'volume': 'shares',
-    'market_cap': 'yuan, total shares x close',
-    'is_st': '1 when ST or *ST on that day, else 0',
-    'paused': '1 when suspended that day, else 0',
-}
-OPTIONAL: dict[str, str] = {
-    'preclose': "yuan, the exchange's ex-rights reference price",
-    'amount': 'yuan',
-    'high_limit': 'yuan, the upper price limit of the day',
-    'low_limit': 'yuan, the lower price limit of the day',
-    'cash_dividend': 'yuan a share before tax, on the ex-date',
-    'share_ratio': 'new shares per old share on the ex-date, else 1',
-    'delisting_period': '1 in the delisting period (names with 退), else 0',
-}
-PRICES = ('open', 'high', 'low', 'close')
-FLAGS = ('is_st', 'paused', 'delisting_period')
-# Known before the open of the day: what a decision at the open may use of that same day.
-PRE_OPEN = ('open', 'paused', 'is_st', 'preclose', 'high_limit', 'low_limit', 'cash_dividend', 'share_ratio',
-            'delisting_period')
-
-EPOCH = 719163  # ordinal of 1970-01-01: Backtrader counts days as date.toordinal() does
-CODE_PATTERN = r'\d{6}\.(?:XSHG|XSHE|BJSE)'
 # The smallest A share ever traded was worth some 0.07 bn yuan, the largest some 3,300 bn: a decade of slack each way.
 MIN_MARKET_CAP, MAX_MARKET_CAP = 7e6, 3.3e13
 _CAP_UNITS = ((1e-8, 1e5, '亿 yuan', 1e8), (1e5, MIN_MARKET_CAP, '万 yuan', 1e4), (MAX_MARKET_CAP, 1e18, '分 (0.01 yuan)', 0.01))
-
-
-def ordinals(dates: pd.Series | np.ndarray) -> np.ndarray:
-    """Return days as ordinals, the whole part of Backtrader's datetimes.
-
-    Parameters
-    ----------
-    dates : Series or ndarray of datetime64
-
-    Returns
-    -------
-    ndarray of int64
-    """
-    return np.asarray(dates).astype('datetime64[D]').astype('int64') + EPOCH
-
-
-def dates_of(days: np.ndarray) -> np.ndarray:
-    """Return ordinals as datetime64: the inverse of `ordinals`."""
-    return (np.asarray(days).astype('int64') - EPOCH).astype('datetime64[D]').astype('datetime64[s]')
 
 
 class _Where:

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from .columns import OPTIONAL, PRE_OPEN
 from .errors import DataError
-from .schema import OPTIONAL, PRE_OPEN
 
 
 class LookAheadError(ValueError):
@@ -58,7 +58,7 @@ class CrossSection:
         Parameters
         ----------
         name : str
-            One of `schema.PRE_OPEN`, such as ``paused``, ``is_st`` or ``preclose``.
+            One of `columns.PRE_OPEN`, such as ``paused``, ``is_st`` or ``preclose``.
 
         Returns
         -------
@@ -76,31 +76,31 @@ class CrossSection:
         return self._source.vector(name, False)
 
     def members(self, index: str) -> np.ndarray:
-        """Return which stocks were in an index, as known the day before; see `sides.Sides.members`.
+        """Return which stocks were in an index, as known the day before; see `store.reference_data.ReferenceData.members`.
 
         Raises
         ------
         DataError
             The market does not tell.
         """
-        return self._sides().members(index, self._source.before)
+        return self._reference_data().members(index, self._source.before)
 
     def names(self) -> np.ndarray:
         """Return the stocks' names, as known the day before."""
-        return self._sides().latest('names', self._source.before)
+        return self._reference_data().latest('names', self._source.before)
 
     def industries(self) -> np.ndarray:
         """Return the stocks' industries, as known the day before."""
-        return self._sides().latest('industries', self._source.before)
+        return self._reference_data().latest('industries', self._source.before)
 
     def listed_days(self) -> np.ndarray:
         """Return for how many calendar days each stock had been listed the day before; NaN where it is not known."""
-        return self._sides().listed_days(self._source.before)
+        return self._reference_data().listed_days(self._source.before)
 
-    def _sides(self) -> Any:
-        if not hasattr(self._source, 'sides'):
+    def _reference_data(self) -> Any:
+        if not hasattr(self._source, 'reference_data'):
             raise DataError('feeds of one stock each do not tell names, industries or members: use a MarketFeed over a store')
-        return self._source.sides
+        return self._source.reference_data
 
 
 class Universe(Protocol):

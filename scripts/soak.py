@@ -12,14 +12,14 @@ import time
 import traceback
 from pathlib import Path
 
-from bt_microcap.command_line import Parser, number, script
+from bt_microcap.commands.command_line import Parser, number, one_line_errors
 
 BATCH = 25  # examples a seed
 
 
 def parse_args(pargs: list[str] | None = None) -> argparse.Namespace:
     """Return the arguments of the command line."""
-    parser = Parser(prog='soak.py', description=__doc__.splitlines()[0])
+    parser = Parser('soak', description=__doc__.splitlines()[0])
     parser.add_argument('--examples', type=number(int, 1), default=1000, help='random runs (default: 1000)')
     parser.add_argument('--seed', type=number(int, 0), default=0, help='of the first batch (default: 0)')
     return parser.parse_args(pargs)
@@ -28,10 +28,11 @@ def parse_args(pargs: list[str] | None = None) -> argparse.Namespace:
 def check_batch(seed: int, examples: int) -> None:
     """Run some random markets both ways; what does not hold raises."""
     import hypothesis
-    from markets import cases
-    from running import run_feeds, run_market
-    from test_invariants import check_run
-    from test_rules_of_a_run import compare
+
+    from tests.support.invariants import check_run
+    from tests.support.markets import cases
+    from tests.support.model import compare
+    from tests.support.running import run_feeds, run_market
 
     @hypothesis.seed(seed)
     @hypothesis.settings(max_examples=examples, deadline=None, database=None, phases=[hypothesis.Phase.generate],
@@ -47,11 +48,11 @@ def check_batch(seed: int, examples: int) -> None:
     run()
 
 
-@script
+@one_line_errors
 def main(pargs: list[str] | None = None) -> int:
     """Run the batches until one fails."""
     args = parse_args(pargs)
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'tests'))
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     end = '\r' if sys.stdout.isatty() else '\n'
     done, seed, started = 0, args.seed, time.perf_counter()
     while done < args.examples:

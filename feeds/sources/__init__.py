@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
-# name -> what it is, for the help of scripts/ingest.py
+# name -> what it is, for the help of the command ingest
 SOURCES = {
     'xbx': 'a folder of 邢不行 CSV files, one per stock',
     'baostock': 'baostock.com, free, no account',
@@ -23,16 +24,6 @@ SOURCES = {
     'tushare': 'tushare.pro, an account with points; TUSHARE_TOKEN',
     'joinquant': 'jqdatasdk, an account; JQDATA_USER and JQDATA_PASSWORD',
 }
-
-# Tables beside the market, kept in the store as they are; each with the columns named here. Dates are days.
-SIDES = {
-    'names': ('code', 'date', 'name'),  # the name from that day on
-    'listings': ('code', 'listed', 'delisted'),  # delisted: NaT while listed
-    'industries': ('code', 'date', 'industry'),  # the industry from that day on
-    'constituents': ('index', 'date', 'code'),  # members of an index on that day, until its next date
-    'benchmarks': ('index', 'date', 'open', 'high', 'low', 'close'),  # index points
-}
-
 
 def _silent(done: int, total: int) -> None:
     return None
@@ -58,8 +49,8 @@ class Request:
         Leave out a bad file and report it, instead of stopping.
     progress : callable
         Called with what is done and what there is to do.
-    sides : dict
-        Tables beside the market that the source adds, see `SIDES`.
+    reference_data : dict
+        Tables beside the market that the source adds, see `columns.REFERENCE_TABLES`.
     about : dict
         What the manifest shall say, such as ``market_cap``: how it was found, where it is estimated.
     skipped : list of str
@@ -74,7 +65,7 @@ class Request:
     benchmark: str | None = None
     skip_bad: bool = False
     progress: Callable[[int, int], Any] = _silent
-    sides: dict[str, pd.DataFrame] = field(default_factory=dict)
+    reference_data: dict[str, pd.DataFrame] = field(default_factory=dict)
     about: dict[str, Any] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
 

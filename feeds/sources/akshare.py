@@ -150,7 +150,7 @@ def read(request: Request) -> Iterator[pd.DataFrame]:
     ----------
     request : Request
         With ``folder``, answers saved as ``stock_zh_a_hist_000001.csv`` and ``stock_value_em_000001.csv``; else the web
-        pages are asked. Its sides are names (as of today), listings, industries (from their days on), members of the
+        pages are asked. Its reference data are names (as of today), listings, industries (from their days on), members of the
         benchmark (as of today) and its prices.
 
     Raises
@@ -180,7 +180,7 @@ def read(request: Request) -> Iterator[pd.DataFrame]:
         special: set[str] = set()
         with raw.optional(request, 'is_st'):
             special |= set(raw.codes(raw.need(answers.listing(ST, lambda: client.list(ST)), ('代码',), ST), '代码'))
-        _sides(request, answers, client, stocks, (start, end))
+        _reference_data(request, answers, client, stocks, (start, end))
         life = stocks.set_index('code')
         wanted = ~(stocks['delisted'] < np.datetime64(start, 's')) & ~(stocks['listed'] > np.datetime64(end, 's'))
 
@@ -218,22 +218,26 @@ def _benchmark(request: Request, answers: raw.Download | raw.Saved, frame: pd.Da
     source = answers.label(INDEX, request.benchmark)
     if not len(frame):
         raise DataError(f'{source}: found no rows of this index, expected some; check --benchmark')
-    request.sides['benchmarks'] = raw.side(benchmark(frame, request.benchmark, source),
+    request.reference_data['benchmarks'] = raw.reference_table(benchmark(frame, request.benchmark, source),
                                            ('index', 'date', 'open', 'high', 'low', 'close'))
 
 
-def _sides(request: Request, answers: raw.Download, client: Client, stocks: pd.DataFrame, span: tuple[date, date]) -> None:
+def _reference_data(
+    request: Request, answers: raw.Download, client: Client, stocks: pd.DataFrame, span: tuple[date, date]
+) -> None:
     if request.codes is not None:
         stocks = stocks[stocks['code'].isin(request.codes)]
-    request.sides['listings'] = raw.side(stocks, ('code', 'listed', 'delisted'))
-    request.sides['names'] = raw.side(stocks.assign(date=pd.Timestamp(raw.today()).as_unit('s')), ('code', 'date', 'name'))
+    request.reference_data['listings'] = raw.reference_table(stocks, ('code', 'listed', 'delisted'))
+    request.reference_data['names'] = raw.reference_table(
+        stocks.assign(date=pd.Timestamp(raw.today()).as_unit('s')), ('code', 'date', 'name'))
     with raw.optional(request, 'industries'):
         rows = industries(answers.listing(INDUSTRY, lambda: client.list(INDUSTRY)))
-        request.sides['industries'] = raw.side(rows[rows['code'].isin(stocks['code'])], ('code', 'date', 'industry'))
+        request.reference_data['industries'] = raw.reference_table(
+            rows[rows['code'].isin(stocks['code'])], ('code', 'date', 'industry'))
     index = request.benchmark
     if index is None:
         return
     _benchmark(request, answers, answers.span(INDEX, index, *span, lambda low, high: client.index(index, low, high), '日期'))
     with raw.optional(request, 'constituents'):
         members = answers.listing(f'{MEMBERS} {index}', lambda: client.list(MEMBERS, index))
-        request.sides['constituents'] = raw.side(constituents(members), ('index', 'date', 'code'))
+        request.reference_data['constituents'] = raw.reference_table(constituents(members), ('index', 'date', 'code'))

@@ -164,7 +164,8 @@ def read(request: Request) -> Iterator[pd.DataFrame]:
     Parameters
     ----------
     request : Request
-        With ``folder``, answers saved as ``query_history_k_data_plus_sh.600000.csv``; else baostock.com is asked. Its sides
+        With ``folder``, answers saved as ``query_history_k_data_plus_sh.600000.csv``; else baostock.com is asked.
+        Its reference data
         are names (as of today), listings, industries (of each January), constituents and prices of the benchmark.
 
     Raises
@@ -191,7 +192,7 @@ def read(request: Request) -> Iterator[pd.DataFrame]:
     try:
         basic = listings(answers.listing(BASIC, lambda: client.ask(BASIC)))
         _names(request, basic)
-        _sides(request, answers, client.ask, start, end)
+        _reference_data(request, answers, client.ask, start, end)
         life = basic.set_index('code')
         wanted = (basic['listed'] <= np.datetime64(end, 's')) & ~(basic['delisted'] < np.datetime64(start, 's'))
         codes = list(basic['code'][wanted]) if request.codes is None else [code for code in request.codes if code in life.index]
@@ -215,16 +216,17 @@ def _days(ask: Callable[..., pd.DataFrame], code: str, fields: str) -> raw.Fetch
 
 def _benchmark(request: Request, answers: raw.Download | raw.Saved, frame: pd.DataFrame) -> None:
     rows = benchmark(frame, request.benchmark, answers.label(DAILY, index_symbol(request.benchmark)))
-    request.sides['benchmarks'] = raw.side(rows, ('index', 'date', 'open', 'high', 'low', 'close'))
+    request.reference_data['benchmarks'] = raw.reference_table(rows, ('index', 'date', 'open', 'high', 'low', 'close'))
 
 
 def _names(request: Request, basic: pd.DataFrame) -> None:
     wanted = basic if request.codes is None else basic[basic['code'].isin(request.codes)]
-    request.sides['listings'] = raw.side(wanted, ('code', 'listed', 'delisted'))
-    request.sides['names'] = raw.side(wanted.assign(date=pd.Timestamp(raw.today()).as_unit('s')), ('code', 'date', 'name'))
+    request.reference_data['listings'] = raw.reference_table(wanted, ('code', 'listed', 'delisted'))
+    request.reference_data['names'] = raw.reference_table(
+        wanted.assign(date=pd.Timestamp(raw.today()).as_unit('s')), ('code', 'date', 'name'))
 
 
-def _sides(request: Request, answers: raw.Download, ask: Callable[..., pd.DataFrame], start: date, end: date) -> None:
+def _reference_data(request: Request, answers: raw.Download, ask: Callable[..., pd.DataFrame], start: date, end: date) -> None:
     def rows(call: str, what: str, months: int) -> pd.DataFrame:
         return raw.joined([dated(answers.once(call, str(day), lambda day=day: ask(call, date=str(day)), until=day), what,
                                  answers.label(call, str(day)), day) for day in raw.firsts(start, end, months)])
@@ -232,7 +234,7 @@ def _sides(request: Request, answers: raw.Download, ask: Callable[..., pd.DataFr
     with raw.optional(request, 'industries'):
         found = rows(INDUSTRY, 'industry', 12)
         found = found if request.codes is None else found[found['code'].isin(request.codes)]
-        request.sides['industries'] = raw.side(found, ('code', 'date', 'industry'))
+        request.reference_data['industries'] = raw.reference_table(found, ('code', 'date', 'industry'))
     index = request.benchmark
     if index is None:
         return
@@ -243,4 +245,4 @@ def _sides(request: Request, answers: raw.Download, ask: Callable[..., pd.DataFr
     if index in MEMBERS:
         with raw.optional(request, 'constituents'):
             found = rows(MEMBERS[index], 'code_name', 1).assign(index=index)
-            request.sides['constituents'] = raw.side(found, ('index', 'date', 'code'))
+            request.reference_data['constituents'] = raw.reference_table(found, ('index', 'date', 'code'))

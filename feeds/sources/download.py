@@ -22,7 +22,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bt_microcap import rules
+from bt_microcap.exchange import rules
 
 from ..errors import DataError
 from . import Request
@@ -392,7 +392,7 @@ def firsts(start: date, end: date, months: int) -> list[date]:
     return sorted({start, *(day for day in pd.date_range(start, end, freq='MS').date if (day.month - 1) % months == 0)})
 
 
-def side(rows: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
+def reference_table(rows: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
     """Return a table beside the market: rows of A shares, each code's or index' days in order, none doubled."""
     keys = [name for name in columns if name in ('index', 'code', 'date')]
     rows = rows[list(columns)].dropna(subset=keys) if len(rows) else pd.DataFrame(columns=columns)

@@ -122,7 +122,7 @@ def benchmark(frame: pd.DataFrame, index: str, source: str = 'joinquant get_pric
     frame = raw.need(frame, ('time', 'open', 'high', 'low', 'close'), source)
     prices = {name: raw.number(frame, name, source) for name in ('open', 'high', 'low', 'close')}
     rows = pd.DataFrame({'index': index, 'date': raw.days(frame, 'time', source), **prices}).dropna()
-    return raw.side(rows, ('index', 'date', *prices))
+    return raw.reference_table(rows, ('index', 'date', *prices))
 
 
 def index_symbol(index: str) -> str:
@@ -198,7 +198,8 @@ def read(request: Request) -> Iterator[pd.DataFrame]:
     Parameters
     ----------
     request : Request
-        With ``folder``, answers saved as ``get_price_<code>.csv`` and the like; else JoinQuant is asked. Its sides are names
+        With ``folder``, answers saved as ``get_price_<code>.csv`` and the like; else JoinQuant is asked.
+        Its reference data are names
         (as of today), listings, industries (of each January), members of the benchmark (of each month) and its prices.
 
     Raises
@@ -218,7 +219,7 @@ def read(request: Request) -> Iterator[pd.DataFrame]:
     if request.codes is not None:
         stocks = stocks[stocks['code'].isin(request.codes)]
     _names(request, stocks)
-    _sides(request, answers, client, list(stocks['code']), (start, end))
+    _reference_data(request, answers, client, list(stocks['code']), (start, end))
     alive = ~(stocks['delisted'] < np.datetime64(start, 's')) & (stocks['listed'] <= np.datetime64(end, 's'))
     # lists of all stocks, so that they are the same whatever days are asked for
     lists = {f'{part["code"].iloc[0]} to {part["code"].iloc[-1]}, {len(part)}': part
@@ -249,7 +250,8 @@ def _saved(request: Request, saved: raw.Saved) -> Iterator[pd.DataFrame]:
     index = index_symbol(request.benchmark) if request.benchmark else ''
     if index and len(saved.once(DAILY, index)):
         frame = saved.once(DAILY, index)
-        request.sides['benchmarks'] = benchmark(frame.rename(columns={frame.columns[0]: 'time'} if 'time' not in frame else {}),
+        request.reference_data['benchmarks'] = benchmark(
+            frame.rename(columns={frame.columns[0]: 'time'} if 'time' not in frame else {}),
                                                 request.benchmark, saved.label(DAILY, index))
 
     def make(key: str) -> pd.DataFrame:
@@ -260,11 +262,12 @@ def _saved(request: Request, saved: raw.Saved) -> Iterator[pd.DataFrame]:
 
 
 def _names(request: Request, stocks: pd.DataFrame) -> None:
-    request.sides['listings'] = raw.side(stocks, ('code', 'listed', 'delisted'))
-    request.sides['names'] = raw.side(stocks.assign(date=pd.Timestamp(raw.today()).as_unit('s')), ('code', 'date', 'name'))
+    request.reference_data['listings'] = raw.reference_table(stocks, ('code', 'listed', 'delisted'))
+    request.reference_data['names'] = raw.reference_table(
+        stocks.assign(date=pd.Timestamp(raw.today()).as_unit('s')), ('code', 'date', 'name'))
 
 
-def _sides(request: Request, answers: raw.Download, client: Client, codes: list[str], span: tuple[date, date]) -> None:
+def _reference_data(request: Request, answers: raw.Download, client: Client, codes: list[str], span: tuple[date, date]) -> None:
     def rows(call: str, key: str, months: int, columns: tuple[str, ...]) -> pd.DataFrame:
         frames = []
         for day in raw.firsts(*span, months):
@@ -275,14 +278,16 @@ def _sides(request: Request, answers: raw.Download, client: Client, codes: list[
 
     with raw.optional(request, 'industries'):
         whole = 'all' if request.codes is None else ' '.join(codes)[:80]
-        request.sides['industries'] = raw.side(rows(INDUSTRY, whole, 12, ('code', 'industry')), ('code', 'date', 'industry'))
+        request.reference_data['industries'] = raw.reference_table(
+            rows(INDUSTRY, whole, 12, ('code', 'industry')), ('code', 'date', 'industry'))
     index = request.benchmark
     if index is None:
         return
     frame = answers.span(DAILY, f'index {index}', *span, lambda first, last: client.daily(
         [index_symbol(index)], first, last, ['open', 'high', 'low', 'close']), 'time')
-    request.sides['benchmarks'] = benchmark(frame, index, answers.label(DAILY, index))
-    if not len(request.sides['benchmarks']):
+    request.reference_data['benchmarks'] = benchmark(frame, index, answers.label(DAILY, index))
+    if not len(request.reference_data['benchmarks']):
         raise DataError(f'{answers.label(DAILY, index)}: found no rows of this index, expected some; check --benchmark')
     with raw.optional(request, 'constituents'):
-        request.sides['constituents'] = raw.side(rows(MEMBERS, index, 1, ('code',)), ('index', 'date', 'code'))
+        request.reference_data['constituents'] = raw.reference_table(
+            rows(MEMBERS, index, 1, ('code',)), ('index', 'date', 'code'))

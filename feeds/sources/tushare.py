@@ -87,7 +87,7 @@ def names(frame: pd.DataFrame, source: str = 'tushare namechange') -> pd.DataFra
                           'name': frame['name'], 'end': raw.days(frame, 'end_date', source)})
     # on one day two names: the one that holds longer, so that a name of that day alone does not hide it
     table = table.sort_values(['code', 'date', 'name', 'end'], na_position='last').drop_duplicates(['code', 'date', 'name'])
-    return raw.side(table.sort_values(['code', 'date', 'end'], na_position='last'), ('code', 'date', 'name'))
+    return raw.reference_table(table.sort_values(['code', 'date', 'end'], na_position='last'), ('code', 'date', 'name'))
 
 
 def listings(frame: pd.DataFrame, source: str = 'tushare stock_basic') -> pd.DataFrame:
@@ -103,7 +103,7 @@ def benchmark(frame: pd.DataFrame, index: str, source: str = 'tushare index_dail
     frame = raw.need(frame, FIELDS[INDEX].split(','), source)
     frame = frame[frame['ts_code'].astype(str).str[:6] == index]
     prices = {name: raw.number(frame, name, source) for name in ('open', 'high', 'low', 'close')}
-    return raw.side(pd.DataFrame({'index': index, 'date': raw.days(frame, 'trade_date', source), **prices}),
+    return raw.reference_table(pd.DataFrame({'index': index, 'date': raw.days(frame, 'trade_date', source), **prices}),
                     ('index', 'date', *prices))
 
 
@@ -209,7 +209,8 @@ def read(request: Request) -> Iterator[pd.DataFrame]:
     Parameters
     ----------
     request : Request
-        With ``folder``, answers saved as ``daily_<day or stock>.csv`` and the like; else tushare.pro is asked. Its sides are
+        With ``folder``, answers saved as ``daily_<day or stock>.csv`` and the like; else tushare.pro is asked.
+        Its reference data are
         names, listings, industries, members of the benchmark and its prices.
 
     Raises
@@ -228,8 +229,8 @@ def read(request: Request) -> Iterator[pd.DataFrame]:
     stocks = listings(raw.joined([
         answers.listing(f'{STOCKS} {status}', lambda status=status: client.ask(STOCKS, list_status=status)) for status in 'LDP']))
     changes = names(answers.listing(NAMES, lambda: client.ask(NAMES)))
-    _sides(request, stocks, changes)
-    _more_sides(request, answers, client, start, end)
+    _reference_data(request, stocks, changes)
+    _more_reference_data(request, answers, client, start, end)
     calendar = answers.once(CALENDAR, f'{start} {end}', lambda: client.ask(
         CALENDAR, exchange='SSE', start_date=f'{start:%Y%m%d}', end_date=f'{end:%Y%m%d}', is_open='1'), until=end)
     days = sorted(raw.days(raw.need(calendar, ('cal_date',), CALENDAR), 'cal_date', CALENDAR).dt.date)
@@ -270,9 +271,9 @@ def _saved(request: Request, saved: raw.Saved) -> Iterator[pd.DataFrame]:
     changes, basic = saved.listing(NAMES), saved.listing(STOCKS)
     rows = Days(names(changes) if len(changes) else None)
     if len(basic):
-        _sides(request, listings(basic), names(changes))
+        _reference_data(request, listings(basic), names(changes))
     if request.benchmark:
-        request.sides['benchmarks'] = benchmark(saved.listing(INDEX), request.benchmark)
+        request.reference_data['benchmarks'] = benchmark(saved.listing(INDEX), request.benchmark)
 
     def make(key: str) -> pd.DataFrame:
         def one(call: str) -> pd.DataFrame:
@@ -283,14 +284,14 @@ def _saved(request: Request, saved: raw.Saved) -> Iterator[pd.DataFrame]:
     yield from raw.tables(request, saved.keys(DAILY), make)
 
 
-def _sides(request: Request, stocks: pd.DataFrame, changes: pd.DataFrame) -> None:
+def _reference_data(request: Request, stocks: pd.DataFrame, changes: pd.DataFrame) -> None:
     if request.codes is not None:
         stocks, changes = (table[table['code'].isin(request.codes)] for table in (stocks, changes))
-    request.sides['listings'] = raw.side(stocks, ('code', 'listed', 'delisted'))
-    request.sides['names'] = raw.side(changes, ('code', 'date', 'name'))
+    request.reference_data['listings'] = raw.reference_table(stocks, ('code', 'listed', 'delisted'))
+    request.reference_data['names'] = raw.reference_table(changes, ('code', 'date', 'name'))
 
 
-def _more_sides(request: Request, answers: raw.Download, client: Client, start: date, end: date) -> None:
+def _more_reference_data(request: Request, answers: raw.Download, client: Client, start: date, end: date) -> None:
     with raw.optional(request, 'industries'):
         frame = raw.joined([
             answers.listing(f'{INDUSTRY} {new}', lambda new=new: client.ask(INDUSTRY, is_new=new)) for new in 'YN'])
@@ -299,7 +300,7 @@ def _more_sides(request: Request, answers: raw.Download, client: Client, start: 
                              'industry': frame['l1_name']})
         if request.codes is not None:
             rows = rows[rows['code'].isin(request.codes)]
-        request.sides['industries'] = raw.side(rows, ('code', 'date', 'industry'))
+        request.reference_data['industries'] = raw.reference_table(rows, ('code', 'date', 'industry'))
     index = request.benchmark
     if index is None:
         return
@@ -308,11 +309,11 @@ def _more_sides(request: Request, answers: raw.Download, client: Client, start: 
         return answers.span(call, index, start, end, lambda first, last: client.ask(
             call, **code, start_date=f'{first:%Y%m%d}', end_date=f'{last:%Y%m%d}'), 'trade_date')
 
-    request.sides['benchmarks'] = benchmark(ask(INDEX, ts_code=index_symbol(index)), index)
-    if not len(request.sides['benchmarks']):
+    request.reference_data['benchmarks'] = benchmark(ask(INDEX, ts_code=index_symbol(index)), index)
+    if not len(request.reference_data['benchmarks']):
         raise DataError(f'{answers.label(INDEX, index)}: found no rows of this index, expected some; check --benchmark')
     with raw.optional(request, 'constituents'):
         frame = raw.need(ask(MEMBERS, index_code=index_symbol(index)), FIELDS[MEMBERS].split(','), MEMBERS)
         rows = pd.DataFrame({'index': index, 'date': raw.days(frame, 'trade_date', MEMBERS),
                              'code': raw.codes(frame, 'con_code')})
-        request.sides['constituents'] = raw.side(rows, ('index', 'date', 'code'))
+        request.reference_data['constituents'] = raw.reference_table(rows, ('index', 'date', 'code'))

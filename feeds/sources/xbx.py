@@ -30,10 +30,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from bt_microcap import rules
+from bt_microcap.exchange import rules
 
+from ..columns import CODE_PATTERN
 from ..errors import DataError
-from ..schema import CODE_PATTERN, check_table
+from ..schema import check_table
 from . import Request
 
 CODE, NAME, DATE = '股票代码', '股票名称', '交易日期'
@@ -80,7 +81,7 @@ def read(request: Request) -> Iterator[pd.DataFrame]:
     Parameters
     ----------
     request : Request
-        Its ``sides`` are complete when the iterator is at its end: ``names``, with the marks of a day such as XD as they
+        Its ``reference_data`` are complete when the iterator is at its end: ``names``, with the marks of a day such as XD as they
         are, and ``listings``: a stock is taken for delisted when the folder's last day is later than its own, so that one
         which is suspended on the last days is among them.
 
@@ -186,8 +187,8 @@ def _tables(request: Request, files: list[tuple[str, str]]) -> Iterator[pd.DataF
     if not lives:
         raise DataError(f'{request.folder}: found no rows from {request.start or "the first day"} to '
                         f'{request.end or "the last day"}, expected some; the files have {str(first)[:10]} to {str(last)[:10]}')
-    request.sides['names'] = pd.concat(names, ignore_index=True)
-    request.sides['listings'] = _listings(lives, first, last, request.end)
+    request.reference_data['names'] = pd.concat(names, ignore_index=True)
+    request.reference_data['listings'] = _listings(lives, first, last, request.end)
 
 
 def _listings(lives: list[_Stock], first: np.datetime64, last: np.datetime64, end: date | None) -> pd.DataFrame:

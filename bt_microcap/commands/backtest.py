@@ -1,0 +1,96 @@
+"""Run the micro-cap rotation over a market and write what it did.
+
+Without --data it runs on a built-in synthetic market. It writes trades.csv, equity.csv, rejections.csv,
+summary.json and equity.png into --out and prints a summary.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import backtrader as bt
+
+from ..feeds.errors import DataError
+from ..profiles import PROFILES, setup
+from ..record.blotter import Blotter
+from ..record.files import write_run
+from ..record.statistics import statistics, summary_table
+from ..rotation.strategy import MicroCapStrategy
+from ..views.picture import picture
+from .command_line import (
+    Parser,
+    Progress,
+    add_market_arguments,
+    add_profile_arguments,
+    check_market_arguments,
+    number,
+    one_line_errors,
+    output_folder,
+    overrides,
+)
+from .market_data import open_feed
+
+
+def parse_args(pargs: list[str] | None = None) -> argparse.Namespace:
+    """Return the arguments of the command line."""
+    parser = Parser('backtest', description=__doc__.splitlines()[0])
+    add_market_arguments(parser)
+    parser.add_argument('--benchmark', default='', metavar='INDEX', help='index of the store, such as 000300')
+    parser.add_argument('--stocknum', type=number(int, 1), default=3, help='stocks held (default: 3)')
+    parser.add_argument('--refresh-rate', type=number(int, 1), default=5, help='trading days between rebalances (default: 5)')
+    parser.add_argument('--out', type=Path, default=Path('out'), help='folder for the results (default: out)')
+    parser.add_argument('--no-plot', action='store_true', help='write no picture')
+    add_profile_arguments(parser)
+    args = parser.parse_args(pargs)
+    check_market_arguments(parser, args)
+    return args
+
+
+@one_line_errors
+def main(pargs: list[str] | None = None) -> int:
+    """Run the backtest."""
+    args = parse_args(pargs)
+    feed, source = open_feed(args.data, args.start, args.end, args.benchmark)
+    level = feed.level['close'][feed.offset:feed.end]
+    if level[0] != level[0]:
+        raise DataError(f'{source}: the benchmark {args.benchmark} has nothing on the day before the run; give a later --start')
+    out = output_folder(args.out)
+
+    cerebro = bt.Cerebro(stdstats=False)  # observers are for cerebro.plot(), which this script does not call
+    cerebro.adddata(feed, name='market')
+    cerebro.addstrategy(MicroCapStrategy, stocknum=args.stocknum, refresh_rate=args.refresh_rate,
+                        min_cap=args.min_cap, max_cap=args.max_cap)
+    rules = overrides(args)
+    setup(cerebro, args.profile, cash=args.cash, **rules)
+    cerebro.addanalyzer(Blotter, _name='blotter')
+    cerebro.addanalyzer(Progress, total=feed.end - feed.offset)
+    blotter = cerebro.run()[0].analyzers.blotter
+
+    figures = statistics(blotter, args.cash)
+    summary = {
+        **figures,
+        'market_return': float(level[-1] / level[0] - 1),
+        'benchmark': args.benchmark or 'all stocks, equal weight',
+        'data': source,
+        'data_about': feed.store.about,
+        'profile': args.profile,
+        'params': {name: getattr(args, name) for name in ('stocknum', 'refresh_rate', 'min_cap', 'max_cap', 'cash')},
+        'rules': {**PROFILES[args.profile], **rules},
+    }
+    write_run(out, blotter, summary)
+    print(summary_table(figures, summary['market_return']))
+    for name, text in feed.store.about.items():
+        if 'estimated' in str(text):
+            print(f'{"note":<14} {name} is {text}')
+    if 'preclose' not in feed.store.columns and 'high_limit' not in feed.store.columns:
+        print(f'{"note":<14} the data has no preclose: price limits' + (
+            '' if feed.store.explicit_actions else ' and ex-rights') + ' are not applied')
+    written = 'trades.csv, equity.csv, rejections.csv, orders.csv, corporate_actions.csv, summary.json'
+    if not args.no_plot:
+        title = f'{args.stocknum} smallest stocks of {args.min_cap / 1e9:g}-{args.max_cap / 1e9:g} bn yuan, ' \
+                f'every {args.refresh_rate} days ({args.profile})'
+        picture(out / 'equity.png', blotter, args.cash, level, title, args.benchmark or 'all stocks, equal weight')
+        written += ', equity.png'
+    print(f'{"written":<14} {out}/: {written}')
+    return 0

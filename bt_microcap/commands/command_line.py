@@ -1,0 +1,247 @@
+"""What the commands share: arguments, one clear line on bad input, and progress."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import sys
+from collections.abc import Callable, Iterable
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+import backtrader as bt
+
+from ..exchange.rules import RuleError
+from ..exchange.tax_lots import HOLDING
+from ..feeds.errors import DataError
+from ..feeds.invocation import command
+from ..profiles import PROFILES
+
+
+class Parser(argparse.ArgumentParser):
+    """The argument parser of a command, which says what is wrong in one line.
+
+    Parameters
+    ----------
+    name : str
+        Of the command.
+    **kwargs
+        As for ``argparse.ArgumentParser``.
+    """
+
+    def __init__(self, name: str, **kwargs: Any) -> None:
+        called = command(name)
+        super().__init__(prog=Path(called).name if called.endswith('.py') else called, **kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line and exit with 2."""
+        self.exit(2, f'{self.prog}: {message}; see {self.prog} --help\n')
+
+
+def one_line_errors(main: Callable[..., int | None]) -> Callable[..., int]:
+    """Turn the errors of bad input into one line and exit status 2."""
+
+    @functools.wraps(main)
+    def run(*args: Any, **kwargs: Any) -> int:
+        try:
+            return main(*args, **kwargs) or 0
+        except (DataError, RuleError) as error:
+            print(f'error: {error}', file=sys.stderr)
+        except OSError as error:  # a full disk, a folder that may not be written
+            print(f'error: {error.filename or "output"}: {error.strerror or error}', file=sys.stderr)
+        except KeyboardInterrupt:
+            print('interrupted', file=sys.stderr)
+            return 130
+        return 2
+
+    return run
+
+
+def number(kind: type, low: float, high: float = float('inf'), *, open_low: bool = False) -> Callable[[str], Any]:
+    """Return an argument type: a number within bounds."""
+
+    def parse(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not low <= value <= high or value in (float('inf'),) or (open_low and value == low):
+            what = 'a whole number' if kind is int else 'a number'
+            bounds = f'above {low:g}' if open_low else f'of {low:g} or more'
+            raise argparse.ArgumentTypeError(
+                f'found {text!r}, expected {what} {bounds}' + ('' if high == float('inf') else f', at most {high:g}'))
+        return value
+
+    return parse
+
+
+def word_or_number(words: tuple[str, ...], low: float, high: float) -> Callable[[str], Any]:
+    """Return an argument type: one of some words, or a number within bounds."""
+
+    def parse(text: str) -> str | float:
+        if text in words:
+            return text
+        try:
+            return number(float, low, high)(text)
+        except argparse.ArgumentTypeError as error:
+            raise argparse.ArgumentTypeError(f'{error}, or {" or ".join(words)}') from None
+
+    return parse
+
+
+def yes_or_no(text: str) -> bool:
+    """Argument type: yes or no."""
+    if text not in ('yes', 'no'):
+        raise argparse.ArgumentTypeError(f'found {text!r}, expected yes or no')
+    return text == 'yes'
+
+
+dated_or_rate = word_or_number(('dated',), 0.0, 1.0)
+
+
+def day(text: str) -> date:
+    """Argument type: a day as YYYY-MM-DD."""
+    try:
+        return datetime.strptime(text, '%Y-%m-%d').date()
+    except ValueError:
+        raise argparse.ArgumentTypeError(f'found {text!r}, expected a day as YYYY-MM-DD') from None
+
+
+def add_market_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what says which market is run, when, and with how much money."""
+    parser.add_argument('--data', type=Path, help='store, or canonical table: .parquet, .csv, .csv.gz (default: the demo market)')
+    parser.add_argument('--profile', choices=sorted(PROFILES), default='realistic')
+    parser.add_argument('--cash', type=number(float, 0, 1e15, open_low=True), default=1e6, help='yuan (default: 1e6)')
+    parser.add_argument('--min-cap', type=number(float, 0), default=2e9, help='yuan (default: 2e9)')
+    parser.add_argument('--max-cap', type=number(float, 0), default=3e9, help='yuan (default: 3e9)')
+    parser.add_argument('--start', type=day, help='first day, YYYY-MM-DD')
+    parser.add_argument('--end', type=day, help='last day, YYYY-MM-DD')
+
+
+def check_market_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Refuse what `add_market_arguments` cannot see in one argument alone."""
+    if args.min_cap > args.max_cap:
+        parser.error(f'--min-cap {args.min_cap:g} is above --max-cap {args.max_cap:g}')
+    if args.start and args.end and args.start > args.end:
+        parser.error(f'--start {args.start} is after --end {args.end}')
+
+
+OVERRIDES = ('commission', 'min_commission', 'stamp_duty', 'transfer_fee', 'slippage', 'slippage_ticks', 'impact',
+             'volume_limit', 'size_with_fees', 'star_market_orders', 'star_protection', 'delist', 'ex_rights', 'dividend_tax')
+
+
+def add_profile_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what overrides the profile."""
+    group = parser.add_argument_group('overriding the profile')
+    group.add_argument('--commission', type=number(float, 0, 1), help='rate of the value, both sides')
+    group.add_argument('--min-commission', type=number(float, 0), help='yuan an order')
+    group.add_argument('--stamp-duty', type=dated_or_rate, metavar='dated|RATE', help='of sales')
+    group.add_argument('--transfer-fee', type=dated_or_rate, metavar='dated|RATE', help='both sides')
+    group.add_argument('--slippage', type=number(float, 0, 1), help='in all, half of it each way')
+    group.add_argument('--volume-limit', type=number(float, 0, 100), metavar='FRACTION', help="of the day's volume, 0 = none")
+    group.add_argument('--slippage-ticks', type=number(float, 0, 1e6), metavar='TICKS', help='price steps each way')
+    group.add_argument('--impact', type=number(float, 0, 10), metavar='FRACTION',
+                       help="price move of an order as large as the day's volume; square-root law")
+    group.add_argument('--delist', type=word_or_number(('last_close', 'zero'), 0.0, 1.0), metavar='last_close|zero|LOSS',
+                       help='worth of a delisted position; LOSS is the part of its last close that is lost')
+    for name, what in (('size-with-fees', "a buy's budget covers slippage and fees"),
+                       ('star-market-orders', 'STAR takes market orders')):
+        group.add_argument(f'--{name}', type=yes_or_no, metavar='yes|no', help=what)
+    group.add_argument('--star-protection', type=number(float, 0, 1), metavar='FRACTION',
+                       help='of the open: protective limit price of a STAR market order, 0 = none')
+    group.add_argument('--ex-rights', choices=('auto', 'reinvest', 'off'))
+    group.add_argument('--dividend-tax', type=word_or_number((HOLDING,), 0.0, 1.0), metavar='holding|RATE',
+                       help='by the time held, at the sale; or a flat rate on the ex-date')
+
+
+def overrides(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the options of the profile that were given."""
+    return {name: getattr(args, name) for name in OVERRIDES if getattr(args, name) is not None}
+
+
+def output_folder(path: Path) -> Path:
+    """Make an output folder, or say why it cannot be one.
+
+    Raises
+    ------
+    DataError
+        The path is a file, or cannot be made.
+    """
+    if path.exists() and not path.is_dir():
+        raise DataError(f'{path}: found a file, expected a folder to write into; give another --out')
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f'{path}: cannot be made ({error.strerror}); give another --out') from None
+    return path
+
+
+def progress(steps: Iterable | None = None, *, total: int | None = None, label: str = '') -> Any:
+    """Return a progress bar on the terminal: tqdm where it is installed, else one line that is written over.
+
+    Parameters
+    ----------
+    steps : iterable, optional
+        What to walk; without it call ``update(n)`` and ``close()``.
+    total : int, optional
+    label : str
+    """
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return _Plain(steps, total, label)
+    return tqdm(steps, total=total, desc=label, file=sys.stderr, disable=not sys.stderr.isatty(), leave=False)
+
+
+class _Plain:
+    """The progress line of a machine without tqdm."""
+
+    def __init__(self, steps: Iterable | None, total: int | None, label: str) -> None:
+        self._steps, self._label, self._done, self._shown = steps, label, 0, -1
+        self._total = total if total is not None else len(steps) if hasattr(steps, '__len__') else 0
+
+    def update(self, count: int = 1) -> None:
+        self._done += count
+        percent = 100 * self._done // self._total if self._total else 0
+        if percent != self._shown and sys.stderr.isatty():
+            self._shown = percent
+            print(f'\r{self._label} {percent:3d} %', end='', file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        if self._shown >= 0:
+            print('\r' + ' ' * (len(self._label) + 6) + '\r', end='', file=sys.stderr, flush=True)
+
+    def __iter__(self) -> Any:
+        for step in self._steps or ():
+            yield step
+            self.update()
+        self.close()
+
+
+class Progress(bt.Analyzer):
+    """Shows the days of a run as they pass.
+
+    Params:
+
+      - ``total``: bars of the run.
+    """
+
+    params = (('total', 0),)
+
+    def start(self) -> None:
+        """Open the bar."""
+        self._bar = progress(total=self.p.total, label='days')
+
+    def next(self) -> None:
+        """Count a day."""
+        self._bar.update(1)
+
+    def prenext(self) -> None:
+        """Count a day."""
+        self._bar.update(1)
+
+    def stop(self) -> None:
+        """Close the bar."""
+        self._bar.close()
+        del self._bar

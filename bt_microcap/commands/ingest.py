@@ -1,0 +1,156 @@
+"""Make a store of the whole market from what you have, keep it up to date, check it, compare two.
+
+    ingest.py parquet|csv FILE... --store DIR [--append]
+    ingest.py xbx FOLDER --store DIR
+    ingest.py baostock|akshare|tushare|joinquant --start D [--end D] --store DIR
+    ingest.py --check DIR
+    ingest.py --compare DIR DIR
+
+A store is a folder of memory-mapped arrays: opened at once, read only where it is used, shared by processes. The
+same command again brings it up to date. A report on the data is printed, and written to DIR.report.txt.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from ..feeds import sources
+from ..feeds.columns import CODE_PATTERN
+from ..feeds.store import MANIFEST, MarketStore, check
+from .command_line import Parser, day, one_line_errors, progress
+
+ENDINGS = {'parquet': ('.parquet',), 'csv': ('.csv', '.csv.gz')}
+FOLDERS = ('xbx',)  # sources that need a folder
+
+
+def parse_args(pargs: list[str] | None = None) -> argparse.Namespace:
+    """Return the arguments of the command line."""
+    parser = Parser('ingest', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    names = [*ENDINGS, *sources.SOURCES]
+    parser.add_argument('source', nargs='?', choices=names, metavar='SOURCE', help=', '.join(names))
+    parser.add_argument('inputs', nargs='*', type=Path, metavar='INPUT', help='files, or the folder of xbx')
+    parser.add_argument('--store', type=Path, metavar='DIR', help='the folder to make or extend')
+    parser.add_argument('--append', action='store_true', help='parquet, csv: add rows to the store; those it has are replaced')
+    parser.add_argument('--start', type=day, help='first day, YYYY-MM-DD')
+    parser.add_argument('--end', type=day, help='last day, YYYY-MM-DD (default of a download: today)')
+    parser.add_argument('--codes', nargs='+', metavar='CODE', help='only these stocks, such as 600000.XSHG')
+    parser.add_argument('--benchmark', metavar='INDEX', help='also keep an index, such as 000300')
+    parser.add_argument('--from-files', type=Path, metavar='FOLDER', help="the source's saved frames instead of a download")
+    parser.add_argument('--cache', type=Path, metavar='DIR', help='raw answers of a download (default: beside the store)')
+    parser.add_argument('--skip-bad', action='store_true', help='leave out bad files and report them')
+    parser.add_argument('--check', type=Path, metavar='DIR', help='read a whole store and compare it with its manifest')
+    parser.add_argument('--compare', type=Path, nargs=2, metavar='DIR', help='compare two stores of the same market')
+    args = parser.parse_args(pargs)
+    args.store = args.store and args.store.resolve()
+    if args.check or args.compare:
+        if args.source or args.store or args.append or (args.check and args.compare):
+            parser.error(f'--{"check" if args.check else "compare"} goes alone')
+        return args
+    if not args.source:
+        parser.error(f'found no source, expected one of {", ".join(names)}')
+    if not args.store:
+        parser.error('found no --store, expected the folder to make or extend')
+    _check_inputs(parser, args)
+    return args
+
+
+def _check_inputs(parser: Parser, args: argparse.Namespace) -> None:
+    if args.source in ENDINGS:
+        if not args.inputs:
+            parser.error('found no files, expected canonical tables')
+        for file in args.inputs:
+            if not file.name.lower().endswith(ENDINGS[args.source]):
+                parser.error(f'{file}: found no {args.source} file, expected {" or ".join(ENDINGS[args.source])}')
+        for name in ('start', 'end', 'codes', 'benchmark', 'from_files', 'cache', 'skip_bad'):
+            if getattr(args, name):
+                parser.error(f'--{name.replace("_", "-")} does nothing with {args.source}: files are taken as they are')
+        return
+    if args.append:
+        parser.error(f'--append goes with parquet and csv: {args.source} extends a store by itself')
+    if args.source in FOLDERS:
+        if len(args.inputs) != 1:
+            parser.error(f'found {len(args.inputs)} inputs, expected the folder of {args.source}')
+    elif args.inputs:
+        parser.error(f'found {args.inputs[0]}, expected no input: {args.source} downloads; or give --from-files FOLDER')
+    elif not args.start and not args.from_files:
+        parser.error('found no --start, expected the first day of the download')
+    if args.start and args.end and args.start > args.end:
+        parser.error(f'--start {args.start} is after --end {args.end}')
+    for code in args.codes or ():
+        if not re.fullmatch(CODE_PATTERN, code):
+            parser.error(f'argument --codes: found {code!r}, expected codes such as 600000.XSHG, 000001.XSHE or 835508.BJSE')
+
+
+class Bar:
+    """A progress bar that is told what is done and what there is to do."""
+
+    def __init__(self, label: str) -> None:
+        self._bar, self._done = progress(total=100, label=label), 0
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show how far it is."""
+        percent = min(100, 100 * done // max(1, total))
+        self._bar.update(percent - self._done)
+        self._done = percent
+
+    def close(self) -> None:
+        """Take the bar off the screen."""
+        self._bar.close()
+
+
+@one_line_errors
+def main(pargs: list[str] | None = None) -> int:
+    """Make, extend, check or compare stores."""
+    args = parse_args(pargs)
+    if args.check:
+        print(f'{args.check}: {check(args.check)} files are as they were written')
+        return 0
+    if args.compare:
+        from ..feeds.store import compare
+
+        first, second = (MarketStore.open(path) for path in args.compare)
+        print('\n'.join(compare.compare(first, second, (str(args.compare[0]), str(args.compare[1])))))
+        return 0
+    bar = Bar(args.source)
+    try:
+        store, skipped = ingest(args, bar)
+    finally:
+        bar.close()
+    print(describe(store))
+    from ..feeds.store import data_report
+
+    lines = [*data_report.describe(store).lines(), *(f'left out: {reason}' for reason in skipped)]
+    print('\n'.join(lines))
+    path = args.store.with_name(args.store.name + '.report.txt')
+    data_report.save(lines, path)
+    print(f'written {args.store}/ and {path}')
+    return 0
+
+
+def ingest(args: argparse.Namespace, bar: Bar) -> tuple[MarketStore, list[str]]:
+    """Make or extend the store; return it, and the files that were left out."""
+    from ..feeds.store import writer  # not for --help: with it comes pandas
+
+    if args.source in ENDINGS:
+        return writer.ingest(args.inputs, args.store, append=args.append, progress=bar), []
+    about: dict[str, Any] = {'source': args.source}
+    request = sources.Request(
+        folder=args.inputs[0] if args.inputs else args.from_files, start=args.start,
+        end=args.end or (None if args.inputs or args.from_files else date.today()), codes=args.codes,
+        cache=args.cache or args.store.with_name(args.store.name + '.cache'), benchmark=args.benchmark, skip_bad=args.skip_bad,
+        progress=bar, about=about)
+    there = (args.store / MANIFEST).exists()
+    store = writer.ingest_tables(
+        sources.read(args.source, request), args.store, append=there, about=request.about, reference_data=request.reference_data)
+    return store, request.skipped
+
+
+def describe(store: MarketStore) -> str:
+    """Return one line about a store."""
+    first, last = store.span()
+    return (f'{store.path}: {len(store):,} stocks, {len(store.days):,} days from {first} to {last}, {store.rows:,} rows, '
+            f'columns {", ".join(store.columns)}')

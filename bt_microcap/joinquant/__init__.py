@@ -1,0 +1,1 @@
+"""The platform's side: its exports, and a replay of them."""

@@ -1,0 +1,1 @@
+"""What happened: the blotter, the figures, the files, analyzers and observers."""

@@ -1,0 +1,50 @@
+"""The CSV and JSON files of a run: written beside, then renamed, with numbers in full precision."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from .blotter import Blotter, CorporateAction, Equity, Fill, OrderRecord, Rejection
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a CSV file with numbers in full precision: beside it first, then renamed."""
+    part = path.with_name(path.name + '.part')
+    with open(part, 'w', newline='', encoding='utf-8') as stream:
+        writer = csv.writer(stream, lineterminator='\n')
+        writer.writerow(header)
+        writer.writerows(rows)
+    os.replace(part, path)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON file: beside it first, then renamed."""
+    part = path.with_name(path.name + '.part')
+    part.write_text(json.dumps(content, indent=2, ensure_ascii=False) + '\n', encoding='utf-8')
+    os.replace(part, path)
+
+
+def write_run(folder: Path, blotter: Blotter, summary: dict[str, Any]) -> None:
+    """Write trades.csv, equity.csv, rejections.csv, orders.csv, corporate_actions.csv and summary.json.
+
+    Parameters
+    ----------
+    folder : Path
+        Made where it does not exist.
+    blotter : Blotter
+        After the run.
+    summary : dict
+        What summary.json says.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    write_csv(folder / 'trades.csv', Fill._fields, blotter.fills)
+    write_csv(folder / 'equity.csv', Equity._fields, blotter.equity)
+    write_csv(folder / 'rejections.csv', Rejection._fields, blotter.rejections)
+    write_csv(folder / 'orders.csv', OrderRecord._fields, blotter.orders)
+    write_csv(folder / 'corporate_actions.csv', CorporateAction._fields, blotter.corporate_actions)
+    write_json(folder / 'summary.json', summary)

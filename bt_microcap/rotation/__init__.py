@@ -1,0 +1,1 @@
+"""The decision: when to trade, which stocks, how much."""

@@ -1,0 +1,347 @@
+"""The whole market as arrays: in memory, or memory-mapped from a folder that `writer` makes.
+
+Two layouts of the same rows. Stock-major: for each stock one block of days without a gap, from its first row
+to its last, which the lines of a feed read; on a day without a row the prices repeat the last close, ``volume``
+is 0, ``paused`` is 1, other flags are as before and the rest is NaN. Day-major: for each day the stocks that
+have a row, which the cross-sections of the screens read; only the columns that screens usually ask for are
+kept twice.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import tempfile
+import weakref
+import zlib
+from collections.abc import Mapping, Sequence
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..columns import INDEX_LINES, OPTIONAL, REFERENCE_TABLES, dates_of
+from ..errors import DataError
+from ..invocation import command
+from .folder import write_folder
+from .layout import table_arrays
+from .manifest import MANIFEST, file_checksum, of_written_size, read_manifest
+from .reference_data import ReferenceData
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class MarketStore:
+    """A market in the canonical layout, as arrays.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        See `layout.build`.
+    columns : mapping of str to str
+        Column -> unit.
+    about : mapping
+        What the manifest says of the source.
+    path : Path, optional
+        The folder that the arrays are mapped from.
+    maps : sequence of mmap
+        The mappings behind the arrays.
+    tables : mapping of str to Path, optional
+        Files of the reference data.
+
+    Attributes
+    ----------
+    codes : ndarray of str, shape (stocks,)
+        Canonical codes, ascending.
+    days : ndarray of int, shape (days,)
+        Trading days as ordinals, ascending.
+    first, last : ndarray of int, shape (stocks,)
+        Number of the day of each stock's first and last row.
+    columns : dict of str to str
+        Column -> unit, without date and code.
+    """
+
+    def __init__(
+        self, arrays: Mapping[str, np.ndarray], columns: Mapping[str, str], about: Mapping[str, Any] | None = None,
+        path: Path | None = None, maps: Sequence[mmap.mmap] = (), tables: Mapping[str, Path] | None = None,
+    ) -> None:
+        self.arrays, self.columns, self.about, self.path = dict(arrays), dict(columns), dict(about or {}), path
+        self.maps = maps if hasattr(mmap, 'MADV_DONTNEED') else ()
+        self.codes = arrays['codes'].astype(str)
+        self.days = arrays['days']
+        self.first, self.last = arrays['first'], arrays['last']
+        self._start, self._day_start, self._day_stock = arrays['start'], arrays['day_start'], arrays['day_stock']
+        self._asked = 0
+        self._nothing = np.full(len(self.codes), np.nan)
+        self._nothing.setflags(write=False)
+        self._tables: dict[str, Any] = dict(tables or {})
+        self._reference_data: ReferenceData | None = None
+        self._ids = {code: number for number, code in enumerate(self.codes.tolist())}
+
+    @classmethod
+    def open(cls, path: str | Path) -> MarketStore:
+        """Open a store; nothing but its manifest is read before it is used.
+
+        Parameters
+        ----------
+        path : str or Path
+            A folder made by the command ``ingest``.
+
+        Raises
+        ------
+        DataError
+            No store, one of another format, or a file that is missing or of the wrong size.
+        """
+        path = Path(path).resolve()
+        for attempt in range(5):
+            manifest = read_manifest(path)
+            try:
+                return _opened(path, json.dumps(manifest))
+            except DataError:
+                # a writer may have put a new version in place between the two looks
+                if attempt == 4 or read_manifest(path) == manifest:
+                    raise
+        raise AssertionError
+
+    @classmethod
+    def from_table(cls, table: pd.DataFrame, *, checked: bool = False, source: str = 'the table') -> MarketStore:
+        """Hold a canonical table as a store in memory.
+
+        Parameters
+        ----------
+        table : DataFrame
+            See `schema.REQUIRED`.
+        checked : bool
+            True when it has passed `schema.check_table` already.
+        source : str
+            What messages call it.
+        """
+        arrays, columns = table_arrays(table, checked=checked, source=source)
+        return cls(arrays, columns, {'source': source})
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __reduce__(self) -> tuple:
+        if self.path is None:  # what travels to another process is a folder's name
+            folder = tempfile.TemporaryDirectory(prefix='bt_microcap_')
+            self.save(folder.name)
+            self.path = Path(folder.name)
+            weakref.finalize(self, folder.cleanup)
+        return MarketStore.open, (str(self.path),)
+
+    def save(self, path: str | Path) -> None:
+        """Write the market into a folder, which `open` takes.
+
+        Parameters
+        ----------
+        path : str or Path
+            A folder that is not there yet, or is empty.
+
+        Raises
+        ------
+        DataError
+            The folder has other files, or another writer is at work.
+        """
+        tables = {name: self.reference_table(name) for name in self.reference_names}
+        write_folder(Path(path), self.arrays, tables, self.columns, self.about)
+
+    # -- questions ----------------------------------------------------------------------------------------
+
+    @property
+    def explicit_actions(self) -> bool:
+        """Whether the table has the columns of corporate actions."""
+        return 'cash_dividend' in self.columns or 'share_ratio' in self.columns
+
+    @property
+    def rows(self) -> int:
+        """The number of rows of the table."""
+        return int(self._day_start[-1])
+
+    def span(self) -> tuple[date, date]:
+        """Return the first and the last trading day."""
+        return date.fromordinal(int(self.days[0])), date.fromordinal(int(self.days[-1]))
+
+    def checksum(self) -> int:
+        """Return a CRC-32 of all that the market holds: another one is another market."""
+        if self.path is not None:
+            return read_manifest(self.path)['crc32']
+        value = 0
+        for name in sorted(self.arrays):
+            value = zlib.crc32(np.ascontiguousarray(self.arrays[name]).reshape(-1).view('u1'), zlib.crc32(name.encode(), value))
+        return value
+
+    def stock_number(self, code: str) -> int:
+        """Return the number of a stock in `codes`.
+
+        Raises
+        ------
+        KeyError
+            The store has no such stock.
+        """
+        try:
+            return self._ids[code]
+        except KeyError:
+            raise KeyError(f'the store has no stock {code!r}; it has {len(self)} from {self.codes[0]} to '
+                           f'{self.codes[-1]}') from None
+
+    def day_number(self, day: int) -> int:
+        """Return the number of the first trading day at or after an ordinal."""
+        return int(np.searchsorted(self.days, day))
+
+    def block(self, name: str, stock: int) -> np.ndarray | None:
+        """Return a column of a stock from its first day to its last, without a gap; None where there is none."""
+        column = self.arrays.get(f'stock/{name}')
+        return None if column is None else column[self._start[stock]:self._start[stock + 1]]
+
+    def vector(self, name: str, day: int) -> np.ndarray:
+        """Return a column of all stocks on a day.
+
+        Parameters
+        ----------
+        name : str
+        day : int
+            Number of the day.
+
+        Returns
+        -------
+        ndarray of float, shape (stocks,)
+            NaN where the stock has no row on that day.
+
+        Raises
+        ------
+        KeyError
+            The store has no such column.
+        """
+        if name not in self.columns and name in OPTIONAL:  # what a table may lack is not known; a misspelt name is an error
+            return self._nothing
+        self._asked += 1
+        if self._asked % 16 == 0:
+            self._release_pages()
+        rows = slice(self._day_start[day], self._day_start[day + 1])
+        stocks = self._day_stock[rows]
+        out = np.full(len(self.codes), np.nan)
+        column = self.arrays.get(f'day/{name}')
+        if column is not None:
+            out[stocks] = column[rows]
+        elif name in self.columns:  # kept by stock only: one page a stock is touched
+            out[stocks] = self.arrays[f'stock/{name}'][self._start[stocks] + (day - self.first[stocks])]
+        else:
+            raise KeyError(f'the store has no column {name!r}; it has {", ".join(self.columns)}')
+        return out
+
+    def _release_pages(self) -> None:
+        """Let go of mapped pages: a run walks through the days and rarely comes back; the system keeps them cached."""
+        for mapped in self.maps:
+            mapped.madvise(mmap.MADV_DONTNEED)
+
+    def index(self) -> dict[str, np.ndarray]:
+        """Return the market's index, equal weight: open, high, low, close (points), volume (shares)."""
+        return dict(zip(INDEX_LINES, self.arrays['index'], strict=True))
+
+    @property
+    def reference_names(self) -> list[str]:
+        """The tables beside the market that the store has, of `columns.REFERENCE_TABLES`."""
+        return list(self._tables)
+
+    def reference_table(self, name: str) -> pd.DataFrame:
+        """Return a table beside the market: names, listings, industries, constituents or benchmarks.
+
+        Parameters
+        ----------
+        name : str
+            Of `columns.REFERENCE_TABLES`, which says its columns.
+
+        Returns
+        -------
+        DataFrame
+            Without rows where the store has no such table.
+        """
+        import pandas as pd
+
+        found = self._tables.get(name)
+        if found is None:
+            return pd.DataFrame(columns=list(REFERENCE_TABLES[name]))
+        if isinstance(found, Path):
+            found = self._tables[name] = pd.read_parquet(found)
+        return found
+
+    @property
+    def reference_data(self) -> ReferenceData:
+        """Looks things up in the tables beside the market."""
+        if self._reference_data is None:
+            self._reference_data = ReferenceData(self.codes, self.days, self.reference_table, str(self.path or 'the market'))
+        return self._reference_data
+
+    def table(self) -> pd.DataFrame:
+        """Return the canonical table, by date then code; for looking at, a whole market is large."""
+        import pandas as pd
+
+        stock = np.asarray(self._day_stock)
+        day = np.repeat(np.arange(len(self.days)), np.diff(self._day_start))
+        at = self._start[stock] + (day - self.first[stock])
+        columns = {
+            'date': dates_of(self.days[day]),
+            'code': self.codes[stock].astype(object),
+        }
+        columns.update({name: self.arrays[f'stock/{name}'][at] for name in self.columns})
+        return pd.DataFrame(columns)
+
+
+@lru_cache(maxsize=4)
+def _opened(path: Path, text: str) -> MarketStore:
+    manifest = json.loads(text)
+    arrays, maps = {}, []
+    try:
+        for name, entry in manifest['arrays'].items():
+            arrays[name] = _map(path / manifest['version'] / entry['file'], entry, maps)
+        tables = {name: of_written_size(path / manifest['version'] / entry['file'], entry)
+                  for name, entry in manifest['sides'].items()}
+        return MarketStore(arrays, manifest['columns'], manifest['about'], path, maps, tables)
+    except (KeyError, TypeError) as error:
+        raise DataError(f'{path / MANIFEST}: found no entry {error}, expected the manifest of a store; '
+                        f'make the store anew with {command("ingest")}') from None
+
+
+def _map(file: Path, entry: dict[str, Any], maps: list[mmap.mmap]) -> np.ndarray:
+    """Map one array; the whole version is mapped at once, so that a writer may remove it under a reader."""
+    of_written_size(file, entry)
+    shape = tuple(entry['shape'])
+    if not entry['bytes']:
+        return np.empty(shape, entry['dtype'])
+    with open(file, 'rb') as stream:
+        maps.append(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+    return np.frombuffer(maps[-1], entry['dtype']).reshape(shape)
+
+
+def check(path: str | Path) -> int:
+    """Read a whole store and compare every file with the manifest.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    int
+        Number of files that were read.
+
+    Raises
+    ------
+    DataError
+        The first file that is not what was written, by name.
+    """
+    path = Path(path)
+    manifest = read_manifest(path)
+    MarketStore.open(path)
+    entries = [*manifest['arrays'].values(), *manifest['sides'].values()]
+    for entry in entries:
+        file = path / manifest['version'] / entry['file']
+        found = file_checksum(file)
+        if found != entry['crc32']:
+            raise DataError(f'{file}: found the checksum {found:08x}, expected {entry["crc32"]:08x}: the content is not what '
+                            f'was written; make the store anew with {command("ingest")}')
+    return len(entries)

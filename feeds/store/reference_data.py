@@ -1,0 +1,125 @@
+"""What a store knows beside the market: names, listing dates, industries, index members, benchmarks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..columns import REFERENCE_TABLES, ordinals
+from ..errors import DataError
+from ..invocation import command
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+class ReferenceData:
+    """Looks things up in the tables beside a market, as they were known on a day.
+
+    Parameters
+    ----------
+    codes : ndarray of str, shape (stocks,)
+    days : ndarray of int, shape (days,)
+        Ordinals.
+    table : callable
+        Gives a table by its name, of `columns.REFERENCE_TABLES`; without rows where there is none.
+    source : str
+        What messages call the market.
+    """
+
+    def __init__(self, codes: np.ndarray, days: np.ndarray, table: Callable[[str], pd.DataFrame], source: str) -> None:
+        self._codes, self._days, self._read, self._source = codes, days, table, source
+        self._sorted: dict[str, pd.DataFrame] = {}
+
+    def _table(self, name: str) -> pd.DataFrame:
+        if name not in self._sorted:
+            table = self._read(name)
+            if not len(table):
+                raise DataError(f'{self._source}: has no {name}; make the store from a source that has them')
+            since = 'date' if 'date' in REFERENCE_TABLES[name] else 'listed'
+            table = table.sort_values(since, kind='stable', na_position='first')
+            self._sorted[name] = table.assign(day=ordinals(table[since]))
+        return self._sorted[name]
+
+    def members(self, index: str, day: int) -> np.ndarray:
+        """Return which stocks were in an index.
+
+        Parameters
+        ----------
+        index : str
+            Six digits, such as 000300.
+        day : int
+            Ordinal; the last list of that day or before counts.
+
+        Returns
+        -------
+        ndarray of bool, shape (stocks,)
+
+        Raises
+        ------
+        DataError
+            The store has no members of this index, or none as early as this.
+        """
+        table = self._table('constituents')
+        known = table[(table['index'] == index) & (table['day'] <= day)]
+        if not len(known):
+            raise DataError(f'{self._source}: has no members of {index} on or before '
+                            f'{date.fromordinal(day)}; it has {", ".join(sorted(set(table["index"])))}')
+        return np.isin(self._codes, known.loc[known['day'] == known['day'].iloc[-1], 'code'].to_numpy(str))
+
+    def latest(self, name: str, day: int) -> np.ndarray:
+        """Return the names or the industries of all stocks.
+
+        Parameters
+        ----------
+        name : str
+            ``names`` or ``industries``.
+        day : int
+            Ordinal; what was said on that day or before counts.
+
+        Returns
+        -------
+        ndarray of str, shape (stocks,)
+            Empty where nothing is known.
+        """
+        table = self._table(name)
+        known = table[table['day'] <= day].drop_duplicates('code', keep='last').set_index('code')[REFERENCE_TABLES[name][-1]]
+        return known.reindex(self._codes).fillna('').to_numpy(str)
+
+    def listed_days(self, day: int) -> np.ndarray:
+        """Return for how many calendar days each stock has been listed; NaN where it is not known.
+
+        Parameters
+        ----------
+        day : int
+            Ordinal.
+        """
+        import pandas as pd
+
+        table = self._table('listings').drop_duplicates('code', keep='last').set_index('code')['listed']
+        listed = pd.to_datetime(table.reindex(self._codes)).to_numpy()
+        return np.where(np.isnat(listed), np.nan, day - ordinals(np.where(np.isnat(listed), np.datetime64(0, 'D'), listed)) + 1.0)
+
+    def benchmark(self, index: str) -> dict[str, np.ndarray]:
+        """Return an index on all days of the market: open, high, low, close (points), volume (NaN).
+
+        A day that the index lacks repeats its last close; before its first day it is NaN.
+
+        Raises
+        ------
+        DataError
+            The store has no such index.
+        """
+        table = self._read('benchmarks')
+        rows = table[table['index'] == index]
+        if not len(rows):
+            found = ', '.join(sorted(set(table['index']))) or 'none'
+            raise DataError(f'{self._source}: has no benchmark {index} (found {found}); '
+                            f'add it with {command("ingest")} ... --benchmark {index}')
+        rows = rows.drop_duplicates('date', keep='last').assign(day=lambda table: ordinals(table['date'])).set_index('day')
+        rows = rows.reindex(self._days)
+        close = rows['close'].ffill()
+        return {**{name: rows[name].fillna(close).to_numpy() for name in ('open', 'high', 'low')}, 'close': close.to_numpy(),
+                'volume': np.full(len(rows), np.nan)}

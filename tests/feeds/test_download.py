@@ -1,0 +1,353 @@
+"""What the downloads share: cache, retries, politeness, saved files, raw columns."""
+
+import json
+from datetime import date, datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bt_microcap.feeds.errors import DataError
+from bt_microcap.feeds.sources import Request, download
+from bt_microcap.feeds.sources.download import Busy, Cache, Refused, Saved, Throttle, canonical, with_retries
+from tests.support.stand_ins import NO_NETWORK, NOW, one_line, rows
+
+FRAME = pd.DataFrame({"date": ["2024-02-28", "2024-02-29"], "close": ["1.5", ""]})
+
+
+@pytest.fixture(autouse=True)
+def waits(monkeypatch):
+    found = []
+    monkeypatch.setattr(download, "sleep", found.append)
+    monkeypatch.setattr(download, "now", lambda: NOW)
+    return found
+
+
+class Fetch:
+    """Gives a row for each day that is asked for."""
+
+    def __init__(self):
+        self.asked = []
+
+    def __call__(self, first, last):
+        self.asked.append((first.day, last.day))
+        days = pd.date_range(first, last)
+        return pd.DataFrame({"date": days.strftime("%Y-%m-%d"), "close": [f"{day.day}" for day in days]})
+
+
+# ------------------------------------------------------------------------------------ the cache
+
+
+def test_an_answer_is_fetched_once(tmp_path):
+    calls = []
+
+    def fetch():
+        calls.append(1)
+        return FRAME
+
+    for _ in range(2):
+        found = Cache(tmp_path).get("source", "call", "a/b c", fetch=fetch, until=date(2024, 2, 29))
+        assert found.equals(FRAME)
+    assert len(calls) == 1
+
+
+def test_an_empty_answer_is_remembered(tmp_path):
+    calls = []
+    for _ in range(2):
+        assert not len(Cache(tmp_path).get("s", "k", fetch=lambda: calls.append(1) or pd.DataFrame()))
+    for _ in range(2):
+        found = Cache(tmp_path).get("s", "columns", fetch=lambda: calls.append(2) or FRAME.head(0))
+        assert list(found.columns) == list(FRAME.columns)
+    assert calls == [1, 2]
+
+
+def test_a_day_that_is_not_over_is_asked_for_again(tmp_path):
+    calls = []
+    for _ in range(2):
+        Cache(tmp_path).get("s", "k", fetch=lambda: calls.append(1) or FRAME, until=NOW.date())
+    assert len(calls) == 2
+    assert not list(tmp_path.rglob("*.*"))
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 half of a file"])
+def test_an_unreadable_file_is_fetched_again(tmp_path, content):
+    calls = []
+    cache = Cache(tmp_path)
+    for _ in range(3):
+        found = cache.get("s", "k", fetch=lambda: calls.append(1) or FRAME)
+        if len(calls) == 1:
+            (path,) = tmp_path.rglob("*.parquet")
+            path.write_bytes(content)
+    assert len(calls) == 2
+    assert found.equals(FRAME)
+
+
+def test_a_writer_killed_before_the_rename_breaks_nothing(tmp_path, monkeypatch):
+    cache = Cache(tmp_path)
+    cache.span("s", "k", start=date(2024, 1, 1), end=date(2024, 1, 2), fetch=Fetch(), day="date")
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(download.os, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            cache.span("s", "k", start=date(2024, 1, 1), end=date(2024, 1, 4), fetch=Fetch(), day="date")
+    again = Fetch()
+    found = Cache(tmp_path).span("s", "k", start=date(2024, 1, 1), end=date(2024, 1, 4), fetch=again, day="date")
+    assert again.asked == [(3, 4)]
+    assert list(found["close"]) == ["1", "2", "3", "4"]
+
+
+def test_only_missing_days_are_asked_for(tmp_path):
+    cache, fetch = Cache(tmp_path), Fetch()
+
+    def ask(first, last):
+        found = cache.span("s", "k", start=date(2024, 2, first), end=date(2024, 2, last), fetch=fetch, day="date")
+        return [int(close) for close in found["close"]]
+
+    assert ask(10, 12) == [10, 11, 12]
+    assert ask(10, 12) == ask(11, 11) == [10, 11, 12]  # what is there is given whole
+    assert ask(12, 14) == [10, 11, 12, 13, 14]
+    assert ask(9, 10) == [9, 10, 11, 12, 13, 14]
+    assert ask(20, 20)[-1] == 20
+    assert fetch.asked == [(10, 12), (13, 14), (9, 9), (15, 20)]
+
+
+def test_the_rows_of_today_are_given_and_not_kept(tmp_path):
+    cache, fetch = Cache(tmp_path), Fetch()
+    for _ in range(2):
+        found = cache.span("s", "k", start=date(2024, 2, 29), end=date(2024, 3, 1), fetch=fetch, day="date")
+        assert list(found["date"]) == ["2024-02-29", "2024-03-01"]
+    assert fetch.asked == [(29, 1), (1, 1)]
+
+
+def test_numbers_and_text_in_one_column_are_kept_as_text(tmp_path):
+    mixed = pd.DataFrame({"close": [1.5, "-"]})
+    for _ in range(2):
+        found = Cache(tmp_path).get("s", "k", fetch=lambda: mixed)
+    assert list(found["close"]) == ["1.5", "-"]
+
+
+def test_a_cache_that_cannot_be_written_is_said(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError) as error:
+        Cache(tmp_path / "file").get("s", "k", fetch=lambda: FRAME)
+    one_line(error, "the cache cannot be written", "--cache")
+
+
+def test_without_a_folder_nothing_is_kept():
+    fetch = Fetch()
+    for _ in range(2):
+        Cache(None).span("s", "k", start=date(2024, 1, 1), end=date(2024, 1, 2), fetch=fetch, day="date")
+    assert len(fetch.asked) == 2
+
+
+# -------------------------------------------------------------------------- retries, politeness
+
+
+class ReadTimeout(Exception):
+    """Of no known base."""
+
+
+ReadTimeout.__module__ = "requests.exceptions"
+
+
+@pytest.mark.parametrize(
+    "trouble", [NO_NETWORK, ConnectionResetError("reset"), Busy("wait"), ReadTimeout("x"), json.JSONDecodeError("<html>", "", 0),
+                Exception("抱歉，您每分钟最多访问该接口200次"), Exception("请求频率过高，请稍后再试")])  # fmt: skip
+def test_errors_that_pass_are_tried_again(waits, trouble):
+    troubles = [trouble] * 3
+
+    def call():
+        if troubles:
+            raise troubles.pop()
+        return FRAME
+
+    assert with_retries(call, attempts=4, wait=1.0) is FRAME
+    assert waits == [1.0, 2.0, 4.0]
+
+
+def test_no_network_is_one_clear_line(waits):
+    def call():
+        raise NO_NETWORK
+
+    with pytest.raises(DataError) as error:
+        with_retries(call, attempts=3, wait=1.0, what="source call key")
+    one_line(error, "source call key: no answer in 3 attempts", "unreachable", "no network")
+    assert len(waits) == 2
+
+
+def test_a_refusal_is_not_tried_again_and_tells_no_secret(waits, monkeypatch):
+    monkeypatch.setenv("TUSHARE_TOKEN", "abc123")
+
+    def call():
+        raise Exception("您的token不对:\nabc123 http://me:word@proxy/")
+
+    with pytest.raises(Refused) as error:
+        with_retries(call, what="tushare daily")
+    text = one_line(error, "tushare daily: the source refuses", "您的token不对")
+    assert "abc123" not in text
+    assert "word" not in text
+    assert waits == []
+
+
+def test_what_a_client_prints_is_kept_off_the_screen(capsys):
+    with_retries(lambda: print("login success!"))
+    assert capsys.readouterr() == ("", "")
+
+
+def test_throttle(waits, monkeypatch):
+    clock = iter([0.0, 0.1, 0.5, 0.5, 1.2, 1.2])
+    monkeypatch.setattr(download.time, "monotonic", lambda: next(clock))
+    throttle = Throttle(2, 1.0)
+    for _ in range(4):
+        throttle()
+    assert waits == pytest.approx([0.5, 0.0])
+
+
+def test_a_missing_package_is_named():
+    with pytest.raises(DataError) as error:
+        download.client("no_such_package_at_all", "akshare")
+    one_line(error, 'pip install "bt-microcap[akshare]"')
+
+
+@pytest.mark.parametrize(("hour", "last"), [(15, 29), (16, 1)])
+def test_a_day_has_no_prices_before_its_close(monkeypatch, hour, last):
+    monkeypatch.setattr(download, "now", lambda: datetime(2024, 3, 1, hour))
+    assert download.span_of(Request(end=date(2024, 3, 9)))[1].day == last
+    assert download.span_of(Request(start=date(2024, 1, 2), end=date(2024, 2, 3))) == (date(2024, 1, 2), date(2024, 2, 3))
+
+
+# ---------------------------------------------------------------------------------- raw columns
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [("sh.600000", "600000.XSHG"), ("sz000001", "000001.XSHE"), ("835508.BJ", "835508.BJSE"), ("600000.SH", "600000.XSHG"),
+     ("000001.XSHE", "000001.XSHE"), ("688981", "688981.XSHG"), ("300750", "300750.XSHE"), ("920002", "920002.BJSE"),
+     ("sh.000300", None), ("900901", None), ("200002.SZ", None), ("20240229", None), ("T00018.SH", None)])  # fmt: skip
+def test_codes(text, code):
+    assert canonical(text) == code
+
+
+def test_numbers():
+    frame = pd.DataFrame({"text": [" 1.5", "", "-", None], "vol": [34076.09, 1.0, 2.0, np.nan], "bad": ["1", "停牌", "", ""]})
+    assert download.number(frame, "text", "s").tolist() == pytest.approx([1.5, np.nan, np.nan, np.nan], nan_ok=True)
+    assert download.number(frame, "vol", "s", 100).tolist()[0] == 3407609.0
+    with pytest.raises(DataError) as error:
+        download.number(frame, "bad", "source file")
+    one_line(error, "source file, row 1, column bad: found '停牌', expected a number")
+
+
+@pytest.mark.parametrize(
+    "values", [["20240229"], ["2024-02-29"], ["2024-02-29 00:00:00"], [20240229], [date(2024, 2, 29)],
+               [pd.Timestamp("2024-02-29 15:00")], [datetime(2024, 2, 29)], [20240229.0]])  # fmt: skip
+def test_days(values):
+    found = download.days(pd.DataFrame({"day": values}), "day", "s")
+    assert found.dtype == "datetime64[s]"
+    assert found.dt.date.tolist() == [date(2024, 2, 29)]
+
+
+def test_days_that_are_none():
+    found = download.days(pd.DataFrame({"day": ["", None, "2200-01-01", "99991231"]}), "day", "s")
+    assert found.isna().tolist() == [True, True, False, False]
+    with pytest.raises(DataError) as error:
+        download.days(pd.DataFrame({"day": ["2024-02-29", "2024-02-31"]}), "day", "s")
+    one_line(error, "s, row 1, column day: found '2024-02-31', expected a day")
+
+
+def test_adjusted_prices_are_refused():
+    table = pd.DataFrame({"date": pd.date_range("2024-01-01", periods=10), "low": 9.9, "high": 10.1, "volume": 1e6,
+                          "amount": 1e7})  # fmt: skip
+    download.check_raw(table, "s")
+    table.loc[:4, "amount"] *= 1.1
+    with pytest.raises(DataError) as error:
+        download.check_raw(table, "a file")
+    one_line(error, "a file (2024-01-01)", "adjusted", "is 11")
+
+
+def test_a_missing_column_is_named():
+    with pytest.raises(DataError) as error:
+        download.need(FRAME, ("date", "turn"), "a file")
+    one_line(error, "a file: found date, close, expected also turn")
+    assert list(download.need(pd.DataFrame(), ("date", "turn"), "s").columns) == ["date", "turn"]
+
+
+# ---------------------------------------------------------------------------------- saved files
+
+CALLS = {"daily": "daily", "daily_basic": "daily_basic", "": "daily"}
+
+
+def test_files_are_found_by_call_and_key(tmp_path):
+    for name in ("src_daily_000001.SZ.csv", "daily_20240229.parquet", "src_sh.600000_flag3.csv", "daily_basic_20240229.csv",
+                 "daily_basic_2023.csv", "notes.csv", "readme.txt"):  # fmt: skip
+        frame = pd.DataFrame({"名": [name]})
+        frame.to_parquet(tmp_path / name) if name.endswith("parquet") else frame.to_csv(
+            tmp_path / name, index=False, encoding="gbk" if "SZ" in name else "utf-8-sig")
+    saved = Saved("src", tmp_path, "daily", CALLS)
+    assert sorted(saved.keys("daily")) == ["000001.XSHE", "20240229", "600000.XSHG"]
+    assert saved.once("daily", "000001.XSHE")["名"].tolist() == ["src_daily_000001.SZ.csv"]
+    assert not len(saved.once("daily", "000002.XSHE"))
+    assert saved.beside("daily_basic", "20240229")["名"].tolist() == ["daily_basic_20240229.csv"]
+    assert saved.beside("daily_basic", "000001.XSHE")["名"].tolist() == ["daily_basic_2023.csv"]
+    assert len(saved.listing("daily")) == 3
+    assert saved.label("daily", "20240229") == str(tmp_path / "daily_20240229.parquet")
+
+
+def test_wrong_folders_and_files(tmp_path):
+    with pytest.raises(DataError) as error:
+        Saved("src", tmp_path / "none", "daily", CALLS)
+    one_line(error, "there is no such folder", "daily_<code>.csv")
+    with pytest.raises(DataError) as error:
+        Saved("src", tmp_path, "daily", CALLS)
+    one_line(error, "found no file of src prices")
+    (tmp_path / "daily_000001.parquet").write_bytes(b"no")
+    with pytest.raises(DataError) as error:
+        Saved("src", tmp_path, "daily", CALLS).once("daily", "000001.XSHE")
+    one_line(error, "daily_000001.parquet: cannot be read")
+
+
+# --------------------------------------------------------------------------------------- tables
+
+
+def table_of(key):
+    if key == "bad":
+        raise DataError("bad: what is wrong")
+    table = pd.DataFrame({"date": pd.date_range("2024-02-26", periods=4), "code": key})
+    table.attrs["source"] = f"src {key}"
+    return table
+
+
+def test_tables_have_the_days_and_stocks_asked_for(tmp_path):
+    told = []
+    request = Request(start=date(2024, 2, 27), end=date(2024, 2, 28), codes=["a", "bad"], folder=tmp_path, skip_bad=True,
+                      progress=lambda done, total: told.append((done, total)))  # fmt: skip
+    (table,) = download.tables(request, ["a", "bad", "b"], table_of)
+    assert rows(table) == [(date(2024, 2, 27), "a"), (date(2024, 2, 28), "a")]
+    assert table.attrs["source"] == "src a"
+    assert request.skipped == ["bad: what is wrong"]
+    assert told == [(1, 3), (2, 3), (3, 3)]
+    for strict in (Request(folder=tmp_path), Request(skip_bad=True)):  # a download leaves nothing out
+        with pytest.raises(DataError):
+            list(download.tables(strict, ["bad"], table_of))
+
+
+def test_lists_that_change_are_asked_for_at_the_start_of_months():
+    assert download.firsts(date(2023, 11, 15), date(2024, 2, 10), 1) == [
+        date(2023, 11, 15), date(2023, 12, 1), date(2024, 1, 1), date(2024, 2, 1)]  # fmt: skip
+    assert download.firsts(date(2023, 11, 15), date(2024, 2, 10), 12) == [date(2023, 11, 15), date(2024, 1, 1)]
+
+
+def test_what_is_optional_is_done_without():
+    request = Request()
+    with download.optional(request, "industries"):
+        raise DataError("no")
+    assert request.about == {"industries": "not read: no"}
+
+
+def test_a_side_has_no_doubled_rows():
+    day = pd.Timestamp("2024-02-29")
+    table = pd.DataFrame({"code": ["b", "a", "a", None], "date": day, "name": ["x", "y", "z", "w"]})
+    assert rows(download.reference_table(table, ("code", "date", "name")), "code", "name") == [("a", "z"), ("b", "x")]
+    assert list(download.reference_table(pd.DataFrame(), ("code", "date")).columns) == ["code", "date"]

@@ -1,0 +1,315 @@
+"""Reading from jqdatasdk: conversions by hand, the real answer where there is one, and downloads from a stand-in."""
+
+import shutil
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bt_microcap.feeds.errors import DataError
+from bt_microcap.feeds.sources import download, joinquant
+from tests.support.stand_ins import (
+    DAYS,
+    FORMATS,
+    NO_NETWORK,
+    StandIn,
+    check_signatures,
+    collect,
+    needs_formats,
+    one_line,
+    rows,
+    weekdays,
+)
+
+HEADER = ["time", "code", *joinquant.FIELDS]  # open, CLOSE, high, low
+NOTHING = [np.nan] * len(joinquant.FIELDS)
+PRICES = [
+    ["2024-02-26", "600111.XSHG", 10.0, 10.2, 10.5, 9.9, 2000000.0, 20400000.0, 11.0, 9.0, 10.0, 0.0],
+    ["2024-02-27", "600111.XSHG", 10.2, 10.2, 10.2, 10.2, 0.0, 0.0, 10.2, 10.2, 10.2, 1.0],  # suspended
+    ["2024-02-28", "600111.XSHG", 5.0, 4.9, 5.05, 4.85, 1100000.0, 5445000.0, 5.61, 4.59, 10.2, 0.0],  # an ex-date
+    ["2024-02-29", "600111.XSHG", *NOTHING],  # delisted
+]
+VALUES = [["600111.XSHG", "2024-02-26", 10000.0, 10.2], ["600111.XSHG", "2024-02-28", 20000.0, 9.8]]
+HAND = [  # ... preclose, limits, market cap (10.2 亿), ST
+    (DAYS[0], "600111.XSHG", 10.0, 10.2, 10.5, 9.9, 2e6, 2.04e7, 11.0, 9.0, 10.0, 0, 1.02e9, 0),
+    (DAYS[1], "600111.XSHG", 10.2, 10.2, 10.2, 10.2, 0.0, 0.0, 10.2, 10.2, 10.2, 1, 1.02e9, 1),
+    (DAYS[2], "600111.XSHG", 5.0, 4.9, 5.05, 4.85, 1.1e6, 5.445e6, 5.61, 4.59, 5.1, 0, 9.8e8, 0),
+]
+COLUMNS = ["date", "code", "open", "close", "high", "low", "volume", "amount", "high_limit", "low_limit", "preclose", "paused",
+           "market_cap", "is_st"]  # fmt: skip
+SECURITIES = {  # display_name, name, start_date, end_date, type
+    "600111.XSHG": ("甲股份", "JGF", date(2010, 1, 4), date(2200, 1, 1), "stock"),
+    "000222.XSHE": ("退市乙", "TSY", date(2000, 1, 4), date(2024, 2, 27), "stock"),
+    "000333.XSHE": ("退市丙", "TSB", date(2000, 1, 4), date(2020, 2, 27), "stock"),
+}
+
+
+def prices_of(values=PRICES):
+    return pd.DataFrame(values, columns=HEADER)
+
+
+def values_of(values=VALUES):
+    return pd.DataFrame(values, columns=["code", "day", "capitalization", "market_cap"])
+
+
+def special_of():
+    frame = pd.DataFrame({"600111.XSHG": [False, True, False]}, index=pd.to_datetime(DAYS[:3]))
+    return frame.rename_axis("date").reset_index()
+
+
+def get_price(security, start_date, end_date, frequency, fields, skip_paused, fq, panel):
+    assert (frequency, skip_paused, fq, panel) == ("daily", False, None, False)
+    row = dict(zip(HEADER, PRICES[0], strict=True))
+    found = [[pd.Timestamp(day), code, *(row[name] for name in fields)] for code in security
+             for day in weekdays(date.fromisoformat(start_date), date.fromisoformat(end_date))]  # fmt: skip
+    return pd.DataFrame(found, columns=["time", "code", *fields])
+
+
+def get_valuation(security_list, start_date, end_date, fields):
+    days = weekdays(date.fromisoformat(start_date), date.fromisoformat(end_date))
+    return values_of([[code, str(day), 10000.0, 10.2] for code in security_list for day in days])
+
+
+def get_extras(info, security_list, start_date, end_date, df):
+    assert (info, df) == ("is_st", True)
+    days = pd.to_datetime(weekdays(date.fromisoformat(start_date), date.fromisoformat(end_date)))
+    return pd.DataFrame({code: code == "000222.XSHE" for code in security_list}, index=days)
+
+
+def get_all_securities(types, date):
+    assert (types, date) == (["stock"], None)
+    return pd.DataFrame.from_dict(SECURITIES, orient="index", columns=["display_name", "name", "start_date", "end_date", "type"])
+
+
+@pytest.fixture
+def service(monkeypatch):
+    def make(waits=None, **other):
+        monkeypatch.setenv("JQDATA_USER", "13800000000")
+        monkeypatch.setenv("JQDATA_PASSWORD", "word")
+        answers = {
+            "auth": lambda username, password: None, "get_price": get_price, "get_valuation": get_valuation,
+            "get_extras": get_extras, "get_all_securities": get_all_securities,
+            "get_industry": lambda security, date: {
+                code: {"sw_l1": {"industry_code": "801880", "industry_name": "汽车I"}} if code == "600111.XSHG" else {}
+                for code in security},
+            "get_index_stocks": lambda index_symbol, date: ["600111.XSHG"],
+        }  # fmt: skip
+        return StandIn("jqdatasdk", **(answers | other)).install(monkeypatch, waits)
+
+    return make
+
+
+# ---------------------------------------------------------------------------------- conversions
+
+
+def test_rows_by_hand():
+    table = joinquant.daily(prices_of(), values_of(), special_of(), "a")
+    assert rows(table, *COLUMNS) == HAND
+    assert list(table.columns) == COLUMNS
+    assert table["date"].dtype == "datetime64[s]"
+    assert {table[name].dtype for name in ("is_st", "paused")} == {np.dtype("uint8")}
+
+
+def test_without_capitalization_and_without_anything():
+    table = joinquant.daily(prices_of(), values_of().drop(columns="capitalization"), pd.DataFrame(), "a")
+    assert table["market_cap"].tolist() == [1.02e9, 1.02e9, 9.8e8]
+    assert not table["is_st"].any()
+    table = joinquant.daily(prices_of(), pd.DataFrame(), pd.DataFrame(), "a")
+    assert table["market_cap"].isna().all()
+    assert not len(joinquant.daily(pd.DataFrame(), pd.DataFrame(), pd.DataFrame()))
+
+
+def test_text_as_of_a_saved_file_gives_the_same():
+    texts = [frame.astype(object).apply(lambda column: column.map(str)) for frame in (prices_of(), values_of(), special_of())]
+    assert rows(joinquant.daily(*texts), *COLUMNS) == HAND
+
+
+def test_a_stock_alone_has_its_days_in_the_index():
+    frame = prices_of().drop(columns="code").rename(columns={"time": "Unnamed: 0"})
+    assert rows(joinquant.daily(frame, values_of(), special_of(), "a", "600111.XSHG"), *COLUMNS) == HAND
+
+
+def test_damaged_answers():
+    frame = prices_of().astype(object)
+    frame.loc[1, "close"] = "停牌"
+    with pytest.raises(DataError) as error:
+        joinquant.daily(frame, values_of(), special_of(), "a")
+    one_line(error, "a, row 1, column close: found '停牌', expected a number")
+    with pytest.raises(DataError) as error:
+        joinquant.daily(prices_of().assign(factor=0.5), values_of(), special_of(), "a")
+    one_line(error, "a, column factor: found 0.5, adjusted prices", "fq=None")
+    with pytest.raises(DataError) as error:
+        joinquant.daily(prices_of(), values_of().drop(columns="market_cap"), special_of(), "a")
+    one_line(error, "expected also market_cap")
+
+
+@needs_formats
+def test_the_real_answer():
+    frame = pd.read_csv(FORMATS / "joinquant_get_price_000001.XSHE.csv", dtype=str)
+    with pytest.raises(DataError) as error:
+        joinquant.daily(frame, pd.DataFrame(), pd.DataFrame(), "a file", "000001.XSHE")
+    one_line(error, "a file, column factor: found 0.214624, adjusted prices")
+    # its text as it stands, as if it were raw: a suspended day, and the last ones
+    value = values_of([["000001.XSHE", "2022-12-29", 1940591.8198, 2468.4327],
+                       ["000001.XSHE", "2005-01-10", 194582.2149, 27.4361]])  # fmt: skip
+    table = joinquant.daily(frame.drop(columns="factor"), value, pd.DataFrame(), "a", "000001.XSHE")
+    assert len(table) == 4374
+    code = "000001.XSHE"
+    assert rows(table.iloc[[5, -2, -1]], *COLUMNS) == [
+        (date(2005, 1, 11), code, 1.41, 1.41, 1.41, 1.41, 0.0, 0.0, 1.41, 1.41, 1.41, 1, 2743609230.09, 0),
+        (date(2022, 12, 29), code, 12.76, 12.72, 12.82, 12.54, 68314154.0, 865144967.0, 14.11, 11.55, 12.83, 0,
+         246843270000.0, 0),
+        (date(2022, 12, 30), code, 12.73, 12.85, 12.96, 12.65, 83797071.0, 1074756754.0, 13.99, 11.45, 12.72, 0,
+         pytest.approx(19405918198 * 12.85), 0),
+    ]  # fmt: skip
+
+
+# ---------------------------------------------------------------------------------- saved files
+
+
+def test_saved_files(tmp_path):
+    prices_of().drop(columns="code").set_index("time").rename_axis(None).to_csv(tmp_path / "joinquant_get_price_600111.XSHG.csv")
+    prices_of().assign(code="000222.XSHE").to_parquet(tmp_path / "get_price_list1.parquet")
+    values_of().to_csv(tmp_path / "get_valuation_2024.csv")
+    special_of().set_index("date").rename_axis(None).to_csv(tmp_path / "get_extras_is_st_2024.csv")
+    index = prices_of(PRICES[:1]).drop(columns="code")
+    index.to_csv(tmp_path / "get_price_000300.XSHG.csv", index=False)
+    get_all_securities(["stock"], None).to_csv(tmp_path / "get_all_securities_all.csv")
+    request, (table, other) = collect("joinquant", folder=tmp_path, benchmark="000300")
+    assert rows(table, *COLUMNS) == HAND
+    assert set(other["code"]) == {"000222.XSHE"}
+    assert rows(request.reference_data["benchmarks"]) == [("000300", DAYS[0], 10.0, 10.5, 9.9, 10.2)]
+    assert len(request.reference_data["listings"]) == 3
+
+
+@needs_formats
+def test_the_real_file(tmp_path):
+    shutil.copy(FORMATS / "joinquant_get_price_000001.XSHE.csv", tmp_path)
+    request, tables = collect("joinquant", folder=tmp_path, skip_bad=True)
+    assert tables == []
+    assert "joinquant_get_price_000001.XSHE.csv, column factor" in request.skipped[0]
+    assert request.about["market_cap"] == "not known: no files of get_valuation"
+
+
+# ------------------------------------------------------------------------------------ downloads
+
+
+def test_a_whole_download(tmp_path, service, capsys, monkeypatch):
+    client = service()
+    monkeypatch.setattr(joinquant, "LIST", 2)  # the first list: the two delisted ones
+    request, tables = collect("joinquant", cache=tmp_path, benchmark="000300")
+    lists = [arguments[0] for name, arguments, _ in client.calls if name == "get_price"]
+    assert lists == [["000300.XSHG"], ["000222.XSHE", "000333.XSHE"], ["600111.XSHG"]]
+    table = pd.concat(tables)
+    assert rows(table[table["code"] == "600111.XSHG"], "date", "market_cap", "is_st") == [(day, 1.02e9, 0) for day in DAYS]
+    assert rows(table[table["code"] == "000222.XSHE"], "date", "is_st") == [(day, 1) for day in DAYS[:2]]
+    assert client.calls[0] == ("auth", ("13800000000", "word"), {})
+    assert client.names().count("auth") == 1
+    sides = request.reference_data
+    assert rows(sides["listings"], "code", "listed") == [
+        ("000222.XSHE", date(2000, 1, 4)), ("000333.XSHE", date(2000, 1, 4)), ("600111.XSHG", date(2010, 1, 4))]  # fmt: skip
+    assert sides["listings"]["delisted"].isna().tolist() == [False, False, True]
+    assert rows(sides["industries"]) == [("600111.XSHG", DAYS[0], "汽车I")]
+    assert rows(sides["constituents"]) == [("000300", DAYS[0], "600111.XSHG")]
+    assert rows(sides["benchmarks"])[0] == ("000300", DAYS[0], 10.0, 10.5, 9.9, 10.2)
+    assert capsys.readouterr() == ("", "")
+    assert not any(b"13800000000" in path.read_bytes() for path in tmp_path.rglob("*.parquet"))
+
+
+def test_calls_have_the_real_signatures(tmp_path, service, monkeypatch):
+    real = pytest.importorskip("jqdatasdk", reason="needs the package jqdatasdk")
+    client = service()
+    collect("joinquant", cache=tmp_path, benchmark="000300")
+    check_signatures(client, real)
+
+
+def test_nothing_is_downloaded_twice(tmp_path, service, monkeypatch):
+    client = service()
+    monkeypatch.setattr(joinquant, "LIST", 2)
+    client.troubles = [None] * 7 + [NO_NETWORK] * 5  # auth, stocks, industries; three calls; a price; then valuations
+    with pytest.raises(DataError) as error:
+        collect("joinquant", cache=tmp_path)
+    one_line(error, "joinquant get_valuation 600111.XSHG to 600111.XSHG, 1: no answer in 5 attempts", "no network")
+    client.calls.clear()
+    _, first = collect("joinquant", cache=tmp_path)
+    assert client.names() == ["auth", "get_valuation", "get_extras"]
+    client.calls.clear()
+    _, second = collect("joinquant", cache=tmp_path)
+    assert client.calls == []
+    assert all(one.equals(other) for one, other in zip(first, second, strict=True))
+    client.calls.clear()
+    SECURITIES["688999.XSHG"] = ("新股", "XG", date(2024, 2, 29), date(2200, 1, 1), "stock")
+    try:
+        download_day = date(2024, 3, 4)
+        monkeypatch.setattr(download, "today", lambda: download_day)  # the list of stocks is asked for again
+        collect("joinquant", cache=tmp_path)
+    finally:
+        del SECURITIES["688999.XSHG"]
+    assert [arguments[0] for name, arguments, _ in client.calls if name == "get_price"] == [["600111.XSHG", "688999.XSHG"]]
+
+
+def test_a_valuation_that_may_be_cut_is_asked_for_in_halves(service):
+    asked = []
+
+    def answer(security_list, start_date, end_date, fields):
+        asked.append((start_date, end_date))
+        days = weekdays(date.fromisoformat(start_date), date.fromisoformat(end_date))
+        return values_of([["600111.XSHG", str(day), 1.0, 1.0] for day in days * 1000][: 1000 if len(days) > 2 else 4])
+
+    service(get_valuation=answer)
+    frame = joinquant.Client().valuation(["600111.XSHG"], DAYS[0], DAYS[3])
+    assert asked == [("2024-02-26", "2024-02-29"), ("2024-02-26", "2024-02-27"), ("2024-02-28", "2024-02-29")]
+    assert len(frame) == 8
+    asked.clear()
+    joinquant.Client().valuation(["600111.XSHG"], date(2024, 1, 1), date(2024, 3, 3))
+    assert asked[-1] == ("2024-03-02", "2024-03-03")
+
+
+def test_an_empty_answer_is_remembered(tmp_path, service):
+    client = service(get_price=lambda *_, **__: pd.DataFrame())
+    for _ in range(2):
+        assert collect("joinquant", cache=tmp_path)[1] == []
+    assert client.names().count("get_price") == 1
+
+
+def test_a_wrong_password_is_one_line_without_it(service):
+    def refuse(username, password):
+        raise Exception(f"账号或密码错误: {username} {password}")
+
+    client = service(auth=refuse)
+    with pytest.raises(download.Refused) as error:
+        collect("joinquant")
+    text = one_line(error, "joinquant get_all_securities: the source refuses: 账号或密码错误: *** ***")
+    assert "13800000000" not in text
+    assert client.names() == ["auth"]
+
+
+def test_no_account_and_no_network(service, monkeypatch):
+    client = service()
+    client.troubles = [NO_NETWORK] * 9
+    with pytest.raises(DataError) as error:
+        collect("joinquant")
+    one_line(error, "joinquant get_all_securities: no answer in 5 attempts", "no network")
+    monkeypatch.delenv("JQDATA_PASSWORD")
+    with pytest.raises(DataError) as error:
+        collect("joinquant")
+    one_line(error, "joinquant: found no account", "JQDATA_USER")
+
+
+def test_a_days_limit_is_said_at_once(service):
+    def refuse(*_, **__):
+        raise Exception("您当天的查询条数超过了每日最大查询限制：100万条")
+
+    client = service(get_valuation=refuse)
+    with pytest.raises(download.Refused) as error:
+        collect("joinquant")
+    one_line(error, "get_valuation", "每日最大查询限制")
+    assert client.names().count("get_valuation") == 1
+
+
+def test_an_index_without_rows_is_said(service):
+    service(get_price=lambda security, fields, **_: pd.DataFrame(columns=["time", "code", *fields]))
+    with pytest.raises(DataError) as error:
+        collect("joinquant", benchmark="000999")
+    one_line(error, "found no rows of this index", "--benchmark")

@@ -1,0 +1,352 @@
+"""Reading folders of 邢不行 CSV files: made up ones in every form, and the real sample where there is one."""
+
+from concurrent.futures.process import BrokenProcessPool
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bt_microcap.feeds.columns import REFERENCE_TABLES
+from bt_microcap.feeds.errors import DataError
+from bt_microcap.feeds.sources import Request, read, xbx
+from bt_microcap.feeds.store import MarketStore
+from bt_microcap.feeds.store.compare import compare
+
+SHARED = Path(__file__).parents[3] / 'shared' / 'data'
+SAMPLE, PANEL = SHARED / 'xbx_raw', SHARED / 'panels' / 'sample280_2018_2022.parquet'
+needs_sample = pytest.mark.skipif(not SAMPLE.is_dir(), reason='needs the sample in ../shared/data/xbx_raw')
+needs_panel = pytest.mark.skipif(not (SAMPLE.is_dir() and PANEL.exists()),
+                                 reason='needs ../shared/data/xbx_raw and ../shared/data/panels/sample280_2018_2022.parquet')
+
+BANNER = '数据由邢不行整理'
+HEADER = '股票代码,股票名称,交易日期,开盘价,最高价,最低价,收盘价,前收盘价,成交量,成交额,流通市值,总市值'
+COLUMNS = ['date', 'code', 'open', 'high', 'low', 'close', 'preclose', 'volume', 'amount', 'market_cap', 'circ_market_cap',
+           'is_st', 'paused', 'delisting_period']
+
+
+def row(day, name='甲公司', code='sh600001', price='10.0', volume='1000.0', cap='800000000.0'):
+    return f'{code},{name},{day},{price},{price},{price},{price},9.9,{volume},10000.0,500000000.0,{cap}'
+
+
+def save(path, rows, *, banner=BANNER, header=HEADER, encoding='utf-8', ends='\n'):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [line for line in (banner, header, *rows) if line is not None]
+    path.write_bytes((ends.join(lines) + ends).encode(encoding))
+    return path
+
+
+def load(folder, **options):
+    request = Request(folder=folder, **options)
+    return list(read('xbx', request)), request
+
+
+def refused(folder, **options):
+    """Return the message of a folder that is not taken; it is one line."""
+    with pytest.raises(DataError) as raised:
+        load(folder, **options)
+    text = str(raised.value)
+    assert '\n' not in text
+    return text
+
+
+# --------------------------------------------------------------------------------------------------- content
+
+
+@pytest.mark.parametrize('ends', ['\n', '\r\n'])
+@pytest.mark.parametrize('banner', [BANNER, None])
+@pytest.mark.parametrize('encoding', ['gbk', 'gb18030', 'utf-8', 'utf-8-sig'])
+def test_rows_in_each_encoding(tmp_path, encoding, banner, ends):
+    path = save(tmp_path / 'sh600001.csv', [
+        'sh600001,甲公司,2024-01-02,10.1,10.6,9.9,10.5,10.0,123400.0,1290000.5,525000000.0,1050000000.0',
+        'sh600001,*ST甲,2024-01-04,10.0,10.2,9.98,10.0,10.5,5600.0,56100.0,500000000.0,1000000000.0',
+    ], banner=banner, encoding=encoding, ends=ends)
+    (table,), _ = load(tmp_path)
+    expected = pd.DataFrame([
+        (pd.Timestamp('2024-01-02'), '600001.XSHG', 10.1, 10.6, 9.9, 10.5, 10.0, 123400.0, 1290000.5, 1.05e9, 5.25e8, 0, 0, 0),
+        (pd.Timestamp('2024-01-04'), '600001.XSHG', 10.0, 10.2, 9.98, 10.0, 10.5, 5600.0, 56100.0, 1e9, 5e8, 1, 0, 0),
+    ], columns=COLUMNS).astype({'date': 'datetime64[s]', 'is_st': 'uint8', 'paused': 'uint8', 'delisting_period': 'uint8'})
+    pd.testing.assert_frame_equal(table, expected)
+    assert table.attrs == {'source': str(path)}
+
+
+def test_st_and_delisting_period_are_in_the_name(tmp_path):
+    names = {'甲公司': (0, 0), 'ST甲': (1, 0), '*ST甲': (1, 0), 'SST甲': (1, 0), 'S*ST甲': (1, 0), 'XD*ST甲': (1, 0),
+             '*ST 甲': (1, 0), 'ＳＴ甲': (1, 0), 'S甲': (0, 0), 'TCL甲': (0, 0), '甲公退': (0, 1), '退市甲': (0, 1),
+             '*ST甲退': (1, 1)}
+    days = pd.bdate_range('2024-01-02', periods=len(names)).strftime('%Y-%m-%d')
+    save(tmp_path / 'sh600001.csv', [row(day, name) for day, name in zip(days, names, strict=True)])
+    (table,), _ = load(tmp_path)
+    assert list(zip(table['is_st'], table['delisting_period'], strict=True)) == list(names.values())
+
+
+def test_codes_of_the_exchanges_and_what_is_no_a_share(tmp_path):
+    for name in ('sh600001', 'sh688001', 'sz000001', 'sz300001', 'bj430001', 'bj920001',
+                 'sh900901', 'sz200011', 'sh000001', 'sz399001', 'bj899050', 'sh510300', 'sz159915'):
+        save(tmp_path / f'{name}.csv', [row('2024-01-02', code=name)])
+    (tmp_path / 'readme.csv').write_text('hello')
+    tables, _ = load(tmp_path)
+    assert [table['code'].unique().tolist() for table in tables] == [
+        ['000001.XSHE'], ['300001.XSHE'], ['430001.BJSE'], ['600001.XSHG'], ['688001.XSHG'], ['920001.BJSE']]
+
+
+def test_nested_folders_and_capital_letters(tmp_path):
+    save(tmp_path / 'stock' / 'sh600001.csv', [row('2024-01-02')])
+    save(tmp_path / 'SZ000002.CSV', [row('2024-01-02', code='sz000002')])
+    save(tmp_path / 'a' / 'deep' / 'sh600003.csv', [row('2024-01-02', code='sh600003')])
+    tables, _ = load(tmp_path)
+    assert [table['code'].iloc[0] for table in tables] == ['000002.XSHE', '600001.XSHG']
+
+
+def test_further_columns_and_their_order_do_not_matter(tmp_path):
+    save(tmp_path / 'sh600001.csv', ['乙,300.0,' + row('2024/1/2'), '乙,,' + row('20240103')], header='行业,净利润,' + HEADER)
+    (table,), _ = load(tmp_path)
+    assert table.columns.tolist() == COLUMNS
+    assert table['date'].dt.strftime('%Y-%m-%d').tolist() == ['2024-01-02', '2024-01-03']
+
+
+def test_caps_that_are_not_known(tmp_path):
+    save(tmp_path / 'sh600001.csv', [row('2024-01-02', cap=''), row('2024-01-03')])
+    (table,), _ = load(tmp_path)
+    np.testing.assert_array_equal(table['market_cap'], [np.nan, 8e8])
+
+
+def test_start_end_and_codes(tmp_path):
+    for code in ('sh600001', 'sh600002', 'sh600003'):
+        save(tmp_path / f'{code}.csv', [row(f'2024-01-{day:02}', code=code) for day in (2, 3, 4, 5)])
+    save(tmp_path / 'sh600004.csv', [row('2024-01-05', code='sh600004')])
+    codes = ['600004.XSHG', '600003.XSHG', '600001.XSHG']
+    tables, request = load(tmp_path, start=date(2024, 1, 3), end=date(2024, 1, 4), codes=codes)
+    assert [(table['code'].iloc[0], table['date'].dt.day.tolist()) for table in tables] == [
+        ('600001.XSHG', [3, 4]), ('600003.XSHG', [3, 4])]
+    assert request.reference_data['listings']['code'].tolist() == ['600001.XSHG', '600003.XSHG']
+
+
+def test_sides_progress_and_about(tmp_path):
+    save(tmp_path / 'sh600001.csv', [row('2024-01-02', '甲公司'), row('2024-01-03', 'XD甲公司'), row('2024-01-04', '甲公司'),
+                                     row('2024-01-05', 'ST甲'), row('2024-01-08', 'ST甲')])
+    save(tmp_path / 'sh600002.csv', [row('2024-01-03', '乙', 'sh600002'), row('2024-01-05', '乙退', 'sh600002')])
+    seen = []
+    tables, request = load(tmp_path, progress=lambda done, total: seen.append((done, total)))
+    assert len(tables) == 2 and seen == [(1, 2), (2, 2)]
+    assert request.about == {'market_cap': 'total market cap as given'} and request.skipped == []
+    day = pd.Timestamp
+    names, listings = request.reference_data['names'], request.reference_data['listings']
+    assert tuple(names) == REFERENCE_TABLES['names'] and tuple(listings) == REFERENCE_TABLES['listings']
+    assert list(names.itertuples(index=False, name=None)) == [
+        ('600001.XSHG', day('2024-01-02'), '甲公司'), ('600001.XSHG', day('2024-01-03'), 'XD甲公司'),
+        ('600001.XSHG', day('2024-01-04'), '甲公司'), ('600001.XSHG', day('2024-01-05'), 'ST甲'),
+        ('600002.XSHG', day('2024-01-03'), '乙'), ('600002.XSHG', day('2024-01-05'), '乙退')]
+    assert list(listings.itertuples(index=False, name=None)) == [
+        ('600001.XSHG', pd.NaT, pd.NaT), ('600002.XSHG', day('2024-01-03'), day('2024-01-05'))]
+    # of a part, the day of the listing stays; a stock that is delisted after the part is not delisted yet
+    _, request = load(tmp_path, start=date(2024, 1, 4), end=date(2024, 1, 5))
+    assert list(request.reference_data['listings'].itertuples(index=False, name=None)) == [
+        ('600001.XSHG', pd.NaT, pd.NaT), ('600002.XSHG', day('2024-01-03'), pd.NaT)]
+    assert request.reference_data['names']['name'].tolist() == ['甲公司', 'ST甲', '乙退']
+
+
+@pytest.fixture
+def many(tmp_path):
+    for number in range(40):
+        code = f'sh600{number:03}'
+        save(tmp_path / f'{code}.csv', [row('2024-01-02', code=code), row('2024-01-03', code=code, volume=f'{100 + number}')])
+    return tmp_path
+
+
+def test_many_files_are_read_by_processes_in_the_same_order(many, monkeypatch):
+    (many / 'sh600021.csv').write_text('')
+    apart, one = load(many, skip_bad=True)
+    monkeypatch.setattr(xbx, 'FEW', 1000)
+    here, other = load(many, skip_bad=True)
+    assert len(apart) == 39 and one.skipped == other.skipped and len(one.skipped) == 1
+    for table, expected in zip(apart, here, strict=True):
+        pd.testing.assert_frame_equal(table, expected)
+        assert table.attrs == expected.attrs
+    for name in one.reference_data:
+        pd.testing.assert_frame_equal(one.reference_data[name], other.reference_data[name])
+
+
+def test_processes_that_cannot_be_started(many, monkeypatch):
+    class Broken:
+        def __init__(self, *_):
+            pass
+
+        def submit(self, *_):
+            raise BrokenProcessPool
+
+        def shutdown(self, **_):
+            pass
+
+    monkeypatch.setattr(xbx, 'ProcessPoolExecutor', Broken)
+    assert len(load(many)[0]) == 40
+
+
+# ----------------------------------------------------------------------------------------------- what is wrong
+
+
+GOOD = [row('2024-01-02'), row('2024-01-03')]
+BAD = {
+    'no number': ([*GOOD, row('2024-01-04', price='10.x')],
+                  "line 5, column 开盘价: found '10.x', expected a number; mend or drop the row"),
+    'no day': ([*GOOD, row('2024-13-04')],
+               "line 5, column 交易日期: found '2024-13-04', expected a day such as 2024-11-01; mend or drop the row"),
+    'a time': ([*GOOD, row('2024-01-04 15:00:00')],
+               'line 5, column 交易日期: found 2024-01-04 15:00:00, expected a day without a time; this is daily data: drop the '
+               'time'),
+    'cut': ([*GOOD, row('2024-01-04')[:40]],
+            'line 5: found 7 fields, expected 12 as in the header; the row is cut off: download the file again'),
+    'a comma too many': ([GOOD[0] + ',1', GOOD[1]],
+                         'line 3: found 13 fields, expected 12 as in the header; mend or drop the row'),
+    'blank lines': ([GOOD[0], '', '', row('2024-01-03', price='0')],
+                    'line 6 (2024-01-03 600001.XSHG), column 开盘价: found 0, expected a price above 0 in a traded row; drop the '
+                    'row if the stock did not trade'),
+    'no volume': ([row('2024-01-02', volume='')],
+                  'line 3 (2024-01-02 600001.XSHG), column 成交量: found nothing (NaN), expected 0 or more shares; write 0 where '
+                  'nothing was traded'),
+    'cap in 亿': ([row('2024-01-02', cap='8.0')],
+                 'line 3 (2024-01-02 600001.XSHG), column 总市值: found 8, expected yuan between 7e+06 and 3.3e+13; looks like '
+                 '亿 yuan: multiply the column by 1e+08'),
+    'twice': ([*GOOD, GOOD[1]],
+              'line 5 (2024-01-03), column 股票代码: found 600001.XSHG on 2024-01-03 a second time, expected one row per '
+              'date and code; drop one of the two rows'),
+    'backwards': (GOOD[::-1],
+                  'line 4, column 交易日期: found 2024-01-02 after a later day of the same stock, expected each '
+                  "stock's dates in ascending order; sort the table by ['date', 'code']"),
+    'another stock': ([*GOOD, row('2024-01-04', code='sh600002')],
+                      "line 5, column 股票代码: found 'sh600002', expected 'sh600001' as the file is called; one file per stock"),
+    'no name': ([*GOOD, row('2024-01-04', name='')],
+                "line 5, column 股票名称: found nothing, expected the day's name: it tells whether the stock is ST; mend or drop "
+                'the row'),
+    'float cap': ([row('2024-01-02').replace('500000000.0', '-5')],
+                  'line 3, column 流通市值: found -5, expected 0 or more yuan; mend or drop the row'),
+    'no rows': ([], 'found no rows under the header, expected one per trading day; download the file again'),
+}
+
+
+@pytest.mark.parametrize('case', BAD)
+@pytest.mark.parametrize('encoding', ['utf-8', 'gbk'])
+def test_bad_content_is_named_by_line(tmp_path, case, encoding):
+    rows, reason = BAD[case]
+    path = save(tmp_path / 'sh600001.csv', rows, encoding=encoding)
+    save(tmp_path / 'sh600002.csv', [row('2024-01-02', code='sh600002')])
+    place = ', ' if reason.startswith('line') else ': '
+    assert refused(tmp_path) == f'{path}{place}{reason}'
+    tables, request = load(tmp_path, skip_bad=True)
+    assert [table['code'].iloc[0] for table in tables] == ['600002.XSHG']
+    assert request.skipped == [f'{path}: {reason}']
+
+
+@pytest.mark.parametrize(('content', 'reason'), [
+    (b'', ': found an empty file, expected a header line and rows; download the file again'),
+    (b'\n \n', ': found an empty file, expected a header line and rows; download the file again'),
+    (b'hello\nworld\n', ': found no header in the first lines, expected 股票代码,股票名称,交易日期,开盘价,... in UTF-8 or GBK; '
+                        'download the file again'),
+    (f'{BANNER}\n{HEADER.replace(",收盘价", "").replace(",总市值", "")}\n'.encode('gbk'),
+     ', line 2: missing columns 收盘价, 总市值: found 股票代码, 股票名称, 交易日期, 开盘价, 最高价, 最低价, '
+     '前收盘价, 成交量, 成交额, 流通市值; download the file again'),
+    (f'{HEADER},总市值\n{GOOD[0]},1\n'.encode(), ', line 1: the column 总市值 is there twice; keep one'),
+    (f'{BANNER}\n{HEADER}\n{GOOD[0]}\n'.encode() + GOOD[1].encode('gbk'),
+     ', line 4: found bytes that are not UTF-8, expected the text that the header is in; download the file again'),
+    (f'{HEADER}'.encode(), ': found no rows under the header, expected one per trading day; download the file again'),
+])
+def test_bad_files(tmp_path, content, reason):
+    path = tmp_path / 'sh600001.csv'
+    path.write_bytes(content)
+    assert refused(tmp_path) == f'{path}{reason}'
+
+
+def test_no_file_can_be_read(tmp_path):
+    path = tmp_path / 'sh600001.csv'
+    path.write_text('')
+    assert refused(tmp_path, skip_bad=True) == (
+        f'{tmp_path}: found no file that can be read, expected some; the first: {path}: found an empty file, expected a header '
+        'line and rows; download the file again')
+
+
+def test_wrong_folders(tmp_path):
+    expected = 'expected a folder of 邢不行 CSV files such as sh600000.csv'
+    assert refused(None) == f'found no folder, {expected}'
+    assert refused(tmp_path / 'none') == f'{tmp_path / "none"}: there is no such folder; {expected}'
+    assert refused(tmp_path) == f'{tmp_path}: found no file of an A share and no CSV file at all; {expected}'
+    path = save(tmp_path / 'sh900901.csv', [])
+    assert refused(path) == f'{path}: found a file, {expected}; give the folder that it is in'
+    assert refused(tmp_path) == f'{tmp_path}: found no file of an A share; sh900901.csv is no such file; {expected}'
+
+
+def test_the_wrong_folder_is_said_before_the_first_table(tmp_path):
+    with pytest.raises(DataError):
+        read('xbx', Request(folder=tmp_path))
+
+
+def test_two_files_of_a_stock(tmp_path):
+    one, two = (save(tmp_path / place / 'sh600001.csv', GOOD) for place in ('a', 'b'))
+    assert refused(tmp_path) == f'{two}: found a second file of 600001.XSHG beside {one}, expected one; remove one of the two'
+
+
+def test_codes_and_days_that_are_not_there(tmp_path):
+    save(tmp_path / 'sh600001.csv', GOOD)
+    assert refused(tmp_path, codes=['600001.SH']) == "found the code '600001.SH', expected one such as 600000.XSHG"
+    missing = f'{tmp_path}: found no file of 600002.XSHG, expected one'
+    assert refused(tmp_path, codes=['600001.XSHG', '600002.XSHG']) == f'{missing}; leave that code out'
+    tables, request = load(tmp_path, codes=['600001.XSHG', '600002.XSHG'], skip_bad=True)
+    assert len(tables) == 1 and request.skipped == [missing]
+    assert refused(tmp_path, start=date(2025, 1, 1)) == (
+        f'{tmp_path}: found no rows from 2025-01-01 to the last day, expected some; the files have 2024-01-02 to 2024-01-03')
+
+
+# ------------------------------------------------------------------------------------------------ the real ones
+
+
+@pytest.fixture(scope='module')
+def sample():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(xbx, 'FEW', 1000)
+        tables, request = load(SAMPLE)
+    return pd.concat(tables, ignore_index=True), request
+
+
+@needs_sample
+def test_rows_of_the_sample(sample):
+    """Worked out by hand from the text of the files."""
+    table, request = sample
+    assert len(table) == 56_815 and table['code'].nunique() == 20
+    by_key = table.set_index(['code', 'date'])
+    expected = {
+        # sh605138,盛泰集团,2021-10-27,11.96,14.36,11.96,14.36,9.97,23033500.0,324008301.0,797841600.0,7977841600.0
+        ('605138.XSHG', '2021-10-27'): (11.96, 14.36, 11.96, 14.36, 9.97, 23033500, 324008301, 7977841600, 797841600, 0, 0, 0),
+        # sz000511,烯碳退,2018-07-17,0.64,0.68,0.6,0.61,0.64,81260723.0,51847630.98,704447526.71,704447526.71
+        ('000511.XSHE', '2018-07-17'): (0.64, 0.68, 0.6, 0.61, 0.64, 81260723, 51847630.98, 704447526.71, 704447526.71, 0, 0, 1),
+        # sz300178,*ST腾邦,2022-01-14,1.94,1.95,1.84,1.85,1.95,21352907.0,40426235.0,1086900308.0,1140540342.05
+        ('300178.XSHE', '2022-01-14'): (1.94, 1.95, 1.84, 1.85, 1.95, 21352907, 40426235, 1140540342.05, 1086900308, 1, 0, 0),
+    }
+    for (code, day), values in expected.items():
+        assert tuple(by_key.loc[(code, pd.Timestamp(day)), COLUMNS[2:]]) == values
+    counts = table.groupby('code', observed=True)[['is_st', 'delisting_period']].sum()
+    assert counts.loc['600301.XSHG'].tolist() == [1198 + 1383, 0]  # *ST南化, ST南化
+    assert counts.loc['601558.XSHG'].tolist() == [459 + 488 + 1, 30]  # *ST锐电, ST锐电, XR*ST锐; 退市锐电
+    listings = request.reference_data['listings'].set_index('code')
+    assert listings['delisted'].dropna().dt.strftime('%Y-%m-%d').to_dict() == {
+        '000511.XSHE': '2018-07-17', '000939.XSHE': '2020-12-16', '601558.XSHG': '2020-06-23'}
+    assert pd.isna(listings.loc['000511.XSHE', 'listed'])  # the sample's first day
+    assert listings.loc['605138.XSHG', 'listed'] == pd.Timestamp('2021-10-27')
+    names = request.reference_data['names']
+    assert names.loc[names['code'] == '605138.XSHG', 'name'].tolist()[:1] == ['盛泰集团']
+
+
+@needs_panel
+def test_sample_equals_the_panel(sample):
+    panel = pd.read_parquet(PANEL)
+    panel = panel[panel['paused'] == 0]  # the files have no rows of suspended days
+    table = sample[0]
+    panel = panel[panel['code'].isin(table['code'].unique()) & (panel['date'] <= table['date'].max())]
+    table = table[table['date'] >= panel['date'].min()]
+    lines = compare(MarketStore.from_table(table), MarketStore.from_table(panel), ('files', 'panel'))
+    assert lines == [
+        'stocks: 20 in both, 0 only in files, 0 only in panel',
+        'days: 982 in both, 0 only in files, 0 only in panel',
+        'rows of these stocks and days: 15,509 in both, 0 only in files, 0 only in panel',
+        'columns only in panel: adj_factor',
+        *(f'{name}: 15,509 of 15,509 equal (100.00 %)' for name in COLUMNS[2:]),
+    ]

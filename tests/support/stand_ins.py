@@ -1,0 +1,117 @@
+"""Stand-ins for the data services' clients: the calls are noted and answered out of this file, nothing is asked."""
+
+import inspect
+import sys
+from datetime import date, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+
+import pandas as pd
+import pytest
+
+from bt_microcap.feeds.schema import check_table
+from bt_microcap.feeds.sources import Request, download, read
+
+FORMATS = Path(__file__).parents[3] / "shared" / "data" / "formats"
+needs_formats = pytest.mark.skipif(not FORMATS.exists(), reason="needs the real answers in ../shared/data/formats")
+DAYS = [date(2024, 2, day) for day in (26, 27, 28, 29)]
+NOW = datetime(2024, 3, 1, 12)  # a Friday, before the close
+NO_NETWORK = OSError("[Errno 101] Network is unreachable")
+
+
+class StandIn(ModuleType):
+    """A client package; `answers` are functions by the name of the call, `troubles` errors for the next calls."""
+
+    def __init__(self, name, **answers):
+        super().__init__(name)
+        self.answers, self.calls, self.troubles = answers, [], []
+
+    def __getattr__(self, name):
+        if name.startswith("__") or name not in self.answers:
+            raise AttributeError(name)
+        return partial(self.answer, name)
+
+    def answer(self, name, *arguments, **named):
+        self.calls.append((name, arguments, named))
+        trouble = self.troubles.pop(0) if self.troubles else None
+        if trouble is not None:
+            raise trouble
+        return self.answers[name](*arguments, **named)
+
+    def names(self):
+        return [name for name, *_ in self.calls]
+
+    def install(self, monkeypatch, waits=None, now=NOW):
+        """Put it in place of the package; nothing sleeps, and it is midday of `now`."""
+        monkeypatch.setitem(sys.modules, self.__name__, self)
+        monkeypatch.setattr(download, "sleep", (waits if waits is not None else []).append)
+        monkeypatch.setattr(download, "now", lambda: now)
+        return self
+
+
+class Pages:
+    """An answer as baostock gives it: rows of text, in pages."""
+
+    def __init__(self, fields, rows, page=2000, error=("0", "success"), lost_page=False):
+        self.fields, self.per_page_count, self.lost_page = list(fields), str(page), lost_page
+        self.error_code, self.error_msg = error
+        self.pages = [rows[first : first + page] for first in range(0, len(rows), page)] or [[]]
+        self.data, self.row = self.pages.pop(0), 0
+
+    def next(self):
+        if self.row < len(self.data):
+            return True
+        if len(self.data) < int(self.per_page_count) or self.lost_page:
+            return False
+        self.data, self.row = (self.pages.pop(0) if self.pages else []), 0
+        return bool(self.data)
+
+    def get_row_data(self):
+        self.row += 1
+        return self.data[self.row - 1]
+
+    def get_data(self):
+        raise AssertionError("get_data() breaks on a second page")
+
+
+def check_signatures(stand_in, real, ignore=()):
+    """Hold every call that was made against the real client's signature."""
+    assert stand_in.calls
+    for name, arguments, named in stand_in.calls:
+        if name not in ignore:
+            inspect.signature(getattr(real, name)).bind(*arguments, **named)
+
+
+def collect(name, **fields):
+    """Read a source to its end; return the request and the tables, each checked as the store does."""
+    fields.setdefault("start", DAYS[0])
+    fields.setdefault("end", DAYS[-1])
+    request = Request(**fields)
+    tables = list(read(name, request))
+    for table in tables:
+        check_table(table, table.attrs["source"])
+        assert list(table.columns) == list(tables[0].columns)
+    return request, tables
+
+
+def rows(table, *columns):
+    """Return rows as tuples, days as dates."""
+    table = table[list(columns)] if columns else table
+    return [tuple(value.date() if isinstance(value, pd.Timestamp) else value for value in row)
+            for row in table.itertuples(index=False)]  # fmt: skip
+
+
+def weekdays(first, last):
+    """Return the weekdays of a span."""
+    return [first + timedelta(days=number) for number in range((last - first).days + 1)
+            if (first + timedelta(days=number)).weekday() < 5]  # fmt: skip
+
+
+def one_line(error, *parts):
+    """Hold a DataError against the contract: one line, that says this."""
+    text = str(error.value)
+    assert "\n" not in text
+    for part in parts:
+        assert part in text, text
+    return text
