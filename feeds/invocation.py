@@ -32,3 +32,8 @@ def command(name: str) -> str:
     if script.parent.name == 'scripts' and script.is_file():
         return f'scripts/{script.name}'
     return f'{program()} {name}'
+
+
+def title(name: str) -> str:
+    """Return what a command calls itself: ``backtest.py`` as a script, else as `command`."""
+    return command(name).removeprefix('scripts/')

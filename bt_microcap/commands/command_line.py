@@ -15,7 +15,7 @@ import backtrader as bt
 from ..exchange.rules import RuleError
 from ..exchange.tax_lots import HOLDING
 from ..feeds.errors import DataError
-from ..feeds.invocation import command
+from ..feeds.invocation import title
 from ..profiles import PROFILES
 
 
@@ -31,8 +31,7 @@ class Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, name: str, **kwargs: Any) -> None:
-        called = command(name)
-        super().__init__(prog=Path(called).name if called.endswith('.py') else called, **kwargs)
+        super().__init__(prog=title(name), **kwargs)
 
     def error(self, message: str) -> NoReturn:
         """Print one line and exit with 2."""
@@ -48,6 +47,9 @@ def one_line_errors(main: Callable[..., int | None]) -> Callable[..., int]:
             return main(*args, **kwargs) or 0
         except (DataError, RuleError) as error:
             print(f'error: {error}', file=sys.stderr)
+        except BrokenPipeError:  # the reader of our output, such as head, has seen enough
+            sys.stdout = None
+            return 0
         except OSError as error:  # a full disk, a folder that may not be written
             print(f'error: {error.filename or "output"}: {error.strerror or error}', file=sys.stderr)
         except KeyboardInterrupt:

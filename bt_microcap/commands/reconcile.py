@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from ..feeds.errors import DataError
-from ..feeds.invocation import command
+from ..feeds.invocation import title
 from ..record.files import write_csv, write_run
 from .command_line import Parser, number, one_line_errors, output_folder
 
@@ -48,6 +48,6 @@ def main(pargs: list[str] | None = None) -> int:
     if out:
         write_run(out, result.blotter, reconcile.summary(result))
         write_csv(out / 'comparison.csv', reconcile.comparison_columns(), result.rows)
-        print(f'written {out}/: comparison.csv, and the files of {command("backtest")}')
+        print(f'written {out}/: comparison.csv, and the files of {title("backtest")}')
     print('all matched' if result.matched else f'{len(result.differences)} differences')
     return 0 if result.matched else 1

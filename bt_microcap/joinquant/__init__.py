@@ -1,1 +1,1 @@
-"""The platform's side: its exports, and a replay of them."""
+"""What JoinQuant (聚宽) exports of an account, and a replay of it."""

@@ -2,7 +2,7 @@
 
 The two files are taken as they come from the site: GB18030 or UTF-8 (with or without BOM), any line
 ends, records broken over two lines, the site's own notices in between. What the account did is in
-`parse_log`, what it held is in `parse_positions`; `joinquant_market` turns both into a market that a
+`parse_log`, what it held is in `parse_positions`; `implied_market` turns both into a market that a
 strategy can be replayed over.
 """
 
@@ -91,23 +91,23 @@ class ParsedLog:
 
 
 # ----------------------------------------------------------------------------------------- the log
-_STAMP = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:[.,]\d+)? - (\w+)\s*- ?(.*)", re.S)
-_ORDER = re.compile(r"\w*Order\((?:entrust_id|security)=|StockOrder: ")
+_RECORD_START = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:[.,]\d+)? - (\w+)\s*- ?(.*)", re.S)
+_ORDER_RECORD = re.compile(r"\w*Order\((?:entrust_id|security)=|StockOrder: ")
 _CODE = re.compile(r"(?:security|code)=(\d{6}\.[A-Z]{4})")
-_ID = re.compile(r"(?:entrust|_order)_id=(\d+)")
+_ORDER_ID = re.compile(r"(?:entrust|_order)_id=(\d+)")
 _VALUE = re.compile(r"(?<!\w)_value=(-?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)")
 _AMOUNT = re.compile(r"mode=\w+: _amount=(-?\d+)")
 _ACTION = re.compile(r"(?:\b|_)action=(\w+)")
 _MODE = re.compile(r"mode=(\w+)")
-_CASH = re.compile(r"因为资金有限，下单数量调整为\s*(\d+)")
-_LOT = re.compile(r"整数倍，调整为\s*(\d+)")
-_NUM = r"(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)"
-_FILL = re.compile(rf"\) trade price:\s*{_NUM}, amount:\s*(\d+), commission:\s*{_NUM}\s*$")
+_CASH_LIMIT = re.compile(r"因为资金有限，下单数量调整为\s*(\d+)")
+_LOT_ROUNDING = re.compile(r"整数倍，调整为\s*(\d+)")
+_NUMBER = r"(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)"
+_FILL = re.compile(rf"\) trade price:\s*{_NUMBER}, amount:\s*(\d+), commission:\s*{_NUMBER}\s*$")
 _ERROR = re.compile(r"error=(.*?)\)?\s*$", re.S)
 
 # Only the first two wordings and the lot are known from real logs. The others are matched by the one word
 # that any wording of them must contain, so that a variant is named rather than passed on raw.
-_REASONS = (
+_REFUSAL_REASONS = (
     ("suspended", re.compile(r"停牌")),
     ("star market order", re.compile(r"科创板|保护限价")),
     ("slipped past the limit", re.compile(r"滑点|超[出过].*[涨跌]停|涨跌停")),
@@ -120,7 +120,7 @@ _REASONS = (
 
 
 @dataclass
-class _Draft:
+class _OrderDraft:
     """An order while its records are being collected."""
 
     day: date
@@ -129,9 +129,9 @@ class _Draft:
     entrust_id: str | None = None
     side: str | None = None
     value: float | None = None
-    cash: int | None = None
-    asked: int | None = None
-    refused: str | None = None
+    cash_limited_to: int | None = None
+    requested: int | None = None
+    refusal: str | None = None
     fills: list[tuple[float, int, float]] = field(default_factory=list)
 
 
@@ -143,16 +143,16 @@ def _records(lines: list[str], path: str | Path) -> Iterator[tuple[int, str, boo
     """
     pending: tuple[int, str] | None = None
     for number, line in enumerate(lines, 1):
-        stamped = _STAMP.match(line) is not None
+        stamped = _RECORD_START.match(line) is not None
         if pending is not None:
             if stamped:
-                raise _cut(path, pending)
+                raise _truncated_error(path, pending)
             if not line.strip():
                 continue
             pending = (pending[0], pending[1] + "\n" + line)
         elif not line.strip():
             continue
-        elif stamped and _ORDER.search(line):
+        elif stamped and _ORDER_RECORD.search(line):
             pending = (number, line)
         else:
             yield number, line, False
@@ -161,10 +161,10 @@ def _records(lines: list[str], path: str | Path) -> Iterator[tuple[int, str, boo
             yield pending[0], pending[1], True
             pending = None
     if pending is not None:
-        raise _cut(path, pending)
+        raise _truncated_error(path, pending)
 
 
-def _cut(path: str | Path, record: tuple[int, str]) -> ExportError:
+def _truncated_error(path: str | Path, record: tuple[int, str]) -> ExportError:
     tail = record[1].replace("\n", " ")[-40:]
     return ExportError(
         f"{path}: line {record[0]}: the order record ends at {tail!r}, expected a closing parenthesis; "
@@ -187,7 +187,7 @@ def _side_of(text: str) -> str | None:
 
 
 def _reason_of(prefix: str, error: str) -> str:
-    for name, pattern in _REASONS:
+    for name, pattern in _REFUSAL_REASONS:
         if pattern.search(error) or pattern.search(prefix):
             return name
     return error or prefix
@@ -212,20 +212,20 @@ def parse_log(path: str | Path) -> ParsedLog:
         If the file is no order log, or a record in it is cut off or cannot be understood.
     """
     lines = re.split(r"\r\n|\n|\r", read_export(path, "an order log"))
-    if not any(_STAMP.match(line) for line in lines):
+    if not any(_RECORD_START.match(line) for line in lines):
         raise ExportError(
             f"{path}: line 1: found {lines[0][:40]!r}, expected a record like "
             "'2024-11-01 09:30:00 - INFO  - ...'; give the order log, not the positions"
         )
-    drafts: list[_Draft] = []
-    by_id: dict[tuple[date, str], _Draft] = {}
-    waiting: dict[tuple[date, str], _Draft] = {}  # announced, not yet numbered
+    drafts: list[_OrderDraft] = []
+    by_id: dict[tuple[date, str], _OrderDraft] = {}
+    waiting: dict[tuple[date, str], _OrderDraft] = {}  # announced, not yet numbered
     notices: list[Notice] = []
     for number, record, is_order in _records(lines, path):
-        stamp = _STAMP.match(record)
+        stamp = _RECORD_START.match(record)
         if not is_order:
             if stamp and re.match(r"order Stock|order S?$", stamp.group(4)):
-                raise _cut(path, (number, record))
+                raise _truncated_error(path, (number, record))
             notices.append(Notice(number, record.strip()))
             continue
         assert stamp is not None  # order records are recognised by their stamp
@@ -247,24 +247,26 @@ def parse_log(path: str | Path) -> ParsedLog:
             raise ExportError(
                 f"{where}: found side=short, expected side=long; only A-share accounts can be read"
             )
-        entrust = _ID.search(text)
+        entrust = _ORDER_ID.search(text)
         key = (day, code.group(1))
         draft = by_id.get((day, entrust.group(1))) if entrust else None
         if draft is None:
             draft = waiting.pop(key, None)
             if draft is None:
-                draft = _Draft(day, code.group(1), number)
+                draft = _OrderDraft(day, code.group(1), number)
                 drafts.append(draft)
             if entrust:
                 draft.entrust_id = entrust.group(1)
                 by_id[day, draft.entrust_id] = draft
         # The latest record wins: the one written on submission can call a buy "close".
         draft.side = _side_of(text) or draft.side
-        for name, pattern, kind in (("value", _VALUE, float), ("cash", _CASH, int), ("asked", _LOT, int)):
+        for name, pattern, kind in (
+            ("value", _VALUE, float), ("cash_limited_to", _CASH_LIMIT, int), ("requested", _LOT_ROUNDING, int)
+        ):  # fmt: skip
             found = pattern.search(text)
             if found:
                 setattr(draft, name, kind(found.group(1)))
-        prefix = text[: _ORDER.search(text).start()].strip(" :：\n")
+        prefix = text[: _ORDER_RECORD.search(text).start()].strip(" :：\n")
         if "trade price" in text:
             fill = _FILL.search(text)
             try:
@@ -279,17 +281,17 @@ def parse_log(path: str | Path) -> ParsedLog:
             draft.fills.append(draft_fill)
         elif "失败" in prefix or "拒" in prefix or level in ("ERROR", "WARNING") or "撤" in prefix:
             error = _ERROR.search(text)
-            draft.refused = _reason_of(prefix, error.group(1).strip() if error else "")
+            draft.refusal = _reason_of(prefix, error.group(1).strip() if error else "")
             if not draft.fills:
                 draft.line = number
         elif not entrust:
             waiting[key] = draft
-    orders = [_finish(draft, path, notices) for draft in drafts]
+    orders = [_finish_order(draft, path, notices) for draft in drafts]
     notices.sort(key=lambda notice: notice.line)
     return ParsedLog(orders, notices)
 
 
-def _finish(draft: _Draft, path: str | Path, notices: list[Notice]) -> LogOrder:
+def _finish_order(draft: _OrderDraft, path: str | Path, notices: list[Notice]) -> LogOrder:
     if draft.side is None:
         raise ExportError(
             f"{path}: line {draft.line}: found an order of {draft.code} that is neither a buy nor a sale, "
@@ -297,21 +299,21 @@ def _finish(draft: _Draft, path: str | Path, notices: list[Notice]) -> LogOrder:
         )
     quantity = sum(amount for _, amount, _ in draft.fills)
     price = fee = None
-    reason = draft.refused
+    reason = draft.refusal
     if quantity:
         reason = None
         prices = {price for price, _, _ in draft.fills}
         # A mean of equal prices would not be that price to the last bit.
         price = prices.pop() if len(prices) == 1 else sum(p * n for p, n, _ in draft.fills) / quantity
         fee = math.fsum(fee for _, _, fee in draft.fills)
-        if draft.asked and quantity < draft.asked:
-            remark = f"{draft.day} {draft.code}: {quantity} of {draft.asked} shares were traded"
+        if draft.requested and quantity < draft.requested:
+            remark = f"{draft.day} {draft.code}: {quantity} of {draft.requested} shares were traded"
             notices.append(Notice(draft.line, remark))
     elif reason is None:
-        reason = "below one lot" if draft.asked == 0 else NO_TRADE
+        reason = "below one lot" if draft.requested == 0 else NO_TRADE
         notices.append(Notice(draft.line, f"{draft.day} {draft.code} {draft.side}: {reason}"))
     return LogOrder(
-        draft.day, draft.entrust_id, draft.code, draft.side, draft.value, draft.cash, quantity, price, fee,
+        draft.day, draft.entrust_id, draft.code, draft.side, draft.value, draft.cash_limited_to, quantity, price, fee,
         reason, draft.line,
     )  # fmt: skip
 

@@ -20,9 +20,9 @@ from .positions import CorporateAction, ExportError, StaleMark, check_marks, sha
 
 NOMINAL_PRICE = 10.0  # of a stock of which nothing but a refusal is known
 NOMINAL_VOLUME = 1e8  # shares: no order is cut by it
-PICK_CAP, STEP = 2.0e9, 1.0e6  # yuan: the first pick's cap is a step above the screen's lower end
-OTHER_CAP = 1.0e12  # outside any micro-cap screen, and unlike NaN never filled from the day before
-DIVIDEND_TAX = 0.2  # what JoinQuant keeps of a dividend
+PICK_MARKET_CAP, PICK_CAP_STEP = 2.0e9, 1.0e6  # yuan: the first pick's cap is a step above the screen's lower end
+UNSELECTED_MARKET_CAP = 1.0e12  # outside any micro-cap screen, and unlike NaN never filled from the day before
+DIVIDEND_TAX_RATE = 0.2  # what JoinQuant keeps of a dividend
 
 
 @dataclass
@@ -35,7 +35,7 @@ class ImpliedMarket:
         Canonical rows, sorted by date and code.
     picks : dict of datetime.date to list of str
         For every day with orders, the codes in the order of the buy attempts.
-    stale : list of StaleMark
+    stale_marks : list of StaleMark
         Marks that the export contradicts. The table has them as printed.
     placeholders : list of (datetime.date, str, str)
         Date, code and what in that row is made up because the export does not tell it.
@@ -45,7 +45,7 @@ class ImpliedMarket:
 
     table: pd.DataFrame
     picks: dict[date, list[str]]
-    stale: list[StaleMark]
+    stale_marks: list[StaleMark]
     placeholders: list[tuple[date, str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -116,27 +116,27 @@ def implied_market(
     orders = list(orders)
     if not orders:
         raise ExportError("the log has no orders, expected at least one; give the log of a trading account")
-    build = _Build(orders, positions, slippage)
-    build.make_calendar(refresh_rate)
-    build.look_into_marks(stocknum)
-    build.make_rows()
-    build.set_caps()
-    return build.result()
+    builder = _MarketBuilder(orders, positions, slippage)
+    builder.build_calendar(refresh_rate)
+    builder.check_marks_and_budgets(stocknum)
+    builder.build_rows()
+    builder.set_market_caps()
+    return builder.result()
 
 
-class _Build:
+class _MarketBuilder:
     """The parts of an implied market while they are put together."""
 
     def __init__(self, orders: list[LogOrder], positions: pd.DataFrame, slippage: float) -> None:
         self.orders, self.positions, self.slippage = orders, positions, slippage
         self.notes: list[str] = []
-        self.made_up: list[tuple[date, str, str]] = []
+        self.placeholders: list[tuple[date, str, str]] = []
         self.rows: dict[tuple[date, str], dict[str, Any]] = {}
         self.fills: dict[tuple[date, str], list[LogOrder]] = {}
-        self.refused: dict[tuple[date, str], list[LogOrder]] = {}
+        self.refusals: dict[tuple[date, str], list[LogOrder]] = {}
         self.picks: dict[date, list[str]] = {}
         for order in orders:
-            book = self.fills if order.quantity else self.refused
+            book = self.fills if order.quantity else self.refusals
             book.setdefault((order.date, order.code), []).append(order)
             todays = self.picks.setdefault(order.date, [])
             if order.side == "BUY" and order.code not in todays:
@@ -159,7 +159,7 @@ class _Build:
             )
 
     # ------------------------------------------------------------------------------ the calendar
-    def make_calendar(self, refresh_rate: int) -> None:
+    def build_calendar(self, refresh_rate: int) -> None:
         """Put the trading days together, one before the first included."""
         known = sorted(set(self.picks) | {day for day, _ in self.marks})
         rebalances = sorted(self.picks)
@@ -198,33 +198,33 @@ class _Build:
         while before.weekday() > 4:
             before -= timedelta(days=1)
         self.days = [before, *sorted(known + added)]
-        self.number = {day: n for n, day in enumerate(self.days)}
+        self.day_number = {day: n for n, day in enumerate(self.days)}
 
     # ---------------------------------------------------------------------------- what is checked
-    def look_into_marks(self, stocknum: int) -> None:
+    def check_marks_and_budgets(self, stocknum: int) -> None:
         """Compare the marks with the profits, and the budgets with the fills."""
         check = check_marks(
             self.positions,
             {key: [(o.side, o.quantity, o.price or 0.0) for o in book] for key, book in self.fills.items()},
         )
-        self.stale = check.stale
+        self.stale_marks = check.stale_marks
         self.notes += check.notes
         self.actions: dict[tuple[date, str], CorporateAction] = {
-            (action.date, action.code): action for action in check.actions if action.date in self.number
+            (action.date, action.code): action for action in check.actions if action.date in self.day_number
         }
         # On an ex-date that is also the day of the sale there is no row any more: only the quantity shows it.
         for (day, code), book in self.fills.items():
             sold = sum(order.quantity for order in book if order.side == "SELL")
-            had = self.quantities.get((self.days[self.number[day] - 1], code), sold)
+            had = self.quantities.get((self.days[self.day_number[day] - 1], code), sold)
             if sold and sold > had:
                 ratio = share_ratio(had, sold)
                 self.actions[day, code] = CorporateAction(day, code, had, ratio, 0.0)
         since = min(self.picks)
-        for day, gap in self._cash_gaps(stocknum):
+        for day, gap in self._unexplained_cash(stocknum):
             paid = [a for a in self.actions.values() if since < a.date <= day and a.cash_dividend]
             if len(paid) == 1 and gap > 0:
                 # To the cent, where marks and costs only give it to the nearest 0.01 yuan per share.
-                paid[0].cash_dividend = round(gap / paid[0].quantity / (1 - DIVIDEND_TAX), 6)
+                paid[0].cash_dividend = round(gap / paid[0].quantity / (1 - DIVIDEND_TAX_RATE), 6)
             else:
                 self.notes.append(f"{day}: the budget shows {gap:+.2f} yuan that no fill explains")
             since = day
@@ -234,7 +234,7 @@ class _Build:
                 f"{action.cash_dividend:g} yuan per share before tax: ex-rights during the holding"
             )
 
-    def _cash_gaps(self, stocknum: int) -> list[tuple[date, float]]:
+    def _unexplained_cash(self, stocknum: int) -> list[tuple[date, float]]:
         """Days on which budget x free slots is not the cash that the fills leave, and by how much."""
         try:
             cash = starting_cash(self.orders, stocknum)
@@ -255,7 +255,7 @@ class _Build:
         return gaps
 
     # --------------------------------------------------------------------------------- the rows
-    def _open(self, key: tuple[date, str]) -> float:
+    def _opening_price(self, key: tuple[date, str]) -> float:
         """Give the open that a day's fills of a stock agree on."""
         where = f"{key[0]} {key[1]}"
         agreed: list[float] | None = None
@@ -279,34 +279,34 @@ class _Build:
             self.notes.append(f"{where}: opens {', '.join(f'{p:g}' for p in agreed)} fit; took {agreed[0]:g}")
         return agreed[0]
 
-    def make_rows(self) -> None:
+    def build_rows(self) -> None:
         """Write every row that a fill, a refusal, a mark or a holding calls for."""
         eves: dict[str, set[int]] = {}
         events: dict[str, set[int]] = {}
-        for key in [*self.fills, *self.refused, *self.marks]:
-            events.setdefault(key[1], set()).add(self.number[key[0]])
+        for key in [*self.fills, *self.refusals, *self.marks]:
+            events.setdefault(key[1], set()).add(self.day_number[key[0]])
         for day, codes in self.picks.items():
             for code in codes:
-                eves.setdefault(code, set()).add(self.number[day] - 1)
+                eves.setdefault(code, set()).add(self.day_number[day] - 1)
         for code, numbers in events.items():
-            self._stock(code, numbers)
+            self._add_stock_rows(code, numbers)
         for code, numbers in eves.items():
             for number in sorted(numbers):
                 day, next_day = self.days[number], self.days[number + 1]
                 if (day, code) not in self.rows:
                     price = self.rows[next_day, code]["open"]
-                    self._row(day, code, price, price, paused=1)
-                    self.made_up.append((day, code, "the row: the next day's open"))
+                    self._add_row(day, code, price, price, paused=1)
+                    self.placeholders.append((day, code, "the row: the next day's open"))
         # A day is only a day of the table if some stock has a row: the first one stands in, suspended.
         code = self.orders[0].code
         own = sorted(day for day, stock in self.rows if stock == code)
         for day in sorted(set(self.days) - {day for day, _ in self.rows}):
             earlier = [at for at in own if at < day]
             price = self.rows[earlier[-1], code]["close"] if earlier else self.rows[own[0], code]["open"]
-            self._row(day, code, price, price, paused=1)
-            self.made_up.append((day, code, "the row: keeps the day in the calendar"))
+            self._add_row(day, code, price, price, paused=1)
+            self.placeholders.append((day, code, "the row: keeps the day in the calendar"))
 
-    def _stock(self, code: str, numbers: set[int]) -> None:
+    def _add_stock_rows(self, code: str, numbers: set[int]) -> None:
         held, last = False, None
         for number in range(min(numbers), len(self.days)):
             if number not in numbers and not held:
@@ -314,40 +314,40 @@ class _Build:
             day = self.days[number]
             key = (day, code)
             mark = self.marks.get(key)
-            refused = self.refused.get(key, [])
+            refused = self.refusals.get(key, [])
             row = None
             if key in self.fills:
-                opening = self._open(key)
+                opening = self._opening_price(key)
                 bought = any(order.side == "BUY" for order in self.fills[key])
                 held = bought or mark is not None
-                row = self._row(day, code, opening, opening if mark is None else mark)
+                row = self._add_row(day, code, opening, opening if mark is None else mark)
                 if mark is None:
-                    self.made_up.append((day, code, "the close: the open"))
+                    self.placeholders.append((day, code, "the close: the open"))
             elif mark is not None:
                 held = True
-                row = self._row(day, code, mark, mark)
+                row = self._add_row(day, code, mark, mark)
             elif held:
                 # Without a row a held stock would look delisted once the rows of all others go on.
-                row = self._row(day, code, last or NOMINAL_PRICE, last or NOMINAL_PRICE, paused=1)
-                self.made_up.append((day, code, "the row: the last close"))
+                row = self._add_row(day, code, last or NOMINAL_PRICE, last or NOMINAL_PRICE, paused=1)
+                self.placeholders.append((day, code, "the row: the last close"))
                 self.notes.append(f"{day} {code}: held, but not in the positions; taken for suspended")
             elif refused:
-                price = last or self._nominal(refused[0])
-                row = self._row(day, code, price, price)
-                self.made_up.append((day, code, "the price"))
+                price = last or self._nominal_price(refused[0])
+                row = self._add_row(day, code, price, price)
+                self.placeholders.append((day, code, "the price"))
             if row is not None:
                 for order in refused:
-                    self._refuse(row, order, last)
+                    self._apply_refusal(row, order, last)
                 last = row["close"]
 
-    def _nominal(self, order: LogOrder) -> float:
+    def _nominal_price(self, order: LogOrder) -> float:
         if order.reason == "below one lot" and order.value:
             return round(order.value / 90, 2)
         if order.reason == "slipped past the limit":
             return 5 * NOMINAL_PRICE  # dear enough for a limit between the open and the slipped price
         return NOMINAL_PRICE
 
-    def _refuse(self, row: dict[str, Any], order: LogOrder, last: float | None) -> None:
+    def _apply_refusal(self, row: dict[str, Any], order: LogOrder, last: float | None) -> None:
         """Make a row refuse an order for the reason that the log gives."""
         where, opening = f"{order.date} {order.code}", row["open"]
         filled = (order.date, order.code) in self.fills
@@ -372,11 +372,11 @@ class _Build:
         if order.reason == "suspended" and order.side == "BUY":
             self.notes.append(f"{where}: a screen that drops suspended stocks will not try it")
 
-    def _row(self, day: date, code: str, opening: float, close: float, paused: int = 0) -> dict[str, Any]:
+    def _add_row(self, day: date, code: str, opening: float, close: float, paused: int = 0) -> dict[str, Any]:
         high, low = max(opening, close), min(opening, close)
         row = {
             "date": day, "code": code, "open": opening, "high": high, "low": low, "close": close,
-            "volume": 0.0 if paused else NOMINAL_VOLUME, "market_cap": OTHER_CAP,
+            "volume": 0.0 if paused else NOMINAL_VOLUME, "market_cap": UNSELECTED_MARKET_CAP,
             "is_st": 0,  # the name may be a later one than the day's, and what was bought was not ST
             "paused": paused,
             # A fill proves that no limit stood in its way. Left open, limits would be computed from the last
@@ -386,12 +386,12 @@ class _Build:
         self.rows[day, code] = row
         return row
 
-    def set_caps(self) -> None:
+    def set_market_caps(self) -> None:
         """Give each rebalance's picks, the day before, caps that a screen finds in the order of the buys."""
         for day, codes in self.picks.items():
-            eve = self.days[self.number[day] - 1]
+            eve = self.days[self.day_number[day] - 1]
             for place, code in enumerate(codes, 1):
-                self.rows[eve, code]["market_cap"] = PICK_CAP + place * STEP
+                self.rows[eve, code]["market_cap"] = PICK_MARKET_CAP + place * PICK_CAP_STEP
 
     def result(self) -> ImpliedMarket:
         """Make the table."""
@@ -402,4 +402,4 @@ class _Build:
                 row["share_ratio"] = action.share_ratio if action else 1.0
         table = pd.DataFrame([self.rows[key] for key in sorted(self.rows)])
         table["date"] = pd.to_datetime(table["date"])
-        return ImpliedMarket(table, self.picks, self.stale, sorted(self.made_up), self.notes)
+        return ImpliedMarket(table, self.picks, self.stale_marks, sorted(self.placeholders), self.notes)

@@ -125,7 +125,7 @@ def parse_positions(path: str | Path) -> pd.DataFrame:
                     f"found {len(fields)} fields, expected {len(header)} as in the header",
                     "the row is cut off or edited, export the file again",
                 )
-            row = _position(path, reader.line_num, fields, index, header)
+            row = _parse_row(path, reader.line_num, fields, index, header)
             key = (row["date"], row["code"])
             if key in seen:
                 raise error(
@@ -143,7 +143,7 @@ def parse_positions(path: str | Path) -> pd.DataFrame:
     return frame
 
 
-def _position(
+def _parse_row(
     path: str | Path, line: int, fields: list[str], index: dict[str, int], header: list[str]
 ) -> dict[str, object]:
     row: dict[str, object] = {"line": line}
@@ -151,7 +151,7 @@ def _position(
         text = fields[index[ours]].strip()
         value: object = None
         if ours == "date":
-            value = _day(text)
+            value = _parse_day(text)
         elif ours == "code":
             stock = _STOCK.fullmatch(text)
             if stock:
@@ -179,7 +179,7 @@ def _position(
     return row
 
 
-def _day(text: str) -> date | None:
+def _parse_day(text: str) -> date | None:
     # A spreadsheet that saves the file again writes 2024/11/1.
     for pattern in ("%Y-%m-%d", "%Y/%m/%d"):
         try:
@@ -200,7 +200,7 @@ class StaleMark:
         Where the mark is printed: the day, the stock, the line of the file.
     printed, implied : float
         The mark as printed, and the one that the contradicting value implies.
-    seen_on : datetime.date
+    contradicted_on : datetime.date
         The day whose value contradicts it: `date` or the trading day after.
     column : str
         The contradicting column: 当日盈亏 or 市值.
@@ -211,14 +211,14 @@ class StaleMark:
     line: int
     printed: float
     implied: float
-    seen_on: date
+    contradicted_on: date
     column: str
 
     def __str__(self) -> str:
         """Say it in one line."""
         return (
             f"line {self.line}: {self.date} {self.code}: mark {self.printed:g}, "
-            f"but {self.column} of {self.seen_on} implies {self.implied:g}"
+            f"but {self.column} of {self.contradicted_on} implies {self.implied:g}"
         )
 
 
@@ -237,7 +237,7 @@ class CorporateAction:
 class MarkCheck:
     """What `check_marks` found."""
 
-    stale: list[StaleMark]
+    stale_marks: list[StaleMark]
     actions: list[CorporateAction]
     notes: list[str]
 

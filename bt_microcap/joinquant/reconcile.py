@@ -22,11 +22,11 @@ from ..rotation.strategy import MicroCapStrategy
 from .log import LogOrder, starting_cash
 from .market import ImpliedMarket, implied_market
 
-MONEY = 1e-6  # yuan: what a cash figure may differ by after some hundred additions in binary
+TOLERANCE = 1e-6  # yuan: what a cash figure may differ by after some hundred additions in binary
 
 
 @dataclass(frozen=True)
-class Attempt:
+class ReplayedOrder:
     """One order of the replay, as it ended."""
 
     date: date
@@ -41,7 +41,7 @@ class Attempt:
     reason: str | None
 
 
-class Replay(MicroCapStrategy):
+class ReplayStrategy(MicroCapStrategy):
     """`MicroCapStrategy` with the picks of a log; everything else is computed.
 
     Params (beside those of `MicroCapStrategy`):
@@ -53,7 +53,7 @@ class Replay(MicroCapStrategy):
 
     def __init__(self) -> None:
         super().__init__()
-        self.attempts: list[Attempt] = []
+        self.replayed_orders: list[ReplayedOrder] = []
         self.holdings: dict[tuple[date, str], tuple[int, float]] = {}
 
     def today(self) -> date:
@@ -72,7 +72,7 @@ class Replay(MicroCapStrategy):
         info = order.info
         fee = sum(fees.total for fees in info.get('fees', ()))
         reason = None if order.status == order.Completed else info.get('reason', order.getstatusname())
-        self.attempts.append(Attempt(
+        self.replayed_orders.append(ReplayedOrder(
             self.today(), order.data._name, 'BUY' if order.isbuy() else 'SELL', info.get('value'),
             abs(int(order.executed.size)), order.executed.price, fee, info.get('cash', float('nan')),
             info.get('cash_limited_to'), reason))
@@ -134,18 +134,18 @@ def replay(
     start = starting_cash(orders, stocknum) if cash is None else cash
     cerebro = bt.Cerebro(stdstats=False)
     add_stocks(cerebro, market.table)
-    cerebro.addstrategy(Replay, stocknum=stocknum, refresh_rate=refresh_rate, picks=market.picks)
+    cerebro.addstrategy(ReplayStrategy, stocknum=stocknum, refresh_rate=refresh_rate, picks=market.picks)
     setup(cerebro, 'joinquant', cash=start)
     cerebro.addanalyzer(Blotter, _name='blotter')
     strategy = cerebro.run()[0]
     result = Comparison(market, strategy.analyzers.blotter)
-    _compare_orders(result, orders, strategy.attempts, start)
+    _compare_orders(result, orders, strategy.replayed_orders, start)
     _compare_positions(result, positions, strategy.holdings)
     return result
 
 
-def _compare_orders(result: Comparison, orders: list[LogOrder], attempts: list[Attempt], cash: float) -> None:
-    waiting: dict[tuple, list[Attempt]] = defaultdict(list)
+def _compare_orders(result: Comparison, orders: list[LogOrder], attempts: list[ReplayedOrder], cash: float) -> None:
+    waiting: dict[tuple, list[ReplayedOrder]] = defaultdict(list)
     for attempt in attempts:
         if attempt.reason != 'delisted':  # the table ends where the export does: no order of the strategy's
             waiting[attempt.date, attempt.code, attempt.side].append(attempt)
@@ -181,26 +181,26 @@ def _compare_orders(result: Comparison, orders: list[LogOrder], attempts: list[A
     result.fills, result.refusals = tuple(counts[True]), tuple(counts[False])
 
 
-def _differences(order: LogOrder, attempt: Attempt | None, cash: float) -> list[str]:
+def _differences(order: LogOrder, attempt: ReplayedOrder | None, cash: float) -> list[str]:
     """Say in what one order of the log and of the replay differ."""
     if attempt is None:
         return ['the plugin placed no such order']
     if order.reason != attempt.reason:
         return [f'log: {order.reason or "filled"}, plugin: {attempt.reason or "filled"}']
     found = []
-    if order.side == 'BUY' and order.value is not None and abs(order.value - (attempt.value or 0.0)) > MONEY:
+    if order.side == 'BUY' and order.value is not None and abs(order.value - (attempt.value or 0.0)) > TOLERANCE:
         found.append(f'budget: log {order.value!r}, plugin {attempt.value!r}')
     if order.reason is not None:
         return found
     if order.quantity != attempt.quantity:
         found.append(f'size: log {order.quantity}, plugin {attempt.quantity}')
-    if abs(order.price - attempt.price) > MONEY:
+    if abs(order.price - attempt.price) > TOLERANCE:
         found.append(f'price: log {order.price!r}, plugin {attempt.price!r}')
-    if abs(order.fee - attempt.fee) > MONEY:
+    if abs(order.fee - attempt.fee) > TOLERANCE:
         found.append(f'fee: log {order.fee!r}, plugin {attempt.fee!r}')
     if order.cash_limited_to != attempt.cash_limited_to:
         found.append(f'limited by cash to: log {order.cash_limited_to}, plugin {attempt.cash_limited_to}')
-    if abs(attempt.cash - cash) > MONEY:
+    if abs(attempt.cash - cash) > TOLERANCE:
         found.append(f'cash after the fill: log {cash!r}, plugin {attempt.cash!r}')
     return found
 
@@ -214,7 +214,7 @@ def _compare_positions(result: Comparison, positions: pd.DataFrame, holdings: di
         found = []
         if size != row.quantity:
             found.append(f'shares: export {row.quantity}, plugin {size}')
-        elif abs(mark - row.price) > MONEY:
+        elif abs(mark - row.price) > TOLERANCE:
             found.append(f'mark: export {row.price}, plugin {mark}')
         elif abs(size * mark - row.market_value) > 1.0:  # the export rounds it to the yuan
             found.append(f'market value: export {row.market_value}, plugin {size * mark}')
@@ -236,7 +236,7 @@ def report_lines(result: Comparison) -> list[str]:
         f'largest cash difference {result.cash_difference:.3g} yuan',
     ]
     lines += [f'difference: {text}' for text in result.differences]
-    lines += [f'stale mark: {mark}' for mark in result.market.stale]
+    lines += [f'stale mark: {mark}' for mark in result.market.stale_marks]
     lines += [f'note: {text}' for text in result.market.notes]
     return lines
 
@@ -253,6 +253,6 @@ def summary(result: Comparison) -> dict[str, Any]:
     return {
         'fills': list(result.fills), 'refusals': list(result.refusals), 'positions': list(result.positions),
         'largest_cash_difference': result.cash_difference, 'differences': result.differences,
-        'stale_marks': [str(mark) for mark in result.market.stale], 'notes': result.market.notes,
+        'stale_marks': [str(mark) for mark in result.market.stale_marks], 'notes': result.market.notes,
         'made_up': [f'{day} {code}: {what}' for day, code, what in result.market.placeholders],
     }

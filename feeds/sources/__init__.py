@@ -25,7 +25,7 @@ SOURCES = {
     'joinquant': 'jqdatasdk, an account; JQDATA_USER and JQDATA_PASSWORD',
 }
 
-def _silent(done: int, total: int) -> None:
+def _no_progress(done: int, total: int) -> None:
     return None
 
 
@@ -64,13 +64,13 @@ class Request:
     cache: Path | None = None
     benchmark: str | None = None
     skip_bad: bool = False
-    progress: Callable[[int, int], Any] = _silent
+    progress: Callable[[int, int], Any] = _no_progress
     reference_data: dict[str, pd.DataFrame] = field(default_factory=dict)
     about: dict[str, Any] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
 
 
-def source(name: str) -> ModuleType:
+def source_module(name: str) -> ModuleType:
     """Return the module of a source; its ``read(request)`` yields tables in the canonical layout.
 
     Each table has ``attrs['source']``, what messages call it. Tables of one source have the same columns.
@@ -80,4 +80,4 @@ def source(name: str) -> ModuleType:
 
 def read(name: str, request: Request) -> Iterator[pd.DataFrame]:
     """Yield the tables of a source."""
-    return source(name).read(request)
+    return source_module(name).read(request)

@@ -28,13 +28,13 @@ from ..errors import DataError
 from . import Request
 
 Fetch = Callable[[], pd.DataFrame]
-FetchDays = Callable[[date, date], pd.DataFrame]
-FIRST_DAY = date(2005, 1, 1)  # asked for where the user gives no start
-CLOSED = 16  # o'clock in Shanghai, from when on a day's prices are there
-SECRETS = ('TUSHARE_TOKEN', 'TS_TOKEN', 'JQDATA_PASSWORD', 'JQDATA_USER')
-BUSY = ('每分钟', '频繁', '频率', '稍后', '连接被关闭', '超时', 'too many requests', 'timed out', 'timeout')
-NETWORK = ('requests', 'urllib3', 'thriftpy2', 'http', 'socket', 'jqdatasdk')  # modules of errors that may pass
-CODE = re.compile(r'(sh|sz|bj)\.?(\d{6})|(\d{6})\.(sh|sz|bj|xshg|xshe|bjse)|(?<!\d)(\d{6})(?!\d)', re.IGNORECASE)
+FetchRange = Callable[[date, date], pd.DataFrame]
+DEFAULT_START = date(2005, 1, 1)  # asked for where the user gives no start
+DATA_READY_HOUR = 16  # o'clock in Shanghai, from when on a day's prices are there
+SECRET_VARIABLES = ('TUSHARE_TOKEN', 'TS_TOKEN', 'JQDATA_PASSWORD', 'JQDATA_USER')
+TEMPORARY_ERROR_WORDS = ('每分钟', '频繁', '频率', '稍后', '连接被关闭', '超时', 'too many requests', 'timed out', 'timeout')
+NETWORK_MODULES = ('requests', 'urllib3', 'thriftpy2', 'http', 'socket', 'jqdatasdk')  # modules of errors that may pass
+STOCK_CODE = re.compile(r'(sh|sz|bj)\.?(\d{6})|(\d{6})\.(sh|sz|bj|xshg|xshe|bjse)|(?<!\d)(\d{6})(?!\d)', re.IGNORECASE)
 EXCHANGES = {'sh': 'XSHG', 'sz': 'XSHE', 'bj': 'BJSE', '6': 'XSHG', **dict.fromkeys('03', 'XSHE'), **dict.fromkeys('489', 'BJSE')}
 
 sleep = time.sleep
@@ -50,67 +50,68 @@ def today() -> date:
     return now().date()
 
 
-def span_of(request: Request) -> tuple[date, date]:
+def download_range(request: Request) -> tuple[date, date]:
     """Return the first and last day to ask for; a day has no prices before its close."""
-    last = today() if now().hour >= CLOSED else today() - timedelta(days=1)
-    return request.start or FIRST_DAY, min(request.end or last, last)
+    last = today() if now().hour >= DATA_READY_HOUR else today() - timedelta(days=1)
+    return request.start or DEFAULT_START, min(request.end or last, last)
 
 
-class Busy(Exception):
+class BusyError(Exception):
     """The source answered that it cannot answer now."""
 
 
-class Refused(DataError):
+class RefusedError(DataError):
     """The source answered that it will not: asking again does not help."""
 
 
-def client(package: str, extra: str) -> ModuleType:
+def import_client(package: str, extra: str) -> ModuleType:
     """Import a source's client package; a `DataError` names the command that installs it."""
     try:
-        with quiet():
+        with suppress_output():
             return importlib.import_module(package)
     except ImportError as error:
-        raise DataError(f'{extra}: cannot import {package} ({_line(error)}); pip install "bt-microcap[{extra}]"') from None
+        reason = _one_line_message(error)
+        raise DataError(f'{extra}: cannot import {package} ({reason}); pip install "bt-microcap[{extra}]"') from None
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
+def suppress_output() -> Iterator[None]:
     """Keep what the clients print, such as ``login success!`` and bars, off the screen."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         yield
 
 
-def _line(error: BaseException) -> str:
+def _one_line_message(error: BaseException) -> str:
     """Return an error as one line, without the user's secrets."""
     text = ' '.join(str(error).split()) or type(error).__name__
-    for name in SECRETS:
+    for name in SECRET_VARIABLES:
         if os.environ.get(name):
             text = text.replace(os.environ[name], '***')
     return re.sub(r'//[^/@\s]+@', '//***@', text)[:200]
 
 
-def passes(error: Exception) -> bool:
+def is_temporary(error: Exception) -> bool:
     """Tell whether an error is the network's, or a busy source's: one that asking again may mend."""
     modules = {base.__module__.split('.')[0] for base in type(error).__mro__}
-    kind = isinstance(error, (OSError, Busy, json.JSONDecodeError)) or bool(modules & set(NETWORK))
-    return kind or any(word in str(error).lower() for word in BUSY)
+    kind = isinstance(error, (OSError, BusyError, json.JSONDecodeError)) or bool(modules & set(NETWORK_MODULES))
+    return kind or any(word in str(error).lower() for word in TEMPORARY_ERROR_WORDS)
 
 
 def with_retries(call: Fetch, attempts: int = 5, wait: float = 2.0, what: str = 'the source') -> pd.DataFrame:
-    """Make a call, and again after network errors and busy answers, each time after twice the wait, else raise `Refused`."""
+    """Make a call, and again after temporary errors, each time after twice the wait, else raise `RefusedError`."""
     reason = ''
     for attempt in range(attempts):
         if attempt:
             sleep(wait * 2 ** (attempt - 1))
         try:
-            with quiet():
+            with suppress_output():
                 return call()
         except DataError:
             raise
         except Exception as error:  # noqa: BLE001  clients raise bare Exceptions
-            reason = _line(error)
-            if not passes(error):
-                raise Refused(f'{what}: the source refuses: {reason}') from None
+            reason = _one_line_message(error)
+            if not is_temporary(error):
+                raise RefusedError(f'{what}: the source refuses: {reason}') from None
     raise DataError(f'{what}: no answer in {attempts} attempts ({reason}); no network, or the source is down: start again later')
 
 
@@ -146,8 +147,8 @@ class Cache:
             self._write(parts, frame)
         return frame
 
-    def span(self, *parts: str, start: date, end: date, fetch: FetchDays, day: str) -> pd.DataFrame:
-        """Return the rows of some days, asking only for those that the cache has not; `day` is the answer's column of days."""
+    def get_range(self, *parts: str, start: date, end: date, fetch: FetchRange, date_column: str) -> pd.DataFrame:
+        """Return the rows of some days, asking only for those that the cache has not; the answer's days are in `date_column`."""
         if start > end:
             return pd.DataFrame()
         held = self._read(parts)
@@ -160,11 +161,13 @@ class Cache:
             if end > known[1]:
                 frames.append(fetch(known[1] + timedelta(days=1), end))
             start, end = min(start, known[0]), max(end, known[1])
-        frame = joined(frames)
+        frame = concat_frames(frames)
         covered = start, min(end, today() - timedelta(days=1))
         if covered != known and covered[1] >= start:
-            over = (days(frame, day, parts[-1]) <= np.datetime64(covered[1], 's')).to_numpy() if len(frame) else slice(None)
-            self._write(parts, frame[over], covered)
+            kept = frame
+            if len(frame):
+                kept = frame[(parse_dates(frame, date_column, parts[-1]) <= np.datetime64(covered[1], 's')).to_numpy()]
+            self._write(parts, kept, covered)
         return frame
 
     def _path(self, parts: tuple[str, ...]) -> Path | None:
@@ -208,44 +211,45 @@ class Download:
         """Return what messages call an answer."""
         return f'{self.name} {call} {key}'.strip()
 
-    def ask(self, call: str, key: str, fetch: Fetch) -> pd.DataFrame:
+    def fetch_with_retries(self, call: str, key: str, fetch: Fetch) -> pd.DataFrame:
         """Ask now."""
         return with_retries(lambda: (self.throttle(), fetch())[1], self.attempts, self.wait, self.label(call, key))
 
-    def listing(self, call: str, fetch: Fetch) -> pd.DataFrame:
+    def get_snapshot(self, call: str, fetch: Fetch) -> pd.DataFrame:
         """Return a list as of today, such as that of all stocks."""
-        return self.cache.get(self.name, call, today().isoformat(), fetch=lambda: self.ask(call, '', fetch))
+        return self.cache.get(self.name, call, today().isoformat(), fetch=lambda: self.fetch_with_retries(call, '', fetch))
 
-    def once(self, call: str, key: str, fetch: Fetch, until: date | None = None) -> pd.DataFrame:
+    def get(self, call: str, key: str, fetch: Fetch, until: date | None = None) -> pd.DataFrame:
         """Return the answer about one day, or about something that does not change."""
-        return self.cache.get(self.name, call, key, fetch=lambda: self.ask(call, key, fetch), until=until)
+        return self.cache.get(self.name, call, key, fetch=lambda: self.fetch_with_retries(call, key, fetch), until=until)
 
-    def span(self, call: str, key: str, start: date, end: date, fetch: FetchDays, day: str) -> pd.DataFrame:
+    def get_range(self, call: str, key: str, start: date, end: date, fetch: FetchRange, date_column: str) -> pd.DataFrame:
         """Return the answer about some days."""
-        return self.cache.span(self.name, call, key, start=start, end=end, day=day, fetch=(
-            lambda first, last: self.ask(call, key, lambda: fetch(first, last))))
+        return self.cache.get_range(self.name, call, key, start=start, end=end, date_column=date_column, fetch=(
+            lambda first, last: self.fetch_with_retries(call, key, lambda: fetch(first, last))))
 
 
-class Saved:
+class SavedAnswers:
     """The answers of a source's client, saved by the user: ``<call>_<stock or day>.csv`` or ``.parquet``.
 
-    `main` is the call with the prices; `calls` tells what a file's name begins with, and the call that it then holds.
+    `main_call` is the call with the prices; `calls` tells what a file's name begins with, and the call that it then holds.
     """
 
-    def __init__(self, name: str, folder: Path, main: str, calls: dict[str, str]) -> None:
+    def __init__(self, name: str, folder: Path, main_call: str, calls: dict[str, str]) -> None:
         if not folder.is_dir():
-            raise DataError(f'{folder}: there is no such folder; expected saved answers of {name}, such as {main}_<code>.csv')
-        self.folder, self.main = folder, main
+            raise DataError(
+                f'{folder}: there is no such folder; expected saved answers of {name}, such as {main_call}_<code>.csv')
+        self.folder, self.main_call = folder, main_call
         self.paths: dict[tuple[str, str], Path] = {}
         for path in sorted(folder.iterdir()):
             stem, ending = re.match(r'(.*?)((?:\.csv|\.csv\.gz|\.parquet)?)$', path.name).groups()
             stem = stem.removeprefix(f'{name}_')
             call = max((start for start in calls if f'{stem}_'.startswith(start + '_' * bool(start))), key=len, default=None)
             rest = stem[len(call):].strip('_') if call is not None else ''
-            if ending and call is not None and (call or CODE.search(rest)):
-                self.paths[calls[call], ('index' not in call and canonical(rest)) or rest] = path
-        if not self.keys(main):
-            raise DataError(f'{folder}: found no file of {name} prices, expected {main}_<stock>.csv or .parquet')
+            if ending and call is not None and (call or STOCK_CODE.search(rest)):
+                self.paths[calls[call], ('index' not in call and canonical_code(rest)) or rest] = path
+        if not self.keys(main_call):
+            raise DataError(f'{folder}: found no file of {name} prices, expected {main_call}_<stock>.csv or .parquet')
 
     def keys(self, call: str) -> list[str]:
         """Return the stocks, days or other names that there are files of."""
@@ -255,24 +259,24 @@ class Saved:
         """Return what messages call an answer: its file."""
         return str(self.paths.get((call, key), self.folder / f'{call}_{key}.csv'))
 
-    def listing(self, call: str) -> pd.DataFrame:
+    def get_all(self, call: str) -> pd.DataFrame:
         """Return all that was saved of a call."""
-        return joined([_load(path) for (one, _), path in self.paths.items() if one == call])
+        return concat_frames([_read_saved_file(path) for (one, _), path in self.paths.items() if one == call])
 
-    def once(self, call: str, key: str) -> pd.DataFrame:
+    def get(self, call: str, key: str) -> pd.DataFrame:
         """Return what was saved of a call for a key; nothing where there is no file."""
-        return _load(self.paths[call, key]) if (call, key) in self.paths else pd.DataFrame()
+        return _read_saved_file(self.paths[call, key]) if (call, key) in self.paths else pd.DataFrame()
 
-    def beside(self, call: str, key: str) -> pd.DataFrame:
+    def get_companion(self, call: str, key: str) -> pd.DataFrame:
         """Return what was saved beside a file of the main call: by the same key, else in files by other keys."""
-        return self.once(call, key) if (call, key) in self.paths else self._loose(call)
+        return self.get(call, key) if (call, key) in self.paths else self._get_unmatched(call)
 
     @functools.cache  # noqa: B019  one object a run
-    def _loose(self, call: str) -> pd.DataFrame:
-        return joined([self.once(call, key) for key in self.keys(call) if (self.main, key) not in self.paths])
+    def _get_unmatched(self, call: str) -> pd.DataFrame:
+        return concat_frames([self.get(call, key) for key in self.keys(call) if (self.main_call, key) not in self.paths])
 
 
-def _load(path: Path) -> pd.DataFrame:
+def _read_saved_file(path: Path) -> pd.DataFrame:
     try:
         if path.name.endswith('.parquet'):
             return pd.read_parquet(path)
@@ -281,14 +285,14 @@ def _load(path: Path) -> pd.DataFrame:
                 return pd.read_csv(path, dtype=str, encoding=encoding)
         reason = 'neither UTF-8 nor GB18030'
     except (OSError, ValueError, EOFError) as error:
-        reason = _line(error)
+        reason = _one_line_message(error)
     raise DataError(f'{path}: cannot be read ({reason}); save it again')
 
 
 @functools.lru_cache(maxsize=20_000)
-def canonical(text: str) -> str | None:
+def canonical_code(text: str) -> str | None:
     """Return the canonical code in a text such as ``sh.600000``, ``600000.SH`` or ``600000``; None if no A share's."""
-    if (match := CODE.search(text)) is None:
+    if (match := STOCK_CODE.search(text)) is None:
         return None
     digits = match[2] or match[3] or match[5]
     mark = (match[1] or match[4] or digits[0]).lower()
@@ -299,13 +303,13 @@ def canonical(text: str) -> str | None:
     return None
 
 
-def joined(frames: list[pd.DataFrame]) -> pd.DataFrame:
+def concat_frames(frames: list[pd.DataFrame]) -> pd.DataFrame:
     """Return frames as one; those without rows do not count."""
     filled = [frame for frame in frames if len(frame)] or frames[:1] or [pd.DataFrame()]
     return pd.concat(filled, ignore_index=True) if len(filled) > 1 else filled[0]
 
 
-def need(frame: pd.DataFrame, columns: Iterable[str], source: str) -> pd.DataFrame:
+def require_columns(frame: pd.DataFrame, columns: Iterable[str], source: str) -> pd.DataFrame:
     """Return a raw frame that has some columns, with a fresh index; an empty answer need not have them."""
     if not len(frame):
         return pd.DataFrame(columns=list(columns), dtype=object)
@@ -315,17 +319,17 @@ def need(frame: pd.DataFrame, columns: Iterable[str], source: str) -> pd.DataFra
     return frame.reset_index(drop=True)
 
 
-def number(frame: pd.DataFrame, column: str, source: str, scale: float = 1.0) -> pd.Series:
+def parse_numbers(frame: pd.DataFrame, column: str, source: str, scale: float = 1.0) -> pd.Series:
     """Return a raw column as float64 in our unit; nothing and ``-`` are NaN."""
     raw = frame[column]
     if not pd.api.types.is_numeric_dtype(raw):
         raw = raw.astype('string').str.strip().replace({'': pd.NA, '-': pd.NA, '--': pd.NA, 'None': pd.NA, 'nan': pd.NA})
     values = pd.to_numeric(raw, errors='coerce').astype('float64')
-    _refuse(values.isna() & raw.notna(), frame, column, source, 'a number')
+    _raise_for_bad_values(values.isna() & raw.notna(), frame, column, source, 'a number')
     return values if scale == 1.0 else (values * scale).round(2)  # 0.01: the noise of the product, below any unit
 
 
-def days(frame: pd.DataFrame, column: str, source: str) -> pd.Series:
+def parse_dates(frame: pd.DataFrame, column: str, source: str) -> pd.Series:
     """Return a raw column of days, as text with or without dashes, dates or times, as datetime64."""
     raw = frame[column]
     if not pd.api.types.is_datetime64_any_dtype(raw):
@@ -333,22 +337,22 @@ def days(frame: pd.DataFrame, column: str, source: str) -> pd.Series:
         text = text.str.replace(r'\.0$', '', regex=True).str.slice(0, 10).str.replace('-', '')
         late = text.str.replace(r'^(22[7-9]|2[3-9]\d|[3-9]\d\d)\d{5}$', '22610101', regex=True)  # such as 9999, beyond pandas
         raw = pd.to_datetime(late, format='%Y%m%d', errors='coerce')
-        _refuse(raw.isna() & text.notna(), frame, column, source, 'a day such as 2024-11-01')
+        _raise_for_bad_values(raw.isna() & text.notna(), frame, column, source, 'a day such as 2024-11-01')
     return raw.dt.normalize().astype('datetime64[s]')
 
 
-def codes(frame: pd.DataFrame, column: str) -> pd.Series:
+def parse_codes(frame: pd.DataFrame, column: str) -> pd.Series:
     """Return a raw column of codes as canonical ones; None where it is no A share's."""
-    return frame[column].astype(str).map(canonical).astype(object)
+    return frame[column].astype(str).map(canonical_code).astype(object)
 
 
-def _refuse(bad: pd.Series, frame: pd.DataFrame, column: str, source: str, expected: str) -> None:
+def _raise_for_bad_values(bad: pd.Series, frame: pd.DataFrame, column: str, source: str, expected: str) -> None:
     if bad.any():
         row = int(bad.to_numpy().argmax())
         raise DataError(f'{source}, row {row}, column {column}: found {frame[column].iloc[row]!r}, expected {expected}')
 
 
-def check_raw(table: pd.DataFrame, source: str) -> None:
+def check_unadjusted(table: pd.DataFrame, source: str) -> None:
     """Refuse adjusted prices: amount / volume, the mean price of the day, must lie between low and high."""
     rows = table[(table['volume'] >= 1e5) & (table['amount'] > 0)]
     mean, slack = rows['amount'] / rows['volume'], 0.01 + 0.002 * rows['high']
@@ -359,12 +363,12 @@ def check_raw(table: pd.DataFrame, source: str) -> None:
                         f"volume is {mean[off].iloc[0]:.4g}: adjusted prices; expected raw ones, without adjustment")
 
 
-def tables(request: Request, keys: list[str], make: Callable[[str], pd.DataFrame]) -> Iterator[pd.DataFrame]:
+def iter_tables(request: Request, keys: list[str], read_table: Callable[[str], pd.DataFrame]) -> Iterator[pd.DataFrame]:
     """Yield the table of each key: the stocks and days asked for; a bad file is reported where the user says so."""
     first, last = pd.Timestamp(request.start or '1990-01-01'), pd.Timestamp(request.end or '2200-01-01')
     for done, key in enumerate(keys, 1):
         try:
-            if len(table := make(key)):
+            if len(table := read_table(key)):
                 wanted, source = table['date'].between(first, last), table.attrs['source']
                 if request.codes is not None:
                     wanted &= table['code'].isin(request.codes)
@@ -379,7 +383,7 @@ def tables(request: Request, keys: list[str], make: Callable[[str], pd.DataFrame
 
 
 @contextlib.contextmanager
-def optional(request: Request, what: str) -> Iterator[None]:
+def skip_on_error(request: Request, what: str) -> Iterator[None]:
     """Do without something beside the market that cannot be read, and say so."""
     try:
         yield
@@ -387,7 +391,7 @@ def optional(request: Request, what: str) -> Iterator[None]:
         request.about[what] = f'not read: {error}'
 
 
-def firsts(start: date, end: date, months: int) -> list[date]:
+def snapshot_dates(start: date, end: date, months: int) -> list[date]:
     """Return the first day, and the first of each so many months, on which a list that changes is asked for."""
     return sorted({start, *(day for day in pd.date_range(start, end, freq='MS').date if (day.month - 1) % months == 0)})
 

@@ -1,7 +1,7 @@
 """Reading from tushare.pro: an account with points, its token in ``TUSHARE_TOKEN``.
 
-Asked for day by day, or stock by stock where that is fewer calls. A suspended day has no row: `Days` repeats the last one.
-Volume is in 手 (100 shares), amount in 1,000 yuan, market cap in 万 (10,000) yuan.
+Asked for day by day, or stock by stock where that is fewer calls. A suspended day has no row: `TableBuilder` repeats the
+last one. Volume is in 手 (100 shares), amount in 1,000 yuan, market cap in 万 (10,000) yuan.
 """
 
 from __future__ import annotations
@@ -15,111 +15,114 @@ import numpy as np
 import pandas as pd
 
 from ..errors import DataError
-from . import Request
-from . import download as raw
+from . import Request, download
+from .download import check_unadjusted, concat_frames, parse_codes, parse_dates, parse_numbers, reference_table, require_columns
 
-DAILY, BASIC, LIMITS, SUSPENDED, SPECIAL = 'daily', 'daily_basic', 'stk_limit', 'suspend_d', 'stock_st'
-STOCKS, NAMES, CALENDAR, INDEX = 'stock_basic', 'namechange', 'trade_cal', 'index_daily'
-MEMBERS, INDUSTRY = 'index_weight', 'index_member_all'
-FILES = {name: name for name in (DAILY, BASIC, LIMITS, SUSPENDED, SPECIAL, STOCKS, NAMES, INDEX, MEMBERS, INDUSTRY)} | {
-    'pro_bar': DAILY}
+DAILY, DAILY_BASIC, PRICE_LIMITS, SUSPENSIONS, ST_STOCKS = 'daily', 'daily_basic', 'stk_limit', 'suspend_d', 'stock_st'
+STOCK_BASIC, NAME_CHANGES, CALENDAR, INDEX_DAILY = 'stock_basic', 'namechange', 'trade_cal', 'index_daily'
+CONSTITUENTS, INDUSTRY = 'index_weight', 'index_member_all'
+FILE_PREFIXES = {name: name for name in (
+    DAILY, DAILY_BASIC, PRICE_LIMITS, SUSPENSIONS, ST_STOCKS, STOCK_BASIC, NAME_CHANGES, INDEX_DAILY, CONSTITUENTS, INDUSTRY
+)} | {'pro_bar': DAILY}
 FIELDS = {
     DAILY: 'ts_code,trade_date,open,high,low,close,pre_close,vol,amount',
-    BASIC: 'ts_code,trade_date,total_share,total_mv',
-    LIMITS: 'ts_code,trade_date,up_limit,down_limit',
-    SUSPENDED: 'ts_code,trade_date,suspend_timing,suspend_type',
-    SPECIAL: 'ts_code,trade_date,name,type',
-    STOCKS: 'ts_code,name,list_date,delist_date,list_status',
-    NAMES: 'ts_code,name,start_date,end_date',
+    DAILY_BASIC: 'ts_code,trade_date,total_share,total_mv',
+    PRICE_LIMITS: 'ts_code,trade_date,up_limit,down_limit',
+    SUSPENSIONS: 'ts_code,trade_date,suspend_timing,suspend_type',
+    ST_STOCKS: 'ts_code,trade_date,name,type',
+    STOCK_BASIC: 'ts_code,name,list_date,delist_date,list_status',
+    NAME_CHANGES: 'ts_code,name,start_date,end_date',
     CALENDAR: 'cal_date,is_open',
-    INDEX: 'ts_code,trade_date,open,high,low,close',
-    MEMBERS: 'index_code,con_code,trade_date',
+    INDEX_DAILY: 'ts_code,trade_date,open,high,low,close',
+    CONSTITUENTS: 'index_code,con_code,trade_date',
     INDUSTRY: 'ts_code,l1_name,in_date,out_date',
 }
-SPECIAL_SINCE = date(2016, 1, 1)  # first day of stock_st
-THROTTLE = (180, 60.0)  # calls in seconds
-ROUND = 100  # a page of so many rows or a multiple may have been cut: the next one is asked for
-FEW_POINTS = 'not read: the account may not; '
+ST_STOCKS_SINCE = date(2016, 1, 1)  # first day of stock_st
+RATE_LIMIT = (180, 60.0)  # calls in seconds
+PAGE_SIZE_MULTIPLE = 100  # a page of so many rows or a multiple may have been cut: the next one is asked for
+NO_PERMISSION = 'not read: the account may not; '
 
 
-def daily(frame: pd.DataFrame, source: str = 'tushare daily') -> pd.DataFrame:
+def daily_bars(frame: pd.DataFrame, source: str = 'tushare daily') -> pd.DataFrame:
     """Return an answer of ``daily`` in our units, by code and day."""
     names = {'open': 'open', 'high': 'high', 'low': 'low', 'close': 'close', 'pre_close': 'preclose'}
-    frame = raw.need(frame, ('ts_code', 'trade_date', *names, 'vol', 'amount'), source)
+    frame = require_columns(frame, ('ts_code', 'trade_date', *names, 'vol', 'amount'), source)
     table = pd.DataFrame({
-        **_keys(frame, source), **{ours: raw.number(frame, theirs, source) for theirs, ours in names.items()},
-        'volume': raw.number(frame, 'vol', source, 100).round(), 'amount': raw.number(frame, 'amount', source, 1000)})
+        **_key_columns(frame, source), **{ours: parse_numbers(frame, theirs, source) for theirs, ours in names.items()},
+        'volume': parse_numbers(frame, 'vol', source, 100).round(), 'amount': parse_numbers(frame, 'amount', source, 1000)})
     table = table[table['code'].notna()].sort_values(['code', 'date'], ignore_index=True)
-    raw.check_raw(table, source)
+    check_unadjusted(table, source)
     return table
 
 
 def market_caps(frame: pd.DataFrame, source: str = 'tushare daily_basic') -> pd.DataFrame:
     """Return an answer of ``daily_basic`` as date, code, market_cap (yuan) and shares."""
-    frame = raw.need(frame, FIELDS[BASIC].split(','), source)
-    return pd.DataFrame({**_keys(frame, source), 'market_cap': raw.number(frame, 'total_mv', source, 1e4),
-                         'shares': raw.number(frame, 'total_share', source, 1e4)})
+    frame = require_columns(frame, FIELDS[DAILY_BASIC].split(','), source)
+    return pd.DataFrame({**_key_columns(frame, source), 'market_cap': parse_numbers(frame, 'total_mv', source, 1e4),
+                         'shares': parse_numbers(frame, 'total_share', source, 1e4)})
 
 
-def limits(frame: pd.DataFrame, source: str = 'tushare stk_limit') -> pd.DataFrame:
+def price_limits(frame: pd.DataFrame, source: str = 'tushare stk_limit') -> pd.DataFrame:
     """Return an answer of ``stk_limit`` as date, code, high_limit, low_limit; 0 is not known."""
-    frame = raw.need(frame, FIELDS[LIMITS].split(','), source)
-    high, low = (raw.number(frame, name, source) for name in ('up_limit', 'down_limit'))
-    return pd.DataFrame({**_keys(frame, source), 'high_limit': high.where(high > 0), 'low_limit': low.where(low > 0)})
+    frame = require_columns(frame, FIELDS[PRICE_LIMITS].split(','), source)
+    high, low = (parse_numbers(frame, name, source) for name in ('up_limit', 'down_limit'))
+    return pd.DataFrame({**_key_columns(frame, source), 'high_limit': high.where(high > 0), 'low_limit': low.where(low > 0)})
 
 
-def suspended(frame: pd.DataFrame, source: str = 'tushare suspend_d') -> pd.DataFrame:
+def suspensions(frame: pd.DataFrame, source: str = 'tushare suspend_d') -> pd.DataFrame:
     """Return an answer of ``suspend_d`` as date and code of suspensions for the whole day."""
-    frame = raw.need(frame, FIELDS[SUSPENDED].split(','), source)
+    frame = require_columns(frame, FIELDS[SUSPENSIONS].split(','), source)
     timing = frame['suspend_timing'].astype('string').str.strip().fillna('')
-    return pd.DataFrame(_keys(frame, source))[timing.isin(['', 'None', 'nan']) & (frame['suspend_type'].astype(str) == 'S')]
+    whole_day = timing.isin(['', 'None', 'nan']) & (frame['suspend_type'].astype(str) == 'S')
+    return pd.DataFrame(_key_columns(frame, source))[whole_day]
 
 
-def special(frame: pd.DataFrame, source: str = 'tushare stock_st') -> pd.DataFrame:
+def st_stocks(frame: pd.DataFrame, source: str = 'tushare stock_st') -> pd.DataFrame:
     """Return an answer of ``stock_st`` as date and code."""
-    return pd.DataFrame(_keys(raw.need(frame, ('ts_code', 'trade_date'), source), source))
+    return pd.DataFrame(_key_columns(require_columns(frame, ('ts_code', 'trade_date'), source), source))
 
 
-def names(frame: pd.DataFrame, source: str = 'tushare namechange') -> pd.DataFrame:
+def name_changes(frame: pd.DataFrame, source: str = 'tushare namechange') -> pd.DataFrame:
     """Return an answer of ``namechange`` as code, date, name; of a row that is there twice the one with an end counts."""
-    frame = raw.need(frame, FIELDS[NAMES].split(','), source)
-    table = pd.DataFrame({'code': raw.codes(frame, 'ts_code'), 'date': raw.days(frame, 'start_date', source),
-                          'name': frame['name'], 'end': raw.days(frame, 'end_date', source)})
+    frame = require_columns(frame, FIELDS[NAME_CHANGES].split(','), source)
+    table = pd.DataFrame({'code': parse_codes(frame, 'ts_code'), 'date': parse_dates(frame, 'start_date', source),
+                          'name': frame['name'], 'end': parse_dates(frame, 'end_date', source)})
     # on one day two names: the one that holds longer, so that a name of that day alone does not hide it
     table = table.sort_values(['code', 'date', 'name', 'end'], na_position='last').drop_duplicates(['code', 'date', 'name'])
-    return raw.reference_table(table.sort_values(['code', 'date', 'end'], na_position='last'), ('code', 'date', 'name'))
+    return reference_table(table.sort_values(['code', 'date', 'end'], na_position='last'), ('code', 'date', 'name'))
 
 
 def listings(frame: pd.DataFrame, source: str = 'tushare stock_basic') -> pd.DataFrame:
     """Return an answer of ``stock_basic`` as code, name, listed, delisted."""
-    frame = raw.need(frame, ('ts_code', 'name', 'list_date', 'delist_date'), source)
-    table = pd.DataFrame({'code': raw.codes(frame, 'ts_code'), 'name': frame['name'],
-                          'listed': raw.days(frame, 'list_date', source), 'delisted': raw.days(frame, 'delist_date', source)})
+    frame = require_columns(frame, ('ts_code', 'name', 'list_date', 'delist_date'), source)
+    table = pd.DataFrame({'code': parse_codes(frame, 'ts_code'), 'name': frame['name'],
+                          'listed': parse_dates(frame, 'list_date', source),
+                          'delisted': parse_dates(frame, 'delist_date', source)})
     return table[table['code'].notna()].drop_duplicates('code').sort_values('code', ignore_index=True)
 
 
 def benchmark(frame: pd.DataFrame, index: str, source: str = 'tushare index_daily') -> pd.DataFrame:
     """Return the rows of one index in an answer of ``index_daily``, with the columns of a benchmark."""
-    frame = raw.need(frame, FIELDS[INDEX].split(','), source)
+    frame = require_columns(frame, FIELDS[INDEX_DAILY].split(','), source)
     frame = frame[frame['ts_code'].astype(str).str[:6] == index]
-    prices = {name: raw.number(frame, name, source) for name in ('open', 'high', 'low', 'close')}
-    return raw.reference_table(pd.DataFrame({'index': index, 'date': raw.days(frame, 'trade_date', source), **prices}),
-                    ('index', 'date', *prices))
+    prices = {name: parse_numbers(frame, name, source) for name in ('open', 'high', 'low', 'close')}
+    return reference_table(pd.DataFrame({'index': index, 'date': parse_dates(frame, 'trade_date', source), **prices}),
+                           ('index', 'date', *prices))
 
 
-def _keys(frame: pd.DataFrame, source: str) -> dict[str, pd.Series]:
-    return {'date': raw.days(frame, 'trade_date', source), 'code': raw.codes(frame, 'ts_code')}
+def _key_columns(frame: pd.DataFrame, source: str) -> dict[str, pd.Series]:
+    return {'date': parse_dates(frame, 'trade_date', source), 'code': parse_codes(frame, 'ts_code')}
 
 
-class Days:
+class TableBuilder:
     """Makes canonical tables out of answers, one after the other; keeps the last row of each stock for suspended days."""
 
     def __init__(self, name_changes: pd.DataFrame | None = None) -> None:
         changes = pd.DataFrame({'code': [], 'date': [], 'name': []}) if name_changes is None else name_changes
-        self.changes = changes.sort_values('date')
-        self.last: pd.DataFrame | None = None
+        self.name_changes = changes.sort_values('date')
+        self.last_rows: pd.DataFrame | None = None
 
-    def table(self, answer: Callable[[str], pd.DataFrame], source: str) -> pd.DataFrame:
+    def build(self, answer: Callable[[str], pd.DataFrame], source: str) -> pd.DataFrame:
         """Return the canonical table of one day or one stock.
 
         Parameters
@@ -129,43 +132,46 @@ class Days:
         source : str
             What messages call it.
         """
-        table = daily(answer(DAILY), source).assign(paused=np.uint8(0))
+        table = daily_bars(answer(DAILY), source).assign(paused=np.uint8(0))
         there = pd.MultiIndex.from_frame(table[['date', 'code']])
-        for part in (market_caps(answer(BASIC)), limits(answer(LIMITS))):
+        for part in (market_caps(answer(DAILY_BASIC)), price_limits(answer(PRICE_LIMITS))):
             part = part.drop_duplicates(['date', 'code'])
             table = table.merge(part.astype({'date': table['date'].dtype}), on=['date', 'code'], how='left')
-        halted = suspended(answer(SUSPENDED)).drop_duplicates()
+        halted = suspensions(answer(SUSPENSIONS)).drop_duplicates()
         halted = halted[~pd.MultiIndex.from_frame(halted).isin(there) & halted['code'].notna()]
-        rows = [part for part in (self.last, table, halted.assign(paused=np.uint8(1))) if part is not None and len(part)]
+        rows = [part for part in (self.last_rows, table, halted.assign(paused=np.uint8(1))) if part is not None and len(part)]
         if not rows:
             return table
         table = pd.concat(rows, ignore_index=True).sort_values(['code', 'date'], ignore_index=True)
         by_code = table.groupby('code')
         table['close'] = by_code['close'].ffill()
         shares = table['shares'].fillna(table['market_cap'] / table['close']).groupby(table['code']).ffill()
-        table['shares'], quiet = shares, table['paused'] == 1
+        table['shares'], suspended = shares, table['paused'] == 1
         table['market_cap'] = table['market_cap'].fillna((shares * table['close']).round(2))
         for name in ('open', 'high', 'low', 'preclose'):
-            table[name] = table[name].mask(quiet, table['close'])
-        table[['volume', 'amount']] = table[['volume', 'amount']].mask(quiet, 0.0)
+            table[name] = table[name].mask(suspended, table['close'])
+        table[['volume', 'amount']] = table[['volume', 'amount']].mask(suspended, 0.0)
         table = table[table['close'].notna()]
-        old = pd.MultiIndex.from_frame(table[['date', 'code']]).isin(
-            pd.MultiIndex.from_frame(self.last[['date', 'code']])) if self.last is not None else np.zeros(len(table), bool)
-        self.last = table.groupby('code').tail(1)
+        old = np.zeros(len(table), bool)
+        if self.last_rows is not None:
+            last_keys = pd.MultiIndex.from_frame(self.last_rows[['date', 'code']])
+            old = pd.MultiIndex.from_frame(table[['date', 'code']]).isin(last_keys)
+        self.last_rows = table.groupby('code').tail(1)
         table = table[~old].drop(columns='shares').reset_index(drop=True)
-        table['is_st'] = self._special(table, answer)
+        table['is_st'] = self._st_flags(table, answer)
         table.attrs['source'] = source
         return table
 
-    def _special(self, table: pd.DataFrame, answer: Callable[[str], pd.DataFrame]) -> np.ndarray:
+    def _st_flags(self, table: pd.DataFrame, answer: Callable[[str], pd.DataFrame]) -> np.ndarray:
         """Tell which rows are ST: by the day's list, on days without one by the name of the day."""
-        listed = special(answer(SPECIAL))
+        listed = st_stocks(answer(ST_STOCKS))
         marked = pd.MultiIndex.from_frame(table[['date', 'code']]).isin(pd.MultiIndex.from_frame(listed))
         by_list = table['date'].isin(listed['date']).to_numpy()
-        if not len(self.changes) or by_list.all():
+        if not len(self.name_changes) or by_list.all():
             return marked.astype('uint8')
         order = table[['date', 'code']].reset_index().sort_values('date')
-        named = pd.merge_asof(order, self.changes.astype({'date': order['date'].dtype}), on='date', by='code').set_index('index')
+        changes = self.name_changes.astype({'date': order['date'].dtype})
+        named = pd.merge_asof(order, changes, on='date', by='code').set_index('index')
         by_name = named['name'].astype('string').str.contains('ST').fillna(False).reindex(table.index).to_numpy(bool)
         return np.where(by_list, marked, by_name).astype('uint8')
 
@@ -188,19 +194,19 @@ class Client:
         token = os.environ.get('TUSHARE_TOKEN')
         if not token:
             raise DataError('tushare: found no token, expected it in the environment: export TUSHARE_TOKEN=...')
-        self.pro: Any = raw.client('tushare', 'tushare').pro_api(token)
+        self.pro: Any = download.import_client('tushare', 'tushare').pro_api(token)
 
-    def ask(self, call: str, **parameters: str) -> pd.DataFrame:
+    def query(self, call: str, **parameters: str) -> pd.DataFrame:
         """Make a call and walk all pages of its answer."""
         pages: list[pd.DataFrame] = []
         while True:
             page = {'offset': sum(map(len, pages)), 'limit': len(pages[0])} if pages else {}
             frame = self.pro.query(call, fields=FIELDS[call], **parameters, **page)
             if frame is None or not len(frame.columns):  # what the client makes of an HTTP error
-                raise raw.Busy('an empty page instead of an answer')
+                raise download.BusyError('an empty page instead of an answer')
             pages.append(frame)
-            if not len(frame) or len(frame) % ROUND:
-                return raw.joined(pages).drop_duplicates(ignore_index=True)
+            if not len(frame) or len(frame) % PAGE_SIZE_MULTIPLE:
+                return concat_frames(pages).drop_duplicates(ignore_index=True)
 
 
 def read(request: Request) -> Iterator[pd.DataFrame]:
@@ -219,101 +225,102 @@ def read(request: Request) -> Iterator[pd.DataFrame]:
         No token or a bad one, no network, too few points, or an answer that is not as expected.
     """
     request.about['market_cap'] = 'total market cap as given; suspended days: total shares x last close'
-    request.about['is_st'] = f'by stock_st since {SPECIAL_SINCE}, else by the name of the day'
+    request.about['is_st'] = f'by stock_st since {ST_STOCKS_SINCE}, else by the name of the day'
     if request.folder is not None:
-        yield from _saved(request, raw.Saved('tushare', request.folder, DAILY, FILES))
+        yield from _read_saved_files(request, download.SavedAnswers('tushare', request.folder, DAILY, FILE_PREFIXES))
         return
-    start, end = raw.span_of(request)
+    start, end = download.download_range(request)
     client = Client()
-    answers = raw.Download('tushare', request, raw.Throttle(*THROTTLE), wait=5.0)
-    stocks = listings(raw.joined([
-        answers.listing(f'{STOCKS} {status}', lambda status=status: client.ask(STOCKS, list_status=status)) for status in 'LDP']))
-    changes = names(answers.listing(NAMES, lambda: client.ask(NAMES)))
-    _reference_data(request, stocks, changes)
-    _more_reference_data(request, answers, client, start, end)
-    calendar = answers.once(CALENDAR, f'{start} {end}', lambda: client.ask(
+    answers = download.Download('tushare', request, download.Throttle(*RATE_LIMIT), wait=5.0)
+    stocks = listings(concat_frames([
+        answers.get_snapshot(f'{STOCK_BASIC} {status}', lambda status=status: client.query(STOCK_BASIC, list_status=status))
+        for status in 'LDP']))
+    changes = name_changes(answers.get_snapshot(NAME_CHANGES, lambda: client.query(NAME_CHANGES)))
+    _add_listings_and_names(request, stocks, changes)
+    _add_industries_and_benchmark(request, answers, client, start, end)
+    calendar = answers.get(CALENDAR, f'{start} {end}', lambda: client.query(
         CALENDAR, exchange='SSE', start_date=f'{start:%Y%m%d}', end_date=f'{end:%Y%m%d}', is_open='1'), until=end)
-    days = sorted(raw.days(raw.need(calendar, ('cal_date',), CALENDAR), 'cal_date', CALENDAR).dt.date)
+    days = sorted(parse_dates(require_columns(calendar, ('cal_date',), CALENDAR), 'cal_date', CALENDAR).dt.date)
     by_stock = request.codes is not None and len(request.codes) < len(days)
-    rows = Days(changes)
+    builder = TableBuilder(changes)
 
     def answer(call: str, key: str) -> pd.DataFrame:
         if by_stock:
-            return answers.span(call, key, start, end, lambda first, last: client.ask(
+            return answers.get_range(call, key, start, end, lambda first, last: client.query(
                 call, ts_code=symbol(key), start_date=f'{first:%Y%m%d}', end_date=f'{last:%Y%m%d}'), 'trade_date')
-        if call == SPECIAL and date.fromisoformat(key) < SPECIAL_SINCE:
+        if call == ST_STOCKS and date.fromisoformat(key) < ST_STOCKS_SINCE:
             return pd.DataFrame()
-        return answers.once(call, key, lambda: client.ask(call, trade_date=key.replace('-', '')), date.fromisoformat(key))
+        return answers.get(call, key, lambda: client.query(call, trade_date=key.replace('-', '')), date.fromisoformat(key))
 
-    def make(key: str) -> pd.DataFrame:
+    def read_table(key: str) -> pd.DataFrame:
         def one(call: str) -> pd.DataFrame:
-            if call in (LIMITS, SUSPENDED, SPECIAL) and call in request.about:
+            if call in (PRICE_LIMITS, SUSPENSIONS, ST_STOCKS) and call in request.about:
                 return pd.DataFrame()
             try:
                 return answer(call, key)
-            except raw.Refused as error:
-                if call in (DAILY, BASIC):
+            except download.RefusedError as error:
+                if call in (DAILY, DAILY_BASIC):
                     raise
-                request.about[call] = f'{FEW_POINTS}{error}'
+                request.about[call] = f'{NO_PERMISSION}{error}'
                 return pd.DataFrame()
 
-        return rows.table(one, answers.label(DAILY, key))
+        return builder.build(one, answers.label(DAILY, key))
 
-    yield from raw.tables(request, list(request.codes) if by_stock else [str(day) for day in days], make)
+    yield from download.iter_tables(request, list(request.codes) if by_stock else [str(day) for day in days], read_table)
 
 
-def _saved(request: Request, saved: raw.Saved) -> Iterator[pd.DataFrame]:
+def _read_saved_files(request: Request, saved: download.SavedAnswers) -> Iterator[pd.DataFrame]:
     request.about['from_files'] = str(request.folder)
-    if not saved.keys(BASIC):
+    if not saved.keys(DAILY_BASIC):
         request.about['market_cap'] = 'not known: no files of daily_basic'
-    if not saved.keys(SPECIAL) and not saved.keys(NAMES):
+    if not saved.keys(ST_STOCKS) and not saved.keys(NAME_CHANGES):
         request.about['is_st'] = 'not known, 0 on all days: no files of stock_st or namechange'
-    changes, basic = saved.listing(NAMES), saved.listing(STOCKS)
-    rows = Days(names(changes) if len(changes) else None)
+    changes, basic = saved.get_all(NAME_CHANGES), saved.get_all(STOCK_BASIC)
+    builder = TableBuilder(name_changes(changes) if len(changes) else None)
     if len(basic):
-        _reference_data(request, listings(basic), names(changes))
+        _add_listings_and_names(request, listings(basic), name_changes(changes))
     if request.benchmark:
-        request.reference_data['benchmarks'] = benchmark(saved.listing(INDEX), request.benchmark)
+        request.reference_data['benchmarks'] = benchmark(saved.get_all(INDEX_DAILY), request.benchmark)
 
-    def make(key: str) -> pd.DataFrame:
+    def read_table(key: str) -> pd.DataFrame:
         def one(call: str) -> pd.DataFrame:
-            return saved.once(call, key) if call == DAILY else saved.beside(call, key)
+            return saved.get(call, key) if call == DAILY else saved.get_companion(call, key)
 
-        return rows.table(one, saved.label(DAILY, key))
+        return builder.build(one, saved.label(DAILY, key))
 
-    yield from raw.tables(request, saved.keys(DAILY), make)
+    yield from download.iter_tables(request, saved.keys(DAILY), read_table)
 
 
-def _reference_data(request: Request, stocks: pd.DataFrame, changes: pd.DataFrame) -> None:
+def _add_listings_and_names(request: Request, stocks: pd.DataFrame, changes: pd.DataFrame) -> None:
     if request.codes is not None:
         stocks, changes = (table[table['code'].isin(request.codes)] for table in (stocks, changes))
-    request.reference_data['listings'] = raw.reference_table(stocks, ('code', 'listed', 'delisted'))
-    request.reference_data['names'] = raw.reference_table(changes, ('code', 'date', 'name'))
+    request.reference_data['listings'] = reference_table(stocks, ('code', 'listed', 'delisted'))
+    request.reference_data['names'] = reference_table(changes, ('code', 'date', 'name'))
 
 
-def _more_reference_data(request: Request, answers: raw.Download, client: Client, start: date, end: date) -> None:
-    with raw.optional(request, 'industries'):
-        frame = raw.joined([
-            answers.listing(f'{INDUSTRY} {new}', lambda new=new: client.ask(INDUSTRY, is_new=new)) for new in 'YN'])
-        frame = raw.need(frame, ('ts_code', 'l1_name', 'in_date'), INDUSTRY)
-        rows = pd.DataFrame({'code': raw.codes(frame, 'ts_code'), 'date': raw.days(frame, 'in_date', INDUSTRY),
+def _add_industries_and_benchmark(request: Request, answers: download.Download, client: Client, start: date, end: date) -> None:
+    with download.skip_on_error(request, 'industries'):
+        frame = concat_frames([
+            answers.get_snapshot(f'{INDUSTRY} {new}', lambda new=new: client.query(INDUSTRY, is_new=new)) for new in 'YN'])
+        frame = require_columns(frame, ('ts_code', 'l1_name', 'in_date'), INDUSTRY)
+        rows = pd.DataFrame({'code': parse_codes(frame, 'ts_code'), 'date': parse_dates(frame, 'in_date', INDUSTRY),
                              'industry': frame['l1_name']})
         if request.codes is not None:
             rows = rows[rows['code'].isin(request.codes)]
-        request.reference_data['industries'] = raw.reference_table(rows, ('code', 'date', 'industry'))
+        request.reference_data['industries'] = reference_table(rows, ('code', 'date', 'industry'))
     index = request.benchmark
     if index is None:
         return
 
     def ask(call: str, **code: str) -> pd.DataFrame:
-        return answers.span(call, index, start, end, lambda first, last: client.ask(
+        return answers.get_range(call, index, start, end, lambda first, last: client.query(
             call, **code, start_date=f'{first:%Y%m%d}', end_date=f'{last:%Y%m%d}'), 'trade_date')
 
-    request.reference_data['benchmarks'] = benchmark(ask(INDEX, ts_code=index_symbol(index)), index)
+    request.reference_data['benchmarks'] = benchmark(ask(INDEX_DAILY, ts_code=index_symbol(index)), index)
     if not len(request.reference_data['benchmarks']):
-        raise DataError(f'{answers.label(INDEX, index)}: found no rows of this index, expected some; check --benchmark')
-    with raw.optional(request, 'constituents'):
-        frame = raw.need(ask(MEMBERS, index_code=index_symbol(index)), FIELDS[MEMBERS].split(','), MEMBERS)
-        rows = pd.DataFrame({'index': index, 'date': raw.days(frame, 'trade_date', MEMBERS),
-                             'code': raw.codes(frame, 'con_code')})
-        request.reference_data['constituents'] = raw.reference_table(rows, ('index', 'date', 'code'))
+        raise DataError(f'{answers.label(INDEX_DAILY, index)}: found no rows of this index, expected some; check --benchmark')
+    with download.skip_on_error(request, 'constituents'):
+        frame = require_columns(ask(CONSTITUENTS, index_code=index_symbol(index)), FIELDS[CONSTITUENTS].split(','), CONSTITUENTS)
+        rows = pd.DataFrame({'index': index, 'date': parse_dates(frame, 'trade_date', CONSTITUENTS),
+                             'code': parse_codes(frame, 'con_code')})
+        request.reference_data['constituents'] = reference_table(rows, ('index', 'date', 'code'))

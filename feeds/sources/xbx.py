@@ -37,33 +37,33 @@ from ..errors import DataError
 from ..schema import check_table
 from . import Request
 
-CODE, NAME, DATE = '股票代码', '股票名称', '交易日期'
-NUMBERS = {  # theirs -> ours
+CODE_COLUMN, NAME_COLUMN, DATE_COLUMN = '股票代码', '股票名称', '交易日期'
+NUMBER_COLUMNS = {  # theirs -> ours
     '开盘价': 'open', '最高价': 'high', '最低价': 'low', '收盘价': 'close', '前收盘价': 'preclose', '成交量': 'volume',
     '成交额': 'amount', '总市值': 'market_cap', '流通市值': 'circ_market_cap',
 }
-COLUMNS = (CODE, NAME, DATE, *NUMBERS)
-FILE = re.compile(r'(sh|sz|bj)(\d{6})\.csv', re.IGNORECASE)
+COLUMNS = (CODE_COLUMN, NAME_COLUMN, DATE_COLUMN, *NUMBER_COLUMNS)
+FILE_NAME = re.compile(r'(sh|sz|bj)(\d{6})\.csv', re.IGNORECASE)
 EXCHANGES = {'sh': 'XSHG', 'sz': 'XSHE', 'bj': 'BJSE'}
-DAY_FORMATS = [pa_csv.ISO8601, '%Y/%m/%d', '%Y%m%d']
+DATE_FORMATS = [pa_csv.ISO8601, '%Y/%m/%d', '%Y%m%d']
 WORKERS = 2
-FEW = 20  # files that are read sooner than processes are started
-CHUNK = 16  # files that a process reads at a time
-_HEAD = 1 << 14  # bytes that hold the banner and the header
+MIN_FILES_FOR_WORKERS = 20  # files that are read sooner than processes are started
+CHUNK_SIZE = 16  # files that a process reads at a time
+_HEADER_BYTES = 1 << 14  # bytes that hold the banner and the header
 
 
-class _Rows(NamedTuple):
+class _ParsedFile(NamedTuple):
     """The rows of one file."""
 
     path: str
     code: str
     columns: dict[str, np.ndarray]  # canonical, but for the code
     lines: np.ndarray  # of each row in the file
-    name_of: np.ndarray  # number of each row's name
+    name_index: np.ndarray  # number of each row's name
     names: list[str]
 
 
-class _Stock(NamedTuple):
+class _FileResult(NamedTuple):
     """What is asked for of one file, or what is wrong with it."""
 
     path: str
@@ -95,13 +95,13 @@ def read(request: Request) -> Iterator[pd.DataFrame]:
     DataError
         A wrong folder, at once; a bad file, when it is its turn.
     """
-    return _tables(request, _files(request))
+    return _read_tables(request, _find_files(request))
 
 
 # -- the folder -------------------------------------------------------------------------------------------
 
 
-def canonical(name: str) -> str | None:
+def code_from_file_name(name: str) -> str | None:
     """Return the code of a file of an A share; None for any other file.
 
     Parameters
@@ -109,7 +109,7 @@ def canonical(name: str) -> str | None:
     name : str
         Such as ``sh600000.csv``.
     """
-    match = FILE.fullmatch(name)
+    match = FILE_NAME.fullmatch(name)
     if match is None:
         return None
     exchange = EXCHANGES[match[1].lower()]
@@ -123,7 +123,7 @@ def canonical(name: str) -> str | None:
     return code
 
 
-def _files(request: Request) -> list[tuple[str, str]]:
+def _find_files(request: Request) -> list[tuple[str, str]]:
     """Return path and code of each file to read, by code."""
     folder = request.folder
     expected = 'expected a folder of 邢不行 CSV files such as sh600000.csv'
@@ -140,7 +140,7 @@ def _files(request: Request) -> list[tuple[str, str]]:
         raise DataError(f'{folder}: cannot be read ({error.strerror})') from None
     found: dict[str, Path] = {}
     for path in paths:
-        code = canonical(path.name)
+        code = code_from_file_name(path.name)
         if code is None:
             continue
         if code in found:
@@ -162,12 +162,12 @@ def _files(request: Request) -> list[tuple[str, str]]:
     return [(str(found[code]), code) for code in sorted(found)]
 
 
-def _tables(request: Request, files: list[tuple[str, str]]) -> Iterator[pd.DataFrame]:
+def _read_tables(request: Request, files: list[tuple[str, str]]) -> Iterator[pd.DataFrame]:
     request.about['market_cap'] = 'total market cap as given'
     names: list[pd.DataFrame] = []
-    lives: list[_Stock] = []
+    lives: list[_FileResult] = []
     first = last = None
-    for done, stock in enumerate(_stocks(files, request.start, request.end), 1):
+    for done, stock in enumerate(_read_stocks(files, request.start, request.end), 1):
         request.progress(done, len(files))
         if stock.error:
             if not request.skip_bad:
@@ -191,7 +191,7 @@ def _tables(request: Request, files: list[tuple[str, str]]) -> Iterator[pd.DataF
     request.reference_data['listings'] = _listings(lives, first, last, request.end)
 
 
-def _listings(lives: list[_Stock], first: np.datetime64, last: np.datetime64, end: date | None) -> pd.DataFrame:
+def _listings(lives: list[_FileResult], first: np.datetime64, last: np.datetime64, end: date | None) -> pd.DataFrame:
     """Return when each stock was listed and delisted, as far as the files tell."""
     last = last if end is None else min(last, np.datetime64(end, 's'))
     unknown = np.datetime64('NaT', 's')
@@ -202,14 +202,14 @@ def _listings(lives: list[_Stock], first: np.datetime64, last: np.datetime64, en
     })
 
 
-def _stocks(files: list[tuple[str, str]], start: date | None, end: date | None) -> Iterator[_Stock]:
+def _read_stocks(files: list[tuple[str, str]], start: date | None, end: date | None) -> Iterator[_FileResult]:
     """Yield the content of each file in order, read by a few processes when the files are many."""
     done = 0
-    if len(files) >= FEW and (os.cpu_count() or 1) > 1 and not multiprocessing.current_process().daemon:
+    if len(files) >= MIN_FILES_FOR_WORKERS and (os.cpu_count() or 1) > 1 and not multiprocessing.current_process().daemon:
         # spawned, not forked: the caller may have threads
         pool = ProcessPoolExecutor(WORKERS, multiprocessing.get_context('spawn'))
         waiting: deque = deque()
-        chunks = iter([files[at:at + CHUNK] for at in range(0, len(files), CHUNK)])
+        chunks = iter([files[at:at + CHUNK_SIZE] for at in range(0, len(files), CHUNK_SIZE)])
         try:
             for chunk in chunks:
                 waiting.append(pool.submit(_read_files, chunk, start, end))
@@ -232,79 +232,80 @@ def _stocks(files: list[tuple[str, str]], start: date | None, end: date | None) 
 # -- one file ---------------------------------------------------------------------------------------------
 
 
-def _read_files(files: list[tuple[str, str]], start: date | None, end: date | None) -> list[_Stock]:
+def _read_files(files: list[tuple[str, str]], start: date | None, end: date | None) -> list[_FileResult]:
     """Read some files; what is wrong with one is said in its place."""
-    read: list[_Rows | _Stock] = []
+    read: list[_ParsedFile | _FileResult] = []
     for path, code in files:
         try:
-            read.append(_parse(path, code))
+            read.append(_parse_file(path, code))
         except DataError as error:
-            read.append(_Stock(path, code, error=str(error)))
-    together = [rows for rows in read if isinstance(rows, _Rows)]
+            read.append(_FileResult(path, code, error=str(error)))
+    together = [rows for rows in read if isinstance(rows, _ParsedFile)]
     try:  # a check costs much the same for one file and for some
         if together:
-            _check(together)
-        return [_stock(rows, start, end) if isinstance(rows, _Rows) else rows for rows in read]
+            _check_rows(together)
+        return [_select_days(rows, start, end) if isinstance(rows, _ParsedFile) else rows for rows in read]
     except DataError as error:
         if len(files) == 1:
-            return [_Stock(*files[0], error=str(error))]
+            return [_FileResult(*files[0], error=str(error))]
     return [stock for file in files for stock in _read_files([file], start, end)]
 
 
-def _stock(rows: _Rows, start: date | None, end: date | None) -> _Stock:
+def _select_days(rows: _ParsedFile, start: date | None, end: date | None) -> _FileResult:
     """Return what is asked for of a file's rows."""
     days = rows.columns['date']
     low = 0 if start is None else int(np.searchsorted(days, np.datetime64(start, 's')))
     high = len(days) if end is None else int(np.searchsorted(days, np.datetime64(end, 's'), 'right'))
     if low >= high:
-        return _Stock(rows.path, rows.code, first=days[0], last=days[-1])
+        return _FileResult(rows.path, rows.code, first=days[0], last=days[-1])
     table = pd.DataFrame({name: values[low:high] for name, values in rows.columns.items()})
     table.insert(1, 'code', rows.code)
-    name_of = rows.name_of[low:high]
-    new = np.flatnonzero(np.diff(name_of, prepend=-1))
-    names = days[low:high][new], [rows.names[number] for number in name_of[new]]
-    return _Stock(rows.path, rows.code, table, names, days[0], days[-1])
+    name_index = rows.name_index[low:high]
+    new = np.flatnonzero(np.diff(name_index, prepend=-1))
+    names = days[low:high][new], [rows.names[number] for number in name_index[new]]
+    return _FileResult(rows.path, rows.code, table, names, days[0], days[-1])
 
 
-def _parse(path: str, code: str) -> _Rows:
-    header, line, body = _split(path)
+def _parse_file(path: str, code: str) -> _ParsedFile:
+    header, line, body = _split_header(path)
     if not body.strip():
         raise DataError(f'{path}: found no rows under the header, expected one per trading day; download the file again')
     try:
         read = pa_csv.read_csv(
             io.BytesIO(body), read_options=pa_csv.ReadOptions(column_names=header, use_threads=False),
             convert_options=pa_csv.ConvertOptions(
-                include_columns=list(COLUMNS), timestamp_parsers=DAY_FORMATS,
-                column_types={CODE: pa.dictionary(pa.int32(), pa.string()), NAME: pa.dictionary(pa.int32(), pa.string()),
-                              DATE: pa.timestamp('s'), **dict.fromkeys(NUMBERS, pa.float64())}))
+                include_columns=list(COLUMNS), timestamp_parsers=DATE_FORMATS,
+                column_types={CODE_COLUMN: pa.dictionary(pa.int32(), pa.string()),
+                              NAME_COLUMN: pa.dictionary(pa.int32(), pa.string()),
+                              DATE_COLUMN: pa.timestamp('s'), **dict.fromkeys(NUMBER_COLUMNS, pa.float64())}))
     except pa.ArrowInvalid as error:
-        raise _diagnosis(path, header, line, body, str(error)) from None
+        raise _find_error(path, header, line, body, str(error)) from None
     read = read.unify_dictionaries().combine_chunks()
     lines = np.arange(line + 1, line + 1 + read.num_rows)
     if b'\n\n' in body or b'\n\r' in body or body[:1] in b'\r\n':  # blank lines count in an editor
         filled = [number for number, text in enumerate(body.splitlines(), line + 1) if text]
         lines = np.array(filled) if len(filled) == len(lines) else lines
-    code_of, codes = _categories(read[CODE])
+    code_of, codes = _categories(read[CODE_COLUMN])
     stem = Path(path).stem.lower()
     wrong = np.array([text.strip().lower() != stem for text in codes])[code_of]
     if wrong.any():
         at = int(wrong.argmax())
-        raise DataError(f'{path}, line {lines[at]}, column {CODE}: found {codes[code_of[at]]!r}, expected {stem!r} as the '
+        raise DataError(f'{path}, line {lines[at]}, column {CODE_COLUMN}: found {codes[code_of[at]]!r}, expected {stem!r} as the '
                         'file is called; one file per stock')
-    name_of, names = _categories(read[NAME])
-    blank = np.array([not name.strip() for name in names])[name_of]
+    name_index, names = _categories(read[NAME_COLUMN])
+    blank = np.array([not name.strip() for name in names])[name_index]
     if blank.any():
-        raise DataError(f"{path}, line {lines[blank.argmax()]}, column {NAME}: found nothing, expected the day's name: it tells "
-                        'whether the stock is ST; mend or drop the row')
+        raise DataError(f"{path}, line {lines[blank.argmax()]}, column {NAME_COLUMN}: found nothing, expected the day's name: "
+                        'it tells whether the stock is ST; mend or drop the row')
     wide = [unicodedata.normalize('NFKC', name).upper() for name in names]
-    columns = {'date': read[DATE].to_numpy()} | {ours: read[theirs].to_numpy() for theirs, ours in NUMBERS.items()}
-    columns['is_st'] = np.array(['ST' in name for name in wide], 'uint8')[name_of]
+    columns = {'date': read[DATE_COLUMN].to_numpy()} | {ours: read[theirs].to_numpy() for theirs, ours in NUMBER_COLUMNS.items()}
+    columns['is_st'] = np.array(['ST' in name for name in wide], 'uint8')[name_index]
     columns['paused'] = np.zeros(read.num_rows, 'uint8')
-    columns['delisting_period'] = np.array(['退' in name for name in wide], 'uint8')[name_of]
-    return _Rows(path, code, columns, lines, name_of, names)
+    columns['delisting_period'] = np.array(['退' in name for name in wide], 'uint8')[name_index]
+    return _ParsedFile(path, code, columns, lines, name_index, names)
 
 
-def _split(path: str) -> tuple[list[str], int, bytes]:
+def _split_header(path: str) -> tuple[list[str], int, bytes]:
     """Return the names of a file's columns, the line that they are in, and what follows as UTF-8."""
     try:
         data = Path(path).read_bytes().removeprefix(b'\xef\xbb\xbf')
@@ -313,7 +314,7 @@ def _split(path: str) -> tuple[list[str], int, bytes]:
     if not data.strip():
         raise DataError(f'{path}: found an empty file, expected a header line and rows; download the file again')
     best = (0, 0, '', [''])  # names known, -line, encoding, names
-    head = data[:_HEAD].splitlines(keepends=True)[:3]
+    head = data[:_HEADER_BYTES].splitlines(keepends=True)[:3]
     for encoding in ('utf-8', 'gb18030'):
         for number, text in enumerate(head, 1):
             names = [name.strip().strip('"') for name in text.decode(encoding, 'replace').split(',')]
@@ -347,7 +348,7 @@ def _categories(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
     return column.indices.to_numpy(), column.dictionary.to_pylist()
 
 
-def _check(files: list[_Rows]) -> None:
+def _check_rows(files: list[_ParsedFile]) -> None:
     """Check the content of one file, or some; messages are right for one, and call the columns as the file does."""
     lines = np.concatenate([rows.lines for rows in files])
     table = {name: np.concatenate([rows.columns[name] for rows in files]) for name in files[0].columns}
@@ -356,7 +357,7 @@ def _check(files: list[_Rows]) -> None:
     try:
         check_table(pd.DataFrame(table), files[0].path, lines=lines, ordered=True)
     except DataError as error:
-        theirs = {ours: name for name, ours in NUMBERS.items()} | {'date': DATE, 'code': CODE}
+        theirs = {ours: name for name, ours in NUMBER_COLUMNS.items()} | {'date': DATE_COLUMN, 'code': CODE_COLUMN}
         raise DataError(re.sub(r'(?<=, column )\w+(?=: found )', lambda name: theirs.get(name[0], name[0]), str(error),
                                count=1)) from None
     cap = table['circ_market_cap']
@@ -367,7 +368,7 @@ def _check(files: list[_Rows]) -> None:
                         'mend or drop the row')
 
 
-def _diagnosis(path: str, header: list[str], line: int, body: bytes, reason: str) -> DataError:
+def _find_error(path: str, header: list[str], line: int, body: bytes, reason: str) -> DataError:
     """Return what is wrong with a file that the fast parser does not take: the first place, by line."""
     reader = csv.reader(io.StringIO(body.decode(), newline=''))
     for row in reader:
@@ -379,9 +380,9 @@ def _diagnosis(path: str, header: list[str], line: int, body: bytes, reason: str
             return DataError(f'{at}: found {len(row)} fields, expected {len(header)} as in the header; {what}')
         for name, value in zip(header, row, strict=True):
             text = value.strip()
-            if name in NUMBERS and text and not _is_number(text):
+            if name in NUMBER_COLUMNS and text and not _is_number(text):
                 return DataError(f'{at}, column {name}: found {value!r}, expected a number; mend or drop the row')
-            if name == DATE and text and pd.isna(pd.to_datetime(text, errors='coerce')):
+            if name == DATE_COLUMN and text and pd.isna(pd.to_datetime(text, errors='coerce')):
                 return DataError(f'{at}, column {name}: found {value!r}, expected a day such as 2024-11-01; mend or drop the row')
     return DataError(f'{path}: not readable as CSV ({reason.splitlines()[0]}); download the file again')
 

@@ -1,6 +1,5 @@
 """The report on a market: each thing that can look wrong, in a small market where it does."""
 
-import time
 from datetime import date
 from pathlib import Path
 
@@ -240,9 +239,7 @@ def test_save(tmp_path):
 @pytest.mark.skipif(not PANEL.exists(), reason='needs ../shared/data/panels/whole_market_2021.parquet')
 def test_the_real_market():
     store = MarketStore.from_table(pd.read_parquet(PANEL))
-    began = time.perf_counter()
     found = describe(store)
-    assert time.perf_counter() - began < 10  # a year of all stocks; it takes half a second
     assert found.lines() == [
         '4,710 stocks, 252 days from 2021-01-04 to 2022-01-14, 1,106,508 rows',
         "2021: 4,698 stocks, 1,064,351 rows, 100.00 % of the days between each stock's first and last row",

@@ -9,8 +9,16 @@ import pytest
 
 from bt_microcap.feeds.errors import DataError
 from bt_microcap.feeds.sources import Request, download
-from bt_microcap.feeds.sources.download import Busy, Cache, Refused, Saved, Throttle, canonical, with_retries
-from tests.support.stand_ins import NO_NETWORK, NOW, one_line, rows
+from bt_microcap.feeds.sources.download import (
+    BusyError,
+    Cache,
+    RefusedError,
+    SavedAnswers,
+    Throttle,
+    canonical_code,
+    with_retries,
+)
+from tests.support.stand_ins import NO_NETWORK, NOW, assert_one_line, rows
 
 FRAME = pd.DataFrame({"date": ["2024-02-28", "2024-02-29"], "close": ["1.5", ""]})
 
@@ -84,7 +92,7 @@ def test_an_unreadable_file_is_fetched_again(tmp_path, content):
 
 def test_a_writer_killed_before_the_rename_breaks_nothing(tmp_path, monkeypatch):
     cache = Cache(tmp_path)
-    cache.span("s", "k", start=date(2024, 1, 1), end=date(2024, 1, 2), fetch=Fetch(), day="date")
+    cache.get_range("s", "k", start=date(2024, 1, 1), end=date(2024, 1, 2), fetch=Fetch(), date_column="date")
 
     def killed(*_):
         raise KeyboardInterrupt
@@ -92,9 +100,9 @@ def test_a_writer_killed_before_the_rename_breaks_nothing(tmp_path, monkeypatch)
     with monkeypatch.context() as patch:
         patch.setattr(download.os, "replace", killed)
         with pytest.raises(KeyboardInterrupt):
-            cache.span("s", "k", start=date(2024, 1, 1), end=date(2024, 1, 4), fetch=Fetch(), day="date")
+            cache.get_range("s", "k", start=date(2024, 1, 1), end=date(2024, 1, 4), fetch=Fetch(), date_column="date")
     again = Fetch()
-    found = Cache(tmp_path).span("s", "k", start=date(2024, 1, 1), end=date(2024, 1, 4), fetch=again, day="date")
+    found = Cache(tmp_path).get_range("s", "k", start=date(2024, 1, 1), end=date(2024, 1, 4), fetch=again, date_column="date")
     assert again.asked == [(3, 4)]
     assert list(found["close"]) == ["1", "2", "3", "4"]
 
@@ -103,7 +111,7 @@ def test_only_missing_days_are_asked_for(tmp_path):
     cache, fetch = Cache(tmp_path), Fetch()
 
     def ask(first, last):
-        found = cache.span("s", "k", start=date(2024, 2, first), end=date(2024, 2, last), fetch=fetch, day="date")
+        found = cache.get_range("s", "k", start=date(2024, 2, first), end=date(2024, 2, last), fetch=fetch, date_column="date")
         return [int(close) for close in found["close"]]
 
     assert ask(10, 12) == [10, 11, 12]
@@ -117,7 +125,7 @@ def test_only_missing_days_are_asked_for(tmp_path):
 def test_the_rows_of_today_are_given_and_not_kept(tmp_path):
     cache, fetch = Cache(tmp_path), Fetch()
     for _ in range(2):
-        found = cache.span("s", "k", start=date(2024, 2, 29), end=date(2024, 3, 1), fetch=fetch, day="date")
+        found = cache.get_range("s", "k", start=date(2024, 2, 29), end=date(2024, 3, 1), fetch=fetch, date_column="date")
         assert list(found["date"]) == ["2024-02-29", "2024-03-01"]
     assert fetch.asked == [(29, 1), (1, 1)]
 
@@ -133,13 +141,13 @@ def test_a_cache_that_cannot_be_written_is_said(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError) as error:
         Cache(tmp_path / "file").get("s", "k", fetch=lambda: FRAME)
-    one_line(error, "the cache cannot be written", "--cache")
+    assert_one_line(error, "the cache cannot be written", "--cache")
 
 
 def test_without_a_folder_nothing_is_kept():
     fetch = Fetch()
     for _ in range(2):
-        Cache(None).span("s", "k", start=date(2024, 1, 1), end=date(2024, 1, 2), fetch=fetch, day="date")
+        Cache(None).get_range("s", "k", start=date(2024, 1, 1), end=date(2024, 1, 2), fetch=fetch, date_column="date")
     assert len(fetch.asked) == 2
 
 
@@ -154,8 +162,9 @@ ReadTimeout.__module__ = "requests.exceptions"
 
 
 @pytest.mark.parametrize(
-    "trouble", [NO_NETWORK, ConnectionResetError("reset"), Busy("wait"), ReadTimeout("x"), json.JSONDecodeError("<html>", "", 0),
-                Exception("抱歉，您每分钟最多访问该接口200次"), Exception("请求频率过高，请稍后再试")])  # fmt: skip
+    "trouble", [NO_NETWORK, ConnectionResetError("reset"), BusyError("wait"), ReadTimeout("x"),
+                json.JSONDecodeError("<html>", "", 0), Exception("抱歉，您每分钟最多访问该接口200次"),
+                Exception("请求频率过高，请稍后再试")])  # fmt: skip
 def test_errors_that_pass_are_tried_again(waits, trouble):
     troubles = [trouble] * 3
 
@@ -174,7 +183,7 @@ def test_no_network_is_one_clear_line(waits):
 
     with pytest.raises(DataError) as error:
         with_retries(call, attempts=3, wait=1.0, what="source call key")
-    one_line(error, "source call key: no answer in 3 attempts", "unreachable", "no network")
+    assert_one_line(error, "source call key: no answer in 3 attempts", "unreachable", "no network")
     assert len(waits) == 2
 
 
@@ -184,9 +193,9 @@ def test_a_refusal_is_not_tried_again_and_tells_no_secret(waits, monkeypatch):
     def call():
         raise Exception("您的token不对:\nabc123 http://me:word@proxy/")
 
-    with pytest.raises(Refused) as error:
+    with pytest.raises(RefusedError) as error:
         with_retries(call, what="tushare daily")
-    text = one_line(error, "tushare daily: the source refuses", "您的token不对")
+    text = assert_one_line(error, "tushare daily: the source refuses", "您的token不对")
     assert "abc123" not in text
     assert "word" not in text
     assert waits == []
@@ -208,15 +217,15 @@ def test_throttle(waits, monkeypatch):
 
 def test_a_missing_package_is_named():
     with pytest.raises(DataError) as error:
-        download.client("no_such_package_at_all", "akshare")
-    one_line(error, 'pip install "bt-microcap[akshare]"')
+        download.import_client("no_such_package_at_all", "akshare")
+    assert_one_line(error, 'pip install "bt-microcap[akshare]"')
 
 
 @pytest.mark.parametrize(("hour", "last"), [(15, 29), (16, 1)])
 def test_a_day_has_no_prices_before_its_close(monkeypatch, hour, last):
     monkeypatch.setattr(download, "now", lambda: datetime(2024, 3, 1, hour))
-    assert download.span_of(Request(end=date(2024, 3, 9)))[1].day == last
-    assert download.span_of(Request(start=date(2024, 1, 2), end=date(2024, 2, 3))) == (date(2024, 1, 2), date(2024, 2, 3))
+    assert download.download_range(Request(end=date(2024, 3, 9)))[1].day == last
+    assert download.download_range(Request(start=date(2024, 1, 2), end=date(2024, 2, 3))) == (date(2024, 1, 2), date(2024, 2, 3))
 
 
 # ---------------------------------------------------------------------------------- raw columns
@@ -228,50 +237,50 @@ def test_a_day_has_no_prices_before_its_close(monkeypatch, hour, last):
      ("000001.XSHE", "000001.XSHE"), ("688981", "688981.XSHG"), ("300750", "300750.XSHE"), ("920002", "920002.BJSE"),
      ("sh.000300", None), ("900901", None), ("200002.SZ", None), ("20240229", None), ("T00018.SH", None)])  # fmt: skip
 def test_codes(text, code):
-    assert canonical(text) == code
+    assert canonical_code(text) == code
 
 
 def test_numbers():
     frame = pd.DataFrame({"text": [" 1.5", "", "-", None], "vol": [34076.09, 1.0, 2.0, np.nan], "bad": ["1", "停牌", "", ""]})
-    assert download.number(frame, "text", "s").tolist() == pytest.approx([1.5, np.nan, np.nan, np.nan], nan_ok=True)
-    assert download.number(frame, "vol", "s", 100).tolist()[0] == 3407609.0
+    assert download.parse_numbers(frame, "text", "s").tolist() == pytest.approx([1.5, np.nan, np.nan, np.nan], nan_ok=True)
+    assert download.parse_numbers(frame, "vol", "s", 100).tolist()[0] == 3407609.0
     with pytest.raises(DataError) as error:
-        download.number(frame, "bad", "source file")
-    one_line(error, "source file, row 1, column bad: found '停牌', expected a number")
+        download.parse_numbers(frame, "bad", "source file")
+    assert_one_line(error, "source file, row 1, column bad: found '停牌', expected a number")
 
 
 @pytest.mark.parametrize(
     "values", [["20240229"], ["2024-02-29"], ["2024-02-29 00:00:00"], [20240229], [date(2024, 2, 29)],
                [pd.Timestamp("2024-02-29 15:00")], [datetime(2024, 2, 29)], [20240229.0]])  # fmt: skip
 def test_days(values):
-    found = download.days(pd.DataFrame({"day": values}), "day", "s")
+    found = download.parse_dates(pd.DataFrame({"day": values}), "day", "s")
     assert found.dtype == "datetime64[s]"
     assert found.dt.date.tolist() == [date(2024, 2, 29)]
 
 
 def test_days_that_are_none():
-    found = download.days(pd.DataFrame({"day": ["", None, "2200-01-01", "99991231"]}), "day", "s")
+    found = download.parse_dates(pd.DataFrame({"day": ["", None, "2200-01-01", "99991231"]}), "day", "s")
     assert found.isna().tolist() == [True, True, False, False]
     with pytest.raises(DataError) as error:
-        download.days(pd.DataFrame({"day": ["2024-02-29", "2024-02-31"]}), "day", "s")
-    one_line(error, "s, row 1, column day: found '2024-02-31', expected a day")
+        download.parse_dates(pd.DataFrame({"day": ["2024-02-29", "2024-02-31"]}), "day", "s")
+    assert_one_line(error, "s, row 1, column day: found '2024-02-31', expected a day")
 
 
 def test_adjusted_prices_are_refused():
     table = pd.DataFrame({"date": pd.date_range("2024-01-01", periods=10), "low": 9.9, "high": 10.1, "volume": 1e6,
                           "amount": 1e7})  # fmt: skip
-    download.check_raw(table, "s")
+    download.check_unadjusted(table, "s")
     table.loc[:4, "amount"] *= 1.1
     with pytest.raises(DataError) as error:
-        download.check_raw(table, "a file")
-    one_line(error, "a file (2024-01-01)", "adjusted", "is 11")
+        download.check_unadjusted(table, "a file")
+    assert_one_line(error, "a file (2024-01-01)", "adjusted", "is 11")
 
 
 def test_a_missing_column_is_named():
     with pytest.raises(DataError) as error:
-        download.need(FRAME, ("date", "turn"), "a file")
-    one_line(error, "a file: found date, close, expected also turn")
-    assert list(download.need(pd.DataFrame(), ("date", "turn"), "s").columns) == ["date", "turn"]
+        download.require_columns(FRAME, ("date", "turn"), "a file")
+    assert_one_line(error, "a file: found date, close, expected also turn")
+    assert list(download.require_columns(pd.DataFrame(), ("date", "turn"), "s").columns) == ["date", "turn"]
 
 
 # ---------------------------------------------------------------------------------- saved files
@@ -285,27 +294,27 @@ def test_files_are_found_by_call_and_key(tmp_path):
         frame = pd.DataFrame({"名": [name]})
         frame.to_parquet(tmp_path / name) if name.endswith("parquet") else frame.to_csv(
             tmp_path / name, index=False, encoding="gbk" if "SZ" in name else "utf-8-sig")
-    saved = Saved("src", tmp_path, "daily", CALLS)
+    saved = SavedAnswers("src", tmp_path, "daily", CALLS)
     assert sorted(saved.keys("daily")) == ["000001.XSHE", "20240229", "600000.XSHG"]
-    assert saved.once("daily", "000001.XSHE")["名"].tolist() == ["src_daily_000001.SZ.csv"]
-    assert not len(saved.once("daily", "000002.XSHE"))
-    assert saved.beside("daily_basic", "20240229")["名"].tolist() == ["daily_basic_20240229.csv"]
-    assert saved.beside("daily_basic", "000001.XSHE")["名"].tolist() == ["daily_basic_2023.csv"]
-    assert len(saved.listing("daily")) == 3
+    assert saved.get("daily", "000001.XSHE")["名"].tolist() == ["src_daily_000001.SZ.csv"]
+    assert not len(saved.get("daily", "000002.XSHE"))
+    assert saved.get_companion("daily_basic", "20240229")["名"].tolist() == ["daily_basic_20240229.csv"]
+    assert saved.get_companion("daily_basic", "000001.XSHE")["名"].tolist() == ["daily_basic_2023.csv"]
+    assert len(saved.get_all("daily")) == 3
     assert saved.label("daily", "20240229") == str(tmp_path / "daily_20240229.parquet")
 
 
 def test_wrong_folders_and_files(tmp_path):
     with pytest.raises(DataError) as error:
-        Saved("src", tmp_path / "none", "daily", CALLS)
-    one_line(error, "there is no such folder", "daily_<code>.csv")
+        SavedAnswers("src", tmp_path / "none", "daily", CALLS)
+    assert_one_line(error, "there is no such folder", "daily_<code>.csv")
     with pytest.raises(DataError) as error:
-        Saved("src", tmp_path, "daily", CALLS)
-    one_line(error, "found no file of src prices")
+        SavedAnswers("src", tmp_path, "daily", CALLS)
+    assert_one_line(error, "found no file of src prices")
     (tmp_path / "daily_000001.parquet").write_bytes(b"no")
     with pytest.raises(DataError) as error:
-        Saved("src", tmp_path, "daily", CALLS).once("daily", "000001.XSHE")
-    one_line(error, "daily_000001.parquet: cannot be read")
+        SavedAnswers("src", tmp_path, "daily", CALLS).get("daily", "000001.XSHE")
+    assert_one_line(error, "daily_000001.parquet: cannot be read")
 
 
 # --------------------------------------------------------------------------------------- tables
@@ -323,30 +332,30 @@ def test_tables_have_the_days_and_stocks_asked_for(tmp_path):
     told = []
     request = Request(start=date(2024, 2, 27), end=date(2024, 2, 28), codes=["a", "bad"], folder=tmp_path, skip_bad=True,
                       progress=lambda done, total: told.append((done, total)))  # fmt: skip
-    (table,) = download.tables(request, ["a", "bad", "b"], table_of)
+    (table,) = download.iter_tables(request, ["a", "bad", "b"], table_of)
     assert rows(table) == [(date(2024, 2, 27), "a"), (date(2024, 2, 28), "a")]
     assert table.attrs["source"] == "src a"
     assert request.skipped == ["bad: what is wrong"]
     assert told == [(1, 3), (2, 3), (3, 3)]
     for strict in (Request(folder=tmp_path), Request(skip_bad=True)):  # a download leaves nothing out
         with pytest.raises(DataError):
-            list(download.tables(strict, ["bad"], table_of))
+            list(download.iter_tables(strict, ["bad"], table_of))
 
 
 def test_lists_that_change_are_asked_for_at_the_start_of_months():
-    assert download.firsts(date(2023, 11, 15), date(2024, 2, 10), 1) == [
+    assert download.snapshot_dates(date(2023, 11, 15), date(2024, 2, 10), 1) == [
         date(2023, 11, 15), date(2023, 12, 1), date(2024, 1, 1), date(2024, 2, 1)]  # fmt: skip
-    assert download.firsts(date(2023, 11, 15), date(2024, 2, 10), 12) == [date(2023, 11, 15), date(2024, 1, 1)]
+    assert download.snapshot_dates(date(2023, 11, 15), date(2024, 2, 10), 12) == [date(2023, 11, 15), date(2024, 1, 1)]
 
 
 def test_what_is_optional_is_done_without():
     request = Request()
-    with download.optional(request, "industries"):
+    with download.skip_on_error(request, "industries"):
         raise DataError("no")
     assert request.about == {"industries": "not read: no"}
 
 
-def test_a_side_has_no_doubled_rows():
+def test_a_reference_table_has_no_doubled_rows():
     day = pd.Timestamp("2024-02-29")
     table = pd.DataFrame({"code": ["b", "a", "a", None], "date": day, "name": ["x", "y", "z", "w"]})
     assert rows(download.reference_table(table, ("code", "date", "name")), "code", "name") == [("a", "z"), ("b", "x")]

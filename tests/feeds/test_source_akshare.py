@@ -13,11 +13,11 @@ from tests.support.stand_ins import (
     DAYS,
     FORMATS,
     NO_NETWORK,
-    StandIn,
+    FakeClient,
+    assert_one_line,
     check_signatures,
-    collect,
     needs_formats,
-    one_line,
+    read_source,
     rows,
     weekdays,
 )
@@ -85,7 +85,7 @@ def service(**other):
         "stock_zh_a_hist": prices,
         "stock_value_em": values,
     }  # fmt: skip
-    return StandIn("akshare", **(answers | other))
+    return FakeClient("akshare", **(answers | other))
 
 
 def asked(client, call):
@@ -96,21 +96,21 @@ def asked(client, call):
 
 
 def test_rows_by_hand():
-    table = akshare.daily(frame_of(), value_of(), "600111.XSHG", "a")
+    table = akshare.daily_bars(frame_of(), value_of(), "600111.XSHG", "a")
     assert list(table.columns) == COLUMNS
     assert rows(table) == BY_HAND
     assert table.dtypes.astype(str).tolist() == ["datetime64[s]", "object"] + ["float64"] * 7 + ["uint8"] * 2
-    assert rows(akshare.daily(frame_of(ANSWER[::-1]).drop(columns="股票代码"), value_of(), "600111.XSHG")) == BY_HAND
+    assert rows(akshare.daily_bars(frame_of(ANSWER[::-1]).drop(columns="股票代码"), value_of(), "600111.XSHG")) == BY_HAND
 
 
 def test_no_market_cap_before_the_first_known_shares():
-    table = akshare.daily(frame_of(), value_of(VALUES[:1]), "600111.XSHG")
+    table = akshare.daily_bars(frame_of(), value_of(VALUES[:1]), "600111.XSHG")
     assert table["market_cap"].isna().tolist() == [True, False, False]  # the shares of a later day are not known yet
-    assert akshare.daily(frame_of(), pd.DataFrame(), "600111.XSHG")["market_cap"].isna().all()
+    assert akshare.daily_bars(frame_of(), pd.DataFrame(), "600111.XSHG")["market_cap"].isna().all()
 
 
 def test_text_as_of_a_saved_file_gives_the_same():
-    table = akshare.daily(frame_of().astype(str), value_of().astype(str), "600111.XSHG")
+    table = akshare.daily_bars(frame_of().astype(str), value_of().astype(str), "600111.XSHG")
     assert rows(table) == BY_HAND
 
 
@@ -118,20 +118,20 @@ def test_damaged_answers():
     frame = frame_of().astype(object)
     frame.loc[2, "收盘"] = "停牌"
     with pytest.raises(DataError) as error:
-        akshare.daily(frame, value_of(), "600111.XSHG", "a")
-    one_line(error, "a, row 2, column 收盘: found '停牌', expected a number")
+        akshare.daily_bars(frame, value_of(), "600111.XSHG", "a")
+    assert_one_line(error, "a, row 2, column 收盘: found '停牌', expected a number")
     with pytest.raises(DataError) as error:
-        akshare.daily(frame_of().drop(columns="成交量"), value_of(), "600111.XSHG", "a")
-    one_line(error, "expected also 成交量")
+        akshare.daily_bars(frame_of().drop(columns="成交量"), value_of(), "600111.XSHG", "a")
+    assert_one_line(error, "expected also 成交量")
 
 
 @needs_formats
 def test_the_real_answer():
     frame = pd.read_csv(FORMATS / "akshare_stock_zh_a_hist_000858.csv", dtype=str)
     with pytest.raises(DataError) as error:  # its earlier days are adjusted: 6977115136 yuan / 23427800 shares = 297.81
-        akshare.daily(frame, pd.DataFrame(), "000858.XSHE", "a file")
-    one_line(error, "a file (2021-01-04)", "269.61 to 277.62", "297.8", "adjusted")
-    table = akshare.daily(frame.tail(2), value_of([["2026-05-06", 0, 0, "3881608005"]]), "000858.XSHE")
+        akshare.daily_bars(frame, pd.DataFrame(), "000858.XSHE", "a file")
+    assert_one_line(error, "a file (2021-01-04)", "269.61 to 277.62", "297.8", "adjusted")
+    table = akshare.daily_bars(frame.tail(2), value_of([["2026-05-06", 0, 0, "3881608005"]]), "000858.XSHE")
     assert rows(table) == [  # after the last ex-date
         (date(2026, 5, 6), "000858.XSHE", 90.78, 94.5, 90.1, 92.26, 87159900.0, 7989429629.23, 358117154541.3, 0, 0),
         (date(2026, 5, 7), "000858.XSHE", 92.43, 93.85, 92.43, 92.6, 53627800.0, 4986385438.04, 359436901263.0, 0, 0),
@@ -141,7 +141,7 @@ def test_the_real_answer():
 def test_lists():
     frame = pd.DataFrame({"公司代码": ["600666", "900901"], "公司简称": ["己", "B"], "上市日期": ["1999-01-04"] * 2,
                           "暂停上市日期": [date(2020, 1, 6), None]})  # fmt: skip
-    table = akshare.listed(frame, ("公司代码", "公司简称", "上市日期", "暂停上市日期"), "a")
+    table = akshare.listings(frame, ("公司代码", "公司简称", "上市日期", "暂停上市日期"), "a")
     assert rows(table) == [("600666.XSHG", "己", date(1999, 1, 4), date(2020, 1, 6))]
 
 
@@ -153,7 +153,7 @@ def test_saved_files(tmp_path):
     value_of().to_parquet(tmp_path / "stock_value_em_600111.parquet")
     frame_of().assign(股票代码="000333").to_csv(tmp_path / "stock_zh_a_hist_000333.csv", index=False)
     frame_of().drop(columns="股票代码").to_csv(tmp_path / "index_zh_a_hist_000300.csv", index=False)
-    request, (other, table) = collect("akshare", folder=tmp_path, benchmark="000300")
+    request, (other, table) = read_source("akshare", folder=tmp_path, benchmark="000300")
     assert rows(table) == BY_HAND
     assert other["market_cap"].isna().all()
     assert request.about["market_cap"].endswith("; none known of 1 stocks: 000333.XSHE")
@@ -164,7 +164,7 @@ def test_saved_files(tmp_path):
 @needs_formats
 def test_the_real_file(tmp_path):
     shutil.copy(FORMATS / "akshare_stock_zh_a_hist_000858.csv", tmp_path)
-    request, tables = collect("akshare", folder=tmp_path, skip_bad=True)
+    request, tables = read_source("akshare", folder=tmp_path, skip_bad=True)
     assert tables == []
     assert "adjusted prices" in request.skipped[0]
 
@@ -174,7 +174,7 @@ def test_the_real_file(tmp_path):
 
 def test_a_whole_download(tmp_path, monkeypatch, capsys):
     client = service().install(monkeypatch)
-    request, tables = collect("akshare", cache=tmp_path, benchmark="000300")
+    request, tables = read_source("akshare", cache=tmp_path, benchmark="000300")
     found = {table["code"].iloc[0]: table for table in tables}
     assert {code: len(table) for code, table in found.items()} == {
         "000222.XSHE": 2, "000333.XSHE": 4, "600111.XSHG": 4, "920555.BJSE": 4}  # fmt: skip
@@ -185,42 +185,42 @@ def test_a_whole_download(tmp_path, monkeypatch, capsys):
     assert request.about["is_st"].startswith("the source has no history: the list of 2024-03-01")
     assert "none known of 1 stocks: 000222.XSHE" in request.about["market_cap"]
     assert "dividends" in request.about["preclose"]
-    sides = request.reference_data
-    assert ("600666.XSHG", date(1999, 1, 4), date(2020, 1, 6)) in rows(sides["listings"])
-    assert ("000333.XSHE", date(2024, 3, 1), "*ST丙") in rows(sides["names"])
-    assert rows(sides["industries"]) == [
+    reference_data = request.reference_data
+    assert ("600666.XSHG", date(1999, 1, 4), date(2020, 1, 6)) in rows(reference_data["listings"])
+    assert ("000333.XSHE", date(2024, 3, 1), "*ST丙") in rows(reference_data["names"])
+    assert rows(reference_data["industries"]) == [
         ("600111.XSHG", date(2015, 1, 5), "240301"), ("600111.XSHG", date(2021, 7, 30), "450401")]  # fmt: skip
-    assert rows(sides["constituents"]) == [("000300", date(2024, 2, 29), "600111.XSHG")]
-    assert len(sides["benchmarks"]) == 4
+    assert rows(reference_data["constituents"]) == [("000300", date(2024, 2, 29), "600111.XSHG")]
+    assert len(reference_data["benchmarks"]) == 4
     assert capsys.readouterr() == ("", "")
 
 
 def test_st_is_marked_on_the_day_of_the_list(tmp_path, monkeypatch):
     service().install(monkeypatch, now=datetime(2024, 3, 1, 17))
-    _, (table,) = collect("akshare", end=date(2024, 3, 1), codes=["000333.XSHE"])
+    _, (table,) = read_source("akshare", end=date(2024, 3, 1), codes=["000333.XSHE"])
     assert rows(table, "date", "is_st")[-2:] == [(DAYS[3], 0), (date(2024, 3, 1), 1)]
 
 
 def test_calls_have_the_real_signatures(tmp_path, monkeypatch):
     real = pytest.importorskip("akshare", reason="needs the package akshare")
     client = service().install(monkeypatch)
-    collect("akshare", cache=tmp_path, benchmark="000300")
+    read_source("akshare", cache=tmp_path, benchmark="000300")
     check_signatures(client, real)
 
 
 def test_nothing_is_downloaded_twice(tmp_path, monkeypatch):
     client = service().install(monkeypatch)
-    lists = len(akshare.LISTS) + 2  # with the one of ST and the industries
-    client.troubles = [None] * lists + [None, None, NO_NETWORK, None] + [NO_NETWORK] * 5
+    lists = len(akshare.STOCK_LISTS) + 2  # with the one of ST and the industries
+    client.errors = [None] * lists + [None, None, NO_NETWORK, None] + [NO_NETWORK] * 5
     with pytest.raises(DataError) as error:
-        collect("akshare", cache=tmp_path)
-    one_line(error, "akshare stock_value_em 000333.XSHE: no answer in 5 attempts", "no network")
+        read_source("akshare", cache=tmp_path)
+    assert_one_line(error, "akshare stock_value_em 000333.XSHE: no answer in 5 attempts", "no network")
     assert asked(client, akshare.DAILY) == ["000222", "000333", "000333"]
     client.calls.clear()
-    _, first = collect("akshare", cache=tmp_path)
-    assert client.names() == [akshare.VALUE, akshare.DAILY, akshare.VALUE, akshare.DAILY, akshare.VALUE]
+    _, first = read_source("akshare", cache=tmp_path)
+    assert client.call_names() == [akshare.MARKET_VALUE, akshare.DAILY, akshare.MARKET_VALUE, akshare.DAILY, akshare.MARKET_VALUE]
     client.calls.clear()
-    _, second = collect("akshare", cache=tmp_path)
+    _, second = read_source("akshare", cache=tmp_path)
     assert client.calls == []
     assert all(one.equals(other) for one, other in zip(first, second, strict=True))
 
@@ -228,7 +228,7 @@ def test_nothing_is_downloaded_twice(tmp_path, monkeypatch):
 def test_an_empty_answer_is_remembered(tmp_path, monkeypatch):
     client = service(stock_zh_a_hist=lambda **_: pd.DataFrame()).install(monkeypatch)
     for _ in range(2):
-        _, tables = collect("akshare", cache=tmp_path, codes=["600111.XSHG"])
+        _, tables = read_source("akshare", cache=tmp_path, codes=["600111.XSHG"])
         assert tables == []
     assert asked(client, akshare.DAILY) == ["600111"]
 
@@ -236,23 +236,23 @@ def test_an_empty_answer_is_remembered(tmp_path, monkeypatch):
 def test_text_where_a_number_is_expected(tmp_path, monkeypatch):
     service(stock_zh_a_hist=lambda **_: frame_of().astype(object).replace(10.2, "系统繁忙")).install(monkeypatch)
     with pytest.raises(DataError) as error:
-        collect("akshare", codes=["600111.XSHG"])
-    one_line(error, "akshare stock_zh_a_hist 600111.XSHG, row 0, column 收盘: found '系统繁忙'")
+        read_source("akshare", codes=["600111.XSHG"])
+    assert_one_line(error, "akshare stock_zh_a_hist 600111.XSHG, row 0, column 收盘: found '系统繁忙'")
 
 
 def test_no_network_and_what_is_optional(monkeypatch):
     client = service().install(monkeypatch)
-    client.troubles = [NO_NETWORK] * 99
+    client.errors = [NO_NETWORK] * 99
     with pytest.raises(DataError) as error:
-        collect("akshare")
-    one_line(error, "akshare stock_info_sh_name_code 主板A股: no answer in 5 attempts", "no network")
+        read_source("akshare")
+    assert_one_line(error, "akshare stock_info_sh_name_code 主板A股: no answer in 5 attempts", "no network")
 
     def broken(*_, **__):
         raise KeyError("symbol")  # a page has changed
 
     names = ("stock_zh_a_st_em", "stock_industry_clf_hist_sw", "index_stock_cons_csindex")
     service(**dict.fromkeys(names, broken)).install(monkeypatch)
-    request, tables = collect("akshare", codes=["600111.XSHG"], benchmark="000300")
+    request, tables = read_source("akshare", codes=["600111.XSHG"], benchmark="000300")
     assert len(tables) == 1
     for what in ("is_st", "industries", "constituents"):
         assert request.about[what].startswith("not read: akshare"), request.about
@@ -261,12 +261,12 @@ def test_no_network_and_what_is_optional(monkeypatch):
 def test_an_index_without_rows_is_said(monkeypatch):
     service(index_zh_a_hist=lambda **_: pd.DataFrame()).install(monkeypatch)
     with pytest.raises(DataError) as error:
-        collect("akshare", benchmark="000999")
-    one_line(error, "found no rows of this index", "--benchmark")
+        read_source("akshare", benchmark="000999")
+    assert_one_line(error, "found no rows of this index", "--benchmark")
 
 
 def test_the_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "akshare", None)
     with pytest.raises(DataError) as error:
-        collect("akshare")
-    one_line(error, 'pip install "bt-microcap[akshare]"')
+        read_source("akshare")
+    assert_one_line(error, 'pip install "bt-microcap[akshare]"')

@@ -14,12 +14,12 @@ from tests.support.stand_ins import (
     DAYS,
     FORMATS,
     NO_NETWORK,
-    Pages,
-    StandIn,
+    FakeClient,
+    PagedResult,
+    assert_one_line,
     check_signatures,
-    collect,
     needs_formats,
-    one_line,
+    read_source,
     rows,
     weekdays,
 )
@@ -60,21 +60,21 @@ def answered(code, fields, start_date, end_date, frequency, adjustflag):
     for day in weekdays(date.fromisoformat(start_date), date.fromisoformat(end_date)):
         row = dict(zip(FIELDS, ANSWER[0], strict=True)) | {"date": str(day), "code": code}
         found.append([row[name] for name in names])
-    return Pages(names, found, page=2)
+    return PagedResult(names, found, page=2)
 
 
 def service(**other):
     answers = {
-        "login": lambda: Pages([], []),
-        "logout": lambda: Pages([], []),
-        "query_stock_basic": lambda: Pages(["code", "code_name", "ipoDate", "outDate", "type", "status"], BASIC, page=2),
-        "query_stock_industry": lambda date: Pages(
+        "login": lambda: PagedResult([], []),
+        "logout": lambda: PagedResult([], []),
+        "query_stock_basic": lambda: PagedResult(["code", "code_name", "ipoDate", "outDate", "type", "status"], BASIC, page=2),
+        "query_stock_industry": lambda date: PagedResult(
             ["updateDate", "code", "code_name", "industry", "industryClassification"],
             [[date, "sh.600111", "甲股份", "C36汽车制造业", "证监会行业分类"]]),
-        "query_hs300_stocks": lambda date: Pages(["updateDate", "code", "code_name"], [[date, "sh.600111", "甲股份"]]),
+        "query_hs300_stocks": lambda date: PagedResult(["updateDate", "code", "code_name"], [[date, "sh.600111", "甲股份"]]),
         "query_history_k_data_plus": answered,
     }  # fmt: skip
-    return StandIn("baostock", **(answers | other))
+    return FakeClient("baostock", **(answers | other))
 
 
 def prices(client):
@@ -85,21 +85,21 @@ def prices(client):
 
 
 def test_rows_by_hand():
-    table = baostock.daily(frame_of(), "a")
+    table = baostock.daily_bars(frame_of(), "a")
     assert list(table.columns) == COLUMNS
     assert rows(table) == BY_HAND
     assert table.dtypes.astype(str).tolist() == ["datetime64[s]", "object"] + ["float64"] * 8 + ["uint8"] * 2
-    assert rows(baostock.daily(frame_of(ANSWER[::-1]))) == BY_HAND  # in whatever order
+    assert rows(baostock.daily_bars(frame_of(ANSWER[::-1]))) == BY_HAND  # in whatever order
 
 
 def test_days_before_the_first_trade_have_no_market_cap():
-    table = baostock.daily(frame_of(ANSWER[1:3]))
+    table = baostock.daily_bars(frame_of(ANSWER[1:3]))
     assert table["market_cap"].isna().tolist() == [True, False]
 
 
 def test_an_empty_answer_is_a_table_without_rows():
     for frame in (pd.DataFrame(), frame_of([])):
-        assert not len(baostock.daily(frame))
+        assert not len(baostock.daily_bars(frame))
 
 
 @pytest.mark.parametrize(
@@ -111,17 +111,17 @@ def test_damaged_answers(column, text, parts):
     frame = frame_of()
     frame.loc[1, column] = text
     with pytest.raises(DataError) as error:
-        baostock.daily(frame, "a")
-    one_line(error, *parts)
+        baostock.daily_bars(frame, "a")
+    assert_one_line(error, *parts)
     with pytest.raises(DataError) as error:
-        baostock.daily(frame_of().drop(columns="turn"), "a")
-    one_line(error, "expected also turn")
+        baostock.daily_bars(frame_of().drop(columns="turn"), "a")
+    assert_one_line(error, "expected also turn")
 
 
 @needs_formats
 def test_the_real_answer():
     frame = pd.read_csv(FORMATS / "baostock_full_fields_sh.600436.csv", dtype=str)
-    table = baostock.daily(frame)
+    table = baostock.daily_bars(frame)
     assert len(table) == 1273
     code = "600436.XSHG"
     shares = [4624017 / 0.007664, 1355028 / 0.002246, 6053726 / 0.010034]
@@ -149,9 +149,9 @@ def test_saved_files(tmp_path):
     index[["open", "high", "low", "close"]] = "3500.5"
     index.to_parquet(tmp_path / "query_history_k_data_plus_sh.000300.parquet")
     with pytest.raises(DataError) as error:
-        collect("baostock", folder=tmp_path)
-    one_line(error, "baostock_sz.000222_adjustflag2.csv, column adjustflag")
-    request, (table,) = collect("baostock", folder=tmp_path, skip_bad=True, benchmark="000300")
+        read_source("baostock", folder=tmp_path)
+    assert_one_line(error, "baostock_sz.000222_adjustflag2.csv, column adjustflag")
+    request, (table,) = read_source("baostock", folder=tmp_path, skip_bad=True, benchmark="000300")
     assert rows(table) == BY_HAND
     assert table.attrs["source"] == str(tmp_path / "query_history_k_data_plus_sh.600111.csv")
     assert len(request.skipped) == 1
@@ -164,7 +164,7 @@ def test_saved_files(tmp_path):
 def test_the_real_files(tmp_path):
     for name in ("baostock_full_fields_sh.600436.csv", "baostock_sz.002021_adjustflag2.csv"):
         shutil.copy(FORMATS / name, tmp_path / name)
-    request, (table,) = collect("baostock", folder=tmp_path, skip_bad=True, start=date(2020, 1, 3), end=date(2020, 1, 6))
+    request, (table,) = read_source("baostock", folder=tmp_path, skip_bad=True, start=date(2020, 1, 3), end=date(2020, 1, 6))
     assert rows(table, "date", "close") == [(date(2020, 1, 3), 109.0), (date(2020, 1, 6), 108.64)]
     assert "002021" in request.skipped[0]
 
@@ -175,28 +175,28 @@ def test_the_real_files(tmp_path):
 def test_a_whole_download(tmp_path, monkeypatch, capsys):
     client = service().install(monkeypatch)
     told = []
-    request, tables = collect("baostock", cache=tmp_path, benchmark="000300", progress=lambda *done: told.append(done))
+    request, tables = read_source("baostock", cache=tmp_path, benchmark="000300", progress=lambda *done: told.append(done))
     found = {table["code"].iloc[0]: [day for day, in rows(table, "date")] for table in tables}
     assert found == {"000222.XSHE": DAYS[:2], "600111.XSHG": DAYS}  # the delisted one to its end
     assert prices(client) == ["sh.000300", "sz.000222", "sh.600111"]
     assert told == [(1, 2), (2, 2)]
-    assert client.names()[0] == "login"
-    assert client.names()[-1] == "logout"
-    sides = request.reference_data
-    assert rows(sides["listings"])[:2] == [("000222.XSHE", date(2000, 1, 4), date(2024, 2, 27)),
-                                           ("000333.XSHE", date(2000, 1, 4), date(2023, 12, 29))]  # fmt: skip
-    assert sides["listings"]["delisted"].isna().tolist() == [False, False, True, True]
-    assert ("600111.XSHG", date(2024, 3, 1), "甲股份") in rows(sides["names"])
-    assert rows(sides["industries"]) == [("600111.XSHG", DAYS[0], "C36汽车制造业")]
-    assert rows(sides["constituents"]) == [("000300", DAYS[0], "600111.XSHG")]
-    assert rows(sides["benchmarks"], "index", "date", "close")[0] == ("000300", DAYS[0], 10.2)
+    assert client.call_names()[0] == "login"
+    assert client.call_names()[-1] == "logout"
+    reference_data = request.reference_data
+    assert rows(reference_data["listings"])[:2] == [("000222.XSHE", date(2000, 1, 4), date(2024, 2, 27)),
+                                                    ("000333.XSHE", date(2000, 1, 4), date(2023, 12, 29))]  # fmt: skip
+    assert reference_data["listings"]["delisted"].isna().tolist() == [False, False, True, True]
+    assert ("600111.XSHG", date(2024, 3, 1), "甲股份") in rows(reference_data["names"])
+    assert rows(reference_data["industries"]) == [("600111.XSHG", DAYS[0], "C36汽车制造业")]
+    assert rows(reference_data["constituents"]) == [("000300", DAYS[0], "600111.XSHG")]
+    assert rows(reference_data["benchmarks"], "index", "date", "close")[0] == ("000300", DAYS[0], 10.2)
     assert capsys.readouterr() == ("", "")
 
 
 def test_calls_have_the_real_signatures(tmp_path, monkeypatch):
     real = pytest.importorskip("baostock", reason="needs the package baostock")
     client = service().install(monkeypatch)
-    collect("baostock", cache=tmp_path, benchmark="000300")
+    read_source("baostock", cache=tmp_path, benchmark="000300")
     check_signatures(client, real)
 
 
@@ -209,63 +209,63 @@ def test_nothing_is_downloaded_twice(tmp_path, monkeypatch):
     troubles = [NO_NETWORK] * 5
     client = service(query_history_k_data_plus=answer).install(monkeypatch)
     with pytest.raises(DataError) as error:
-        collect("baostock", cache=tmp_path)
-    one_line(error, "baostock query_history_k_data_plus 600111.XSHG: no answer", "no network")
+        read_source("baostock", cache=tmp_path)
+    assert_one_line(error, "baostock query_history_k_data_plus 600111.XSHG: no answer", "no network")
     assert prices(client) == ["sz.000222"] + ["sh.600111"] * 5
     client.calls.clear()
-    _, first = collect("baostock", cache=tmp_path)
-    assert client.names() == ["login", "query_history_k_data_plus", "logout"]
+    _, first = read_source("baostock", cache=tmp_path)
+    assert client.call_names() == ["login", "query_history_k_data_plus", "logout"]
     assert prices(client) == ["sh.600111"]
     client.calls.clear()
-    _, second = collect("baostock", cache=tmp_path)
+    _, second = read_source("baostock", cache=tmp_path)
     assert client.calls == []
     assert all(one.equals(other) for one, other in zip(first, second, strict=True))
-    collect("baostock", cache=tmp_path, start=date(2024, 2, 22))
+    read_source("baostock", cache=tmp_path, start=date(2024, 2, 22))
     spans = [(named["start_date"], named["end_date"]) for name, _, named in client.calls if name == baostock.DAILY]
     assert spans == [("2024-02-22", "2024-02-25")] * 2
 
 
 def test_an_empty_answer_is_remembered(tmp_path, monkeypatch):
-    client = service(query_history_k_data_plus=lambda code, fields, **_: Pages(fields.split(","), [])).install(monkeypatch)
+    client = service(query_history_k_data_plus=lambda code, fields, **_: PagedResult(fields.split(","), [])).install(monkeypatch)
     for _ in range(2):
-        _, tables = collect("baostock", cache=tmp_path)
+        _, tables = read_source("baostock", cache=tmp_path)
         assert tables == []
     assert len(prices(client)) == 2
 
 
 def test_a_lost_session_and_a_lost_page_are_asked_for_again(tmp_path, monkeypatch):
     answers = [
-        lambda code, fields, **_: Pages([], [], error=("10001001", "you don't login.")),
-        lambda code, fields, **_: Pages(fields.split(","), ANSWER, page=2, lost_page=True),
-        lambda code, fields, **_: Pages([], [], error=("10002007", "网络接收错误。")),
-        lambda code, fields, **_: Pages(fields.split(","), ANSWER, page=2),
+        lambda code, fields, **_: PagedResult([], [], error=("10001001", "you don't login.")),
+        lambda code, fields, **_: PagedResult(fields.split(","), ANSWER, page=2, lost_page=True),
+        lambda code, fields, **_: PagedResult([], [], error=("10002007", "网络接收错误。")),
+        lambda code, fields, **_: PagedResult(fields.split(","), ANSWER, page=2),
     ]
     client = service(query_history_k_data_plus=lambda *a, **k: answers.pop(0)(*a, **k)).install(monkeypatch)
-    _, (table,) = collect("baostock", cache=tmp_path, codes=["600111.XSHG"])
+    _, (table,) = read_source("baostock", cache=tmp_path, codes=["600111.XSHG"])
     assert rows(table) == BY_HAND
-    assert client.names().count("login") == 4
+    assert client.call_names().count("login") == 4
 
 
 def test_no_network_and_a_refusal(monkeypatch):
     waits = []
-    client = service(login=lambda: Pages([], [], error=("10002007", "网络接收错误。"))).install(monkeypatch, waits)
+    client = service(login=lambda: PagedResult([], [], error=("10002007", "网络接收错误。"))).install(monkeypatch, waits)
     with pytest.raises(DataError) as error:
-        collect("baostock")
-    one_line(error, "baostock query_stock_basic: no answer in 5 attempts", "网络接收错误", "no network")
-    assert client.names() == ["login"] * 5
+        read_source("baostock")
+    assert_one_line(error, "baostock query_stock_basic: no answer in 5 attempts", "网络接收错误", "no network")
+    assert client.call_names() == ["login"] * 5
     assert [wait for wait in waits if wait] == [2.0, 4.0, 8.0, 16.0]
-    client = service(login=lambda: Pages([], [], error=("10001011", "黑名单用户"))).install(monkeypatch)
-    with pytest.raises(download.Refused) as error:
-        collect("baostock")
-    one_line(error, "the source refuses: 10001011 黑名单用户")
-    assert client.names() == ["login"]
+    client = service(login=lambda: PagedResult([], [], error=("10001011", "黑名单用户"))).install(monkeypatch)
+    with pytest.raises(download.RefusedError) as error:
+        read_source("baostock")
+    assert_one_line(error, "the source refuses: 10001011 黑名单用户")
+    assert client.call_names() == ["login"]
 
 
 def test_an_index_without_rows_is_said(monkeypatch):
-    service(query_history_k_data_plus=lambda code, fields, **_: Pages(fields.split(","), [])).install(monkeypatch)
+    service(query_history_k_data_plus=lambda code, fields, **_: PagedResult(fields.split(","), [])).install(monkeypatch)
     with pytest.raises(DataError) as error:
-        collect("baostock", benchmark="000999")
-    one_line(error, "found no rows of this index", "--benchmark")
+        read_source("baostock", benchmark="000999")
+    assert_one_line(error, "found no rows of this index", "--benchmark")
 
 
 def test_the_real_client_does_not_wait_for_ever_when_the_connection_is_closed(monkeypatch):
@@ -290,7 +290,7 @@ def test_the_real_client_does_not_wait_for_ever_when_the_connection_is_closed(mo
         monkeypatch.setattr(download, "sleep", lambda seconds: None)
         threading.Thread(target=serve, daemon=True).start()
         with pytest.raises(DataError) as error:
-            collect("baostock")
+            read_source("baostock")
         server.shutdown(socket.SHUT_RDWR)
-    one_line(error, "no answer in 5 attempts", "10002007")
+    assert_one_line(error, "no answer in 5 attempts", "10002007")
     assert real.login is not None

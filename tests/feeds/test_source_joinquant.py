@@ -13,11 +13,11 @@ from tests.support.stand_ins import (
     DAYS,
     FORMATS,
     NO_NETWORK,
-    StandIn,
+    FakeClient,
+    assert_one_line,
     check_signatures,
-    collect,
     needs_formats,
-    one_line,
+    read_source,
     rows,
     weekdays,
 )
@@ -95,7 +95,7 @@ def service(monkeypatch):
                 for code in security},
             "get_index_stocks": lambda index_symbol, date: ["600111.XSHG"],
         }  # fmt: skip
-        return StandIn("jqdatasdk", **(answers | other)).install(monkeypatch, waits)
+        return FakeClient("jqdatasdk", **(answers | other)).install(monkeypatch, waits)
 
     return make
 
@@ -104,7 +104,7 @@ def service(monkeypatch):
 
 
 def test_rows_by_hand():
-    table = joinquant.daily(prices_of(), values_of(), special_of(), "a")
+    table = joinquant.daily_bars(prices_of(), values_of(), special_of(), "a")
     assert rows(table, *COLUMNS) == HAND
     assert list(table.columns) == COLUMNS
     assert table["date"].dtype == "datetime64[s]"
@@ -112,48 +112,48 @@ def test_rows_by_hand():
 
 
 def test_without_capitalization_and_without_anything():
-    table = joinquant.daily(prices_of(), values_of().drop(columns="capitalization"), pd.DataFrame(), "a")
+    table = joinquant.daily_bars(prices_of(), values_of().drop(columns="capitalization"), pd.DataFrame(), "a")
     assert table["market_cap"].tolist() == [1.02e9, 1.02e9, 9.8e8]
     assert not table["is_st"].any()
-    table = joinquant.daily(prices_of(), pd.DataFrame(), pd.DataFrame(), "a")
+    table = joinquant.daily_bars(prices_of(), pd.DataFrame(), pd.DataFrame(), "a")
     assert table["market_cap"].isna().all()
-    assert not len(joinquant.daily(pd.DataFrame(), pd.DataFrame(), pd.DataFrame()))
+    assert not len(joinquant.daily_bars(pd.DataFrame(), pd.DataFrame(), pd.DataFrame()))
 
 
 def test_text_as_of_a_saved_file_gives_the_same():
     texts = [frame.astype(object).apply(lambda column: column.map(str)) for frame in (prices_of(), values_of(), special_of())]
-    assert rows(joinquant.daily(*texts), *COLUMNS) == HAND
+    assert rows(joinquant.daily_bars(*texts), *COLUMNS) == HAND
 
 
 def test_a_stock_alone_has_its_days_in_the_index():
     frame = prices_of().drop(columns="code").rename(columns={"time": "Unnamed: 0"})
-    assert rows(joinquant.daily(frame, values_of(), special_of(), "a", "600111.XSHG"), *COLUMNS) == HAND
+    assert rows(joinquant.daily_bars(frame, values_of(), special_of(), "a", "600111.XSHG"), *COLUMNS) == HAND
 
 
 def test_damaged_answers():
     frame = prices_of().astype(object)
     frame.loc[1, "close"] = "停牌"
     with pytest.raises(DataError) as error:
-        joinquant.daily(frame, values_of(), special_of(), "a")
-    one_line(error, "a, row 1, column close: found '停牌', expected a number")
+        joinquant.daily_bars(frame, values_of(), special_of(), "a")
+    assert_one_line(error, "a, row 1, column close: found '停牌', expected a number")
     with pytest.raises(DataError) as error:
-        joinquant.daily(prices_of().assign(factor=0.5), values_of(), special_of(), "a")
-    one_line(error, "a, column factor: found 0.5, adjusted prices", "fq=None")
+        joinquant.daily_bars(prices_of().assign(factor=0.5), values_of(), special_of(), "a")
+    assert_one_line(error, "a, column factor: found 0.5, adjusted prices", "fq=None")
     with pytest.raises(DataError) as error:
-        joinquant.daily(prices_of(), values_of().drop(columns="market_cap"), special_of(), "a")
-    one_line(error, "expected also market_cap")
+        joinquant.daily_bars(prices_of(), values_of().drop(columns="market_cap"), special_of(), "a")
+    assert_one_line(error, "expected also market_cap")
 
 
 @needs_formats
 def test_the_real_answer():
     frame = pd.read_csv(FORMATS / "joinquant_get_price_000001.XSHE.csv", dtype=str)
     with pytest.raises(DataError) as error:
-        joinquant.daily(frame, pd.DataFrame(), pd.DataFrame(), "a file", "000001.XSHE")
-    one_line(error, "a file, column factor: found 0.214624, adjusted prices")
+        joinquant.daily_bars(frame, pd.DataFrame(), pd.DataFrame(), "a file", "000001.XSHE")
+    assert_one_line(error, "a file, column factor: found 0.214624, adjusted prices")
     # its text as it stands, as if it were raw: a suspended day, and the last ones
     value = values_of([["000001.XSHE", "2022-12-29", 1940591.8198, 2468.4327],
                        ["000001.XSHE", "2005-01-10", 194582.2149, 27.4361]])  # fmt: skip
-    table = joinquant.daily(frame.drop(columns="factor"), value, pd.DataFrame(), "a", "000001.XSHE")
+    table = joinquant.daily_bars(frame.drop(columns="factor"), value, pd.DataFrame(), "a", "000001.XSHE")
     assert len(table) == 4374
     code = "000001.XSHE"
     assert rows(table.iloc[[5, -2, -1]], *COLUMNS) == [
@@ -176,7 +176,7 @@ def test_saved_files(tmp_path):
     index = prices_of(PRICES[:1]).drop(columns="code")
     index.to_csv(tmp_path / "get_price_000300.XSHG.csv", index=False)
     get_all_securities(["stock"], None).to_csv(tmp_path / "get_all_securities_all.csv")
-    request, (table, other) = collect("joinquant", folder=tmp_path, benchmark="000300")
+    request, (table, other) = read_source("joinquant", folder=tmp_path, benchmark="000300")
     assert rows(table, *COLUMNS) == HAND
     assert set(other["code"]) == {"000222.XSHE"}
     assert rows(request.reference_data["benchmarks"]) == [("000300", DAYS[0], 10.0, 10.5, 9.9, 10.2)]
@@ -186,7 +186,7 @@ def test_saved_files(tmp_path):
 @needs_formats
 def test_the_real_file(tmp_path):
     shutil.copy(FORMATS / "joinquant_get_price_000001.XSHE.csv", tmp_path)
-    request, tables = collect("joinquant", folder=tmp_path, skip_bad=True)
+    request, tables = read_source("joinquant", folder=tmp_path, skip_bad=True)
     assert tables == []
     assert "joinquant_get_price_000001.XSHE.csv, column factor" in request.skipped[0]
     assert request.about["market_cap"] == "not known: no files of get_valuation"
@@ -197,22 +197,22 @@ def test_the_real_file(tmp_path):
 
 def test_a_whole_download(tmp_path, service, capsys, monkeypatch):
     client = service()
-    monkeypatch.setattr(joinquant, "LIST", 2)  # the first list: the two delisted ones
-    request, tables = collect("joinquant", cache=tmp_path, benchmark="000300")
+    monkeypatch.setattr(joinquant, "BATCH_SIZE", 2)  # the first list: the two delisted ones
+    request, tables = read_source("joinquant", cache=tmp_path, benchmark="000300")
     lists = [arguments[0] for name, arguments, _ in client.calls if name == "get_price"]
     assert lists == [["000300.XSHG"], ["000222.XSHE", "000333.XSHE"], ["600111.XSHG"]]
     table = pd.concat(tables)
     assert rows(table[table["code"] == "600111.XSHG"], "date", "market_cap", "is_st") == [(day, 1.02e9, 0) for day in DAYS]
     assert rows(table[table["code"] == "000222.XSHE"], "date", "is_st") == [(day, 1) for day in DAYS[:2]]
     assert client.calls[0] == ("auth", ("13800000000", "word"), {})
-    assert client.names().count("auth") == 1
-    sides = request.reference_data
-    assert rows(sides["listings"], "code", "listed") == [
+    assert client.call_names().count("auth") == 1
+    reference_data = request.reference_data
+    assert rows(reference_data["listings"], "code", "listed") == [
         ("000222.XSHE", date(2000, 1, 4)), ("000333.XSHE", date(2000, 1, 4)), ("600111.XSHG", date(2010, 1, 4))]  # fmt: skip
-    assert sides["listings"]["delisted"].isna().tolist() == [False, False, True]
-    assert rows(sides["industries"]) == [("600111.XSHG", DAYS[0], "汽车I")]
-    assert rows(sides["constituents"]) == [("000300", DAYS[0], "600111.XSHG")]
-    assert rows(sides["benchmarks"])[0] == ("000300", DAYS[0], 10.0, 10.5, 9.9, 10.2)
+    assert reference_data["listings"]["delisted"].isna().tolist() == [False, False, True]
+    assert rows(reference_data["industries"]) == [("600111.XSHG", DAYS[0], "汽车I")]
+    assert rows(reference_data["constituents"]) == [("000300", DAYS[0], "600111.XSHG")]
+    assert rows(reference_data["benchmarks"])[0] == ("000300", DAYS[0], 10.0, 10.5, 9.9, 10.2)
     assert capsys.readouterr() == ("", "")
     assert not any(b"13800000000" in path.read_bytes() for path in tmp_path.rglob("*.parquet"))
 
@@ -220,22 +220,22 @@ def test_a_whole_download(tmp_path, service, capsys, monkeypatch):
 def test_calls_have_the_real_signatures(tmp_path, service, monkeypatch):
     real = pytest.importorskip("jqdatasdk", reason="needs the package jqdatasdk")
     client = service()
-    collect("joinquant", cache=tmp_path, benchmark="000300")
+    read_source("joinquant", cache=tmp_path, benchmark="000300")
     check_signatures(client, real)
 
 
 def test_nothing_is_downloaded_twice(tmp_path, service, monkeypatch):
     client = service()
-    monkeypatch.setattr(joinquant, "LIST", 2)
-    client.troubles = [None] * 7 + [NO_NETWORK] * 5  # auth, stocks, industries; three calls; a price; then valuations
+    monkeypatch.setattr(joinquant, "BATCH_SIZE", 2)
+    client.errors = [None] * 7 + [NO_NETWORK] * 5  # auth, stocks, industries; three calls; a price; then valuations
     with pytest.raises(DataError) as error:
-        collect("joinquant", cache=tmp_path)
-    one_line(error, "joinquant get_valuation 600111.XSHG to 600111.XSHG, 1: no answer in 5 attempts", "no network")
+        read_source("joinquant", cache=tmp_path)
+    assert_one_line(error, "joinquant get_valuation 600111.XSHG to 600111.XSHG, 1: no answer in 5 attempts", "no network")
     client.calls.clear()
-    _, first = collect("joinquant", cache=tmp_path)
-    assert client.names() == ["auth", "get_valuation", "get_extras"]
+    _, first = read_source("joinquant", cache=tmp_path)
+    assert client.call_names() == ["auth", "get_valuation", "get_extras"]
     client.calls.clear()
-    _, second = collect("joinquant", cache=tmp_path)
+    _, second = read_source("joinquant", cache=tmp_path)
     assert client.calls == []
     assert all(one.equals(other) for one, other in zip(first, second, strict=True))
     client.calls.clear()
@@ -243,7 +243,7 @@ def test_nothing_is_downloaded_twice(tmp_path, service, monkeypatch):
     try:
         download_day = date(2024, 3, 4)
         monkeypatch.setattr(download, "today", lambda: download_day)  # the list of stocks is asked for again
-        collect("joinquant", cache=tmp_path)
+        read_source("joinquant", cache=tmp_path)
     finally:
         del SECURITIES["688999.XSHG"]
     assert [arguments[0] for name, arguments, _ in client.calls if name == "get_price"] == [["600111.XSHG", "688999.XSHG"]]
@@ -269,8 +269,8 @@ def test_a_valuation_that_may_be_cut_is_asked_for_in_halves(service):
 def test_an_empty_answer_is_remembered(tmp_path, service):
     client = service(get_price=lambda *_, **__: pd.DataFrame())
     for _ in range(2):
-        assert collect("joinquant", cache=tmp_path)[1] == []
-    assert client.names().count("get_price") == 1
+        assert read_source("joinquant", cache=tmp_path)[1] == []
+    assert client.call_names().count("get_price") == 1
 
 
 def test_a_wrong_password_is_one_line_without_it(service):
@@ -278,23 +278,23 @@ def test_a_wrong_password_is_one_line_without_it(service):
         raise Exception(f"账号或密码错误: {username} {password}")
 
     client = service(auth=refuse)
-    with pytest.raises(download.Refused) as error:
-        collect("joinquant")
-    text = one_line(error, "joinquant get_all_securities: the source refuses: 账号或密码错误: *** ***")
+    with pytest.raises(download.RefusedError) as error:
+        read_source("joinquant")
+    text = assert_one_line(error, "joinquant get_all_securities: the source refuses: 账号或密码错误: *** ***")
     assert "13800000000" not in text
-    assert client.names() == ["auth"]
+    assert client.call_names() == ["auth"]
 
 
 def test_no_account_and_no_network(service, monkeypatch):
     client = service()
-    client.troubles = [NO_NETWORK] * 9
+    client.errors = [NO_NETWORK] * 9
     with pytest.raises(DataError) as error:
-        collect("joinquant")
-    one_line(error, "joinquant get_all_securities: no answer in 5 attempts", "no network")
+        read_source("joinquant")
+    assert_one_line(error, "joinquant get_all_securities: no answer in 5 attempts", "no network")
     monkeypatch.delenv("JQDATA_PASSWORD")
     with pytest.raises(DataError) as error:
-        collect("joinquant")
-    one_line(error, "joinquant: found no account", "JQDATA_USER")
+        read_source("joinquant")
+    assert_one_line(error, "joinquant: found no account", "JQDATA_USER")
 
 
 def test_a_days_limit_is_said_at_once(service):
@@ -302,14 +302,14 @@ def test_a_days_limit_is_said_at_once(service):
         raise Exception("您当天的查询条数超过了每日最大查询限制：100万条")
 
     client = service(get_valuation=refuse)
-    with pytest.raises(download.Refused) as error:
-        collect("joinquant")
-    one_line(error, "get_valuation", "每日最大查询限制")
-    assert client.names().count("get_valuation") == 1
+    with pytest.raises(download.RefusedError) as error:
+        read_source("joinquant")
+    assert_one_line(error, "get_valuation", "每日最大查询限制")
+    assert client.call_names().count("get_valuation") == 1
 
 
 def test_an_index_without_rows_is_said(service):
     service(get_price=lambda security, fields, **_: pd.DataFrame(columns=["time", "code", *fields]))
     with pytest.raises(DataError) as error:
-        collect("joinquant", benchmark="000999")
-    one_line(error, "found no rows of this index", "--benchmark")
+        read_source("joinquant", benchmark="000999")
+    assert_one_line(error, "found no rows of this index", "--benchmark")

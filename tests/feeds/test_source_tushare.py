@@ -10,7 +10,17 @@ import pytest
 
 from bt_microcap.feeds.errors import DataError
 from bt_microcap.feeds.sources import download, tushare
-from tests.support.stand_ins import DAYS, FORMATS, NO_NETWORK, StandIn, collect, needs_formats, one_line, rows, weekdays
+from tests.support.stand_ins import (
+    DAYS,
+    FORMATS,
+    NO_NETWORK,
+    FakeClient,
+    assert_one_line,
+    needs_formats,
+    read_source,
+    rows,
+    weekdays,
+)
 
 DAILY = [  # newest first, and no row of a suspended day; 手 and 1,000 yuan
     ["600111.SH", "20240229", 9.8, 9.95, 9.75, 9.9, 9.8, 12000.5, 11880.495],
@@ -60,7 +70,7 @@ class Service:
 
     def __init__(self, **other):
         self.other = other
-        self.module = StandIn("tushare", pro_api=self.pro_api, query=self.query)
+        self.module = FakeClient("tushare", pro_api=self.pro_api, query=self.query)
 
     def pro_api(self, token):
         self.token = token
@@ -134,26 +144,26 @@ def asked(service, *calls):
 
 
 def test_rows_by_hand():
-    table = tushare.Days(tushare.names(frame("namechange", NAMES))).table(answers_of(), "a")
+    table = tushare.TableBuilder(tushare.name_changes(frame("namechange", NAMES))).build(answers_of(), "a")
     assert found_rows(table) == HAND
     assert table["date"].dtype == "datetime64[s]"
     assert set(table["code"]) == {"600111.XSHG"}
 
 
 def test_day_by_day_gives_the_same():
-    days = tushare.Days(tushare.names(frame("namechange", NAMES)))
+    builder = tushare.TableBuilder(tushare.name_changes(frame("namechange", NAMES)))
     tables = []
     for day in ("20240226", "20240227", "20240228", "20240229"):
         parts = {call: [row for row in values if row[1] == day] for call, values in
                  (("daily", DAILY), ("daily_basic", BASIC), ("stk_limit", LIMITS), ("suspend_d", SUSPENDED))}  # fmt: skip
-        tables.append(days.table(answers_of(**{call: frame(call, values) for call, values in parts.items()}), "a"))
+        tables.append(builder.build(answers_of(**{call: frame(call, values) for call, values in parts.items()}), "a"))
     assert found_rows(pd.concat(tables)) == HAND
     assert all(list(table.columns) == list(tables[0].columns) for table in tables)
 
 
 def test_the_days_own_list_says_who_is_st():
     listed = frame("stock_st", [["600111.SH", "20240226", "ST甲", "ST"], ["000001.SZ", "20240227", "ST", "ST"]])
-    table = tushare.Days(tushare.names(frame("namechange", NAMES))).table(answers_of(stock_st=listed), "a")
+    table = tushare.TableBuilder(tushare.name_changes(frame("namechange", NAMES))).build(answers_of(stock_st=listed), "a")
     assert table["is_st"].tolist() == [1, 0, 1, 0]  # the 28th and 29th have no list: by name
 
 
@@ -162,29 +172,29 @@ def test_text_and_further_columns_of_saved_files_give_the_same():
     for call, values in (("daily", DAILY), ("daily_basic", BASIC), ("stk_limit", LIMITS), ("suspend_d", SUSPENDED)):
         texts = [[None if value is None else str(value) for value in row] for row in values]
         raw[call] = frame(call, texts).assign(more="1")
-    table = tushare.Days(tushare.names(frame("namechange", NAMES))).table(answers_of(**raw), "a")
+    table = tushare.TableBuilder(tushare.name_changes(frame("namechange", NAMES))).build(answers_of(**raw), "a")
     assert found_rows(table) == HAND
 
 
 def test_of_a_name_that_is_there_twice_the_one_with_an_end_counts():
-    table = tushare.names(frame("namechange", NAMES[::-1]))
+    table = tushare.name_changes(frame("namechange", NAMES[::-1]))
     assert rows(table, "date", "name") == [(date(2010, 1, 4), "甲股份"), (DAYS[1], "*ST甲"), (DAYS[3], "甲股份")]
 
 
 def test_damaged_answers():
     with pytest.raises(DataError) as error:
-        tushare.daily(frame("daily", [[*DAILY[0][:7], "无", 1.0]]), "tushare daily 2024-02-29")
-    one_line(error, "tushare daily 2024-02-29, row 0, column vol: found '无', expected a number")
+        tushare.daily_bars(frame("daily", [[*DAILY[0][:7], "无", 1.0]]), "tushare daily 2024-02-29")
+    assert_one_line(error, "tushare daily 2024-02-29, row 0, column vol: found '无', expected a number")
     with pytest.raises(DataError) as error:
         tushare.market_caps(frame("daily_basic", BASIC).drop(columns="total_mv"))
-    one_line(error, "tushare daily_basic: found", "expected also total_mv")
+    assert_one_line(error, "tushare daily_basic: found", "expected also total_mv")
 
 
 @needs_formats
 def test_the_real_answers():
     frames = {"daily": pd.read_csv(FORMATS / "tushare_daily_002021.SZ.csv", dtype=str),
               "daily_basic": pd.read_csv(FORMATS / "tushare_daily_basic_20191025.csv", dtype=str)}  # fmt: skip
-    table = tushare.Days().table(lambda call: frames.get(call, pd.DataFrame()), "a")
+    table = tushare.TableBuilder().build(lambda call: frames.get(call, pd.DataFrame()), "a")
     assert len(table) == 330
     day = table[table["date"] == "2019-10-25"]
     assert found_rows(pd.concat([day, table.tail(1)])) == [
@@ -198,8 +208,8 @@ def test_the_real_answers():
     assert rows(index.head(1)) == [("000852", date(2018, 1, 2), 7027.6346, 7092.2206, 7022.2315, 7092.0947)]
     assert len(index) == 992
     with pytest.raises(DataError) as error:
-        tushare.daily(pd.read_csv(FORMATS / "tushare_pro_bar_qfq_002021.SZ.csv", dtype=str), "a file")
-    one_line(error, "a file (2004-07-15)", "adjusted prices")
+        tushare.daily_bars(pd.read_csv(FORMATS / "tushare_pro_bar_qfq_002021.SZ.csv", dtype=str), "a file")
+    assert_one_line(error, "a file (2004-07-15)", "adjusted prices")
 
 
 # ---------------------------------------------------------------------------------- saved files
@@ -213,7 +223,7 @@ def test_saved_files(tmp_path):
     frame("namechange", NAMES).to_csv(tmp_path / "namechange_all.csv", index=False)
     frame("stock_basic", STOCKS["L"]).to_csv(tmp_path / "stock_basic_L.csv", index=False)
     frame("index_daily", [["000300.SH", "20240229", 1.5, 2, 1, 1.7]]).to_csv(tmp_path / "index_daily.csv", index=False)
-    request, (table,) = collect("tushare", folder=tmp_path, benchmark="000300")
+    request, (table,) = read_source("tushare", folder=tmp_path, benchmark="000300")
     assert found_rows(table) == HAND
     assert rows(request.reference_data["benchmarks"]) == [("000300", DAYS[3], 1.5, 2.0, 1.0, 1.7)]
     assert len(request.reference_data["names"]) == 3
@@ -224,7 +234,8 @@ def test_saved_files(tmp_path):
 def test_the_real_files(tmp_path):
     for name in ("tushare_daily_002021.SZ.csv", "tushare_daily_basic_20191025.csv", "tushare_index_daily.csv"):
         shutil.copy(FORMATS / name, tmp_path)
-    request, (table,) = collect("tushare", folder=tmp_path, start=date(2019, 10, 24), end=date(2019, 10, 28), benchmark="000300")
+    request, (table,) = read_source(
+        "tushare", folder=tmp_path, start=date(2019, 10, 24), end=date(2019, 10, 28), benchmark="000300")
     assert rows(table, "date", "close") == [(date(2019, 10, 24), 1.64), (date(2019, 10, 25), 1.71), (date(2019, 10, 28), 1.64)]
     assert rows(request.reference_data["benchmarks"].head(1), "date", "close") == [(date(2018, 1, 2), 4087.4012)]
     assert request.about["is_st"].startswith("not known, 0 on all days")
@@ -236,24 +247,24 @@ def test_the_real_files(tmp_path):
 def test_a_whole_download_day_by_day(tmp_path, service, capsys):
     made = service()
     told = []
-    request, tables = collect("tushare", cache=tmp_path, benchmark="000300", progress=lambda *done: told.append(done))
+    request, tables = read_source("tushare", cache=tmp_path, benchmark="000300", progress=lambda *done: told.append(done))
     assert found_rows(pd.concat(tables)) == HAND
     assert [table.attrs["source"] for table in tables][0] == "tushare daily 2024-02-26"
     assert told[-1] == (4, 4)
     assert asked(made, "daily") == ["daily"] * 4
-    sides = request.reference_data
-    assert rows(sides["listings"], "code", "listed") == [
+    reference_data = request.reference_data
+    assert rows(reference_data["listings"], "code", "listed") == [
         ("000222.XSHE", date(2000, 1, 4)), ("600111.XSHG", date(2010, 1, 4)), ("920555.BJSE", date(2023, 1, 4))]  # fmt: skip
-    assert rows(sides["industries"], "date", "industry") == [(date(2015, 1, 5), "采掘"), (date(2021, 7, 30), "汽车")]
-    assert rows(sides["constituents"]) == [("000300", DAYS[3], "600111.XSHG")]
-    assert rows(sides["benchmarks"])[0] == ("000300", DAYS[0], 3500.5, 3510.0, 3490.0, 3505.0)
+    assert rows(reference_data["industries"], "date", "industry") == [(date(2015, 1, 5), "采掘"), (date(2021, 7, 30), "汽车")]
+    assert rows(reference_data["constituents"]) == [("000300", DAYS[3], "600111.XSHG")]
+    assert rows(reference_data["benchmarks"])[0] == ("000300", DAYS[0], 3500.5, 3510.0, 3490.0, 3505.0)
     assert capsys.readouterr() == ("", "")
     assert all("0123abc" not in path.read_bytes().decode("latin1") for path in tmp_path.rglob("*.parquet"))
 
 
 def test_a_few_stocks_are_asked_for_one_by_one(service):
     made = service()
-    _, (table,) = collect("tushare", codes=["600111.XSHG"])
+    _, (table,) = read_source("tushare", codes=["600111.XSHG"])
     assert found_rows(table) == HAND
     assert asked(made, "daily", "suspend_d") == ["daily", "suspend_d"]
 
@@ -262,7 +273,7 @@ def test_calls_have_the_real_signatures(tmp_path, service, monkeypatch):
     real = pytest.importorskip("tushare", reason="needs the package tushare")
     query = real.pro_api("token").query
     made = service()
-    collect("tushare", cache=tmp_path, benchmark="000300")
+    read_source("tushare", cache=tmp_path, benchmark="000300")
     (token, *calls) = made.module.calls
     assert token == ("pro_api", ("0123abc",), {})
     inspect.signature(real.pro_api).bind(*token[1], **token[2])
@@ -272,16 +283,16 @@ def test_calls_have_the_real_signatures(tmp_path, service, monkeypatch):
 
 def test_nothing_is_downloaded_twice(tmp_path, service):
     made = service()
-    made.module.troubles = [None] * (1 + 3 + 1 + 2 + 1) + [None] * 6 + [NO_NETWORK] * 5  # in the second day's answers
+    made.module.errors = [None] * (1 + 3 + 1 + 2 + 1) + [None] * 6 + [NO_NETWORK] * 5  # in the second day's answers
     with pytest.raises(DataError) as error:
-        collect("tushare", cache=tmp_path)
-    one_line(error, "tushare daily_basic 2024-02-27: no answer in 5 attempts", "no network")
+        read_source("tushare", cache=tmp_path)
+    assert_one_line(error, "tushare daily_basic 2024-02-27: no answer in 5 attempts", "no network")
     made.module.calls.clear()
-    _, first = collect("tushare", cache=tmp_path)
+    _, first = read_source("tushare", cache=tmp_path)
     assert asked(made) == ["daily_basic", "stk_limit", "suspend_d", "stock_st"] + [
         "daily", "daily_basic", "stk_limit", "suspend_d", "stock_st"] * 2  # fmt: skip
     made.module.calls.clear()
-    _, second = collect("tushare", cache=tmp_path)
+    _, second = read_source("tushare", cache=tmp_path)
     assert asked(made) == []
     assert found_rows(pd.concat(first)) == found_rows(pd.concat(second)) == HAND
 
@@ -296,15 +307,15 @@ def test_an_answer_may_have_several_pages(service):
         pages.append((offset, limit))
         return frame(call, values[offset : offset + 100])
 
-    client.pro = StandIn("pro", query=query)
-    assert len(client.ask("stock_basic", list_status="L")) == 250
+    client.pro = FakeClient("pro", query=query)
+    assert len(client.query("stock_basic", list_status="L")) == 250
     assert pages == [(0, 100), (100, 100), (200, 100)]
 
 
 def test_an_http_error_looks_empty_and_is_asked_for_again(tmp_path, service):
     answers = [pd.DataFrame(), frame("daily", DAILY)]
     made = service(daily=lambda **_: answers.pop(0))
-    _, (table,) = collect("tushare", cache=tmp_path, codes=["600111.XSHG"])
+    _, (table,) = read_source("tushare", cache=tmp_path, codes=["600111.XSHG"])
     assert found_rows(table) == HAND
     assert asked(made, "daily") == ["daily"] * 2
 
@@ -312,7 +323,7 @@ def test_an_http_error_looks_empty_and_is_asked_for_again(tmp_path, service):
 def test_a_days_empty_answer_is_remembered(tmp_path, service):
     made = service(daily=lambda **_: [], suspend_d=lambda **_: [])
     for _ in range(2):
-        assert collect("tushare", cache=tmp_path)[1] == []
+        assert read_source("tushare", cache=tmp_path)[1] == []
     assert asked(made, "daily") == ["daily"] * 4
 
 
@@ -321,17 +332,17 @@ def test_a_bad_token_is_one_line_without_the_token(service):
         raise Exception("您的token不对，请确认。0123abc")
 
     made = service(stock_basic=refuse)
-    with pytest.raises(download.Refused) as error:
-        collect("tushare")
-    assert "0123abc" not in one_line(error, "tushare stock_basic L: the source refuses: 您的token不对")
+    with pytest.raises(download.RefusedError) as error:
+        read_source("tushare")
+    assert "0123abc" not in assert_one_line(error, "tushare stock_basic L: the source refuses: 您的token不对")
     assert asked(made) == ["stock_basic"]
 
 
 def test_no_token(monkeypatch):
     monkeypatch.delenv("TUSHARE_TOKEN", raising=False)
     with pytest.raises(DataError) as error:
-        collect("tushare")
-    one_line(error, "tushare: found no token", "TUSHARE_TOKEN")
+        read_source("tushare")
+    assert_one_line(error, "tushare: found no token", "TUSHARE_TOKEN")
 
 
 def test_too_few_points_for_what_is_optional(service):
@@ -339,7 +350,7 @@ def test_too_few_points_for_what_is_optional(service):
         raise Exception("抱歉，您没有访问该接口的权限")
 
     made = service(stk_limit=refuse, stock_st=refuse, index_member_all=refuse, index_weight=refuse)
-    request, tables = collect("tushare", benchmark="000300")
+    request, tables = read_source("tushare", benchmark="000300")
     table = pd.concat(tables)
     assert table["is_st"].tolist() == [0, 1, 1, 0]  # by name
     assert table["high_limit"].isna().all()
@@ -347,8 +358,8 @@ def test_too_few_points_for_what_is_optional(service):
     assert {"stk_limit", "stock_st", "industries", "constituents"} <= set(request.about)
     service(daily_basic=refuse)
     with pytest.raises(DataError) as error:
-        collect("tushare")
-    one_line(error, "tushare daily_basic 2024-02-26: the source refuses: 抱歉")
+        read_source("tushare")
+    assert_one_line(error, "tushare daily_basic 2024-02-26: the source refuses: 抱歉")
 
 
 def test_too_many_calls_a_minute_waits(service):
@@ -361,6 +372,6 @@ def test_too_many_calls_a_minute_waits(service):
         return Service.pick(DAILY, **asked)
 
     service(daily=answer, waits=waits)
-    _, tables = collect("tushare")
+    _, tables = read_source("tushare")
     assert found_rows(pd.concat(tables)) == HAND
     assert [wait for wait in waits if wait] == [5.0, 10.0, 20.0]

@@ -123,7 +123,7 @@ def test_start_end_and_codes(tmp_path):
     assert request.reference_data['listings']['code'].tolist() == ['600001.XSHG', '600003.XSHG']
 
 
-def test_sides_progress_and_about(tmp_path):
+def test_reference_data_progress_and_about(tmp_path):
     save(tmp_path / 'sh600001.csv', [row('2024-01-02', '甲公司'), row('2024-01-03', 'XD甲公司'), row('2024-01-04', '甲公司'),
                                      row('2024-01-05', 'ST甲'), row('2024-01-08', 'ST甲')])
     save(tmp_path / 'sh600002.csv', [row('2024-01-03', '乙', 'sh600002'), row('2024-01-05', '乙退', 'sh600002')])
@@ -158,7 +158,7 @@ def many(tmp_path):
 def test_many_files_are_read_by_processes_in_the_same_order(many, monkeypatch):
     (many / 'sh600021.csv').write_text('')
     apart, one = load(many, skip_bad=True)
-    monkeypatch.setattr(xbx, 'FEW', 1000)
+    monkeypatch.setattr(xbx, 'MIN_FILES_FOR_WORKERS', 1000)
     here, other = load(many, skip_bad=True)
     assert len(apart) == 39 and one.skipped == other.skipped and len(one.skipped) == 1
     for table, expected in zip(apart, here, strict=True):
@@ -302,7 +302,7 @@ def test_codes_and_days_that_are_not_there(tmp_path):
 @pytest.fixture(scope='module')
 def sample():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(xbx, 'FEW', 1000)
+        patch.setattr(xbx, 'MIN_FILES_FOR_WORKERS', 1000)
         tables, request = load(SAMPLE)
     return pd.concat(tables, ignore_index=True), request
 

@@ -15,19 +15,19 @@ from bt_microcap.joinquant.log import (
     starting_cash,
 )
 from tests.support.joinquant_exports import (
+    EXPORT_FOLDER,
     HEADER,
     NOTICE,
-    SHARED,
-    STAR_TEXT,
-    body,
+    STAR_REFUSAL,
+    assert_one_line,
     buy,
     held,
     needs_export,
-    one_line,
+    order_text,
+    record_start,
     refuse,
     save,
     sell,
-    stamp,
     suspended,
 )
 
@@ -45,7 +45,7 @@ def test_one_order_each_in_the_order_of_the_log(write, encoding, ends):
         *suspended("2030-01-08", "600222.XSHG", 7002),
         *buy("2030-01-08", "000333.XSHE", 40000.5, [(8.01, 4900, 11.7747)], 7003, cash=4987),
         NOTICE,
-        *refuse("2030-01-08", "688444.XSHG", 40000.5, 7004, STAR_TEXT),
+        *refuse("2030-01-08", "688444.XSHG", 40000.5, 7004, STAR_REFUSAL),
     ]
     log = parse_log(write(lines, encoding=encoding, ends=ends))
     day = date(2030, 1, 8)
@@ -77,7 +77,7 @@ def test_cut_fill_is_said(write):
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        (STAR_TEXT, "star market order"),
+        (STAR_REFUSAL, "star market order"),
         ("证券今日停牌", "suspended"),
         ("标的已涨停，市价单不能成交", "limit up"),
         ("标的已跌停，市价单不能成交", "limit down"),
@@ -94,8 +94,8 @@ def test_reasons(write, error, reason):
 
 
 def test_record_on_submission_may_call_a_buy_close(write):
-    submitted = body("2030-01-08", "000333.XSHE", 7003, "OrderValue", 485.5, "close")
-    lines = [f"{stamp('2030-01-08')}订单已提交：{submitted}"]
+    submitted = order_text("2030-01-08", "000333.XSHE", 7003, "OrderValue", 485.5, "close")
+    lines = [f"{record_start('2030-01-08')}订单已提交：{submitted}"]
     lines += refuse("2030-01-08", "000333.XSHE", 485.5, 7003, "开仓数量不能小于 100")
     (order,) = parse_log(write(lines))
     assert (order.side, order.reason) == ("BUY", "below one lot")
@@ -114,7 +114,7 @@ def test_announced_only(write):
 
 
 def test_the_strategys_own_lines_are_notices(write):
-    warning = f"{stamp('2030-01-08', 'WARNING')}Security(code=000333.XSHE) 在 positions 中不存在 ("
+    warning = f"{record_start('2030-01-08', 'WARNING')}Security(code=000333.XSHE) 在 positions 中不存在 ("
     lines = [warning, "", "第二行"]
     lines += sell("2030-01-08", "600111.XSHG", [(9.99, 300, 7.997)], 7001)
     log = parse_log(write(lines))
@@ -126,33 +126,33 @@ def test_damaged_logs(write, tmp_path):
     path = write(["", " "])
     with pytest.raises(ExportError) as error:
         parse_log(path)
-    one_line(error, "log.txt: the file is empty", "order log")
+    assert_one_line(error, "log.txt: the file is empty", "order log")
     with pytest.raises(ExportError) as error:
         parse_log(write([HEADER, held("2030-01-08", "600111.XSHG", 300, 10, 9.9, 30, 300)], "p.csv"))
-    one_line(error, "p.csv: line 1", "expected a record", "not the positions")
+    assert_one_line(error, "p.csv: line 1", "expected a record", "not the positions")
     with pytest.raises(ExportError) as error:
         parse_log(write([*whole[:2], whole[2].split("\n")[0]]))
-    one_line(error, "line 4", "cut off", "closing parenthesis")
+    assert_one_line(error, "line 4", "cut off", "closing parenthesis")
     with pytest.raises(ExportError) as error:
         parse_log(write([whole[0], whole[1][:90], *whole[2:]]))
-    one_line(error, "line 2", "cut off")
+    assert_one_line(error, "line 2", "cut off")
     with pytest.raises(ExportError) as error:
         parse_log(write([whole[2].replace(", amount:400, commission: 5.0", "")]))
-    one_line(error, "line 1", "trade price: 10.0", "expected 'trade price: 9.32")
+    assert_one_line(error, "line 1", "trade price: 10.0", "expected 'trade price: 9.32")
     with pytest.raises(ExportError) as error:
         parse_log(write([line.replace("2030-01-08", "2030-02-31") for line in whole]))
-    one_line(error, "line 1", "2030-02-31", "calendar day")
+    assert_one_line(error, "line 1", "2030-02-31", "calendar day")
     with pytest.raises(ExportError) as error:
         parse_log(tmp_path / "none.txt")
-    one_line(error, "none.txt", "cannot be read")
+    assert_one_line(error, "none.txt", "cannot be read")
     path.write_bytes((NOTICE + "停").encode()[:-1])
     with pytest.raises(ExportError) as error:
         parse_log(path)
-    one_line(error, "line 1", "neither UTF-8 nor GB18030")
+    assert_one_line(error, "line 1", "neither UTF-8 nor GB18030")
 
 
 def test_starting_cash(write):
-    lines = refuse("2030-01-08", "688444.XSHG", 333333.3333333333, 7004, STAR_TEXT)
+    lines = refuse("2030-01-08", "688444.XSHG", 333333.3333333333, 7004, STAR_REFUSAL)
     assert starting_cash(parse_log(write(lines))) == 1_000_000.0
     assert starting_cash(parse_log(write(lines)), stocknum=6) == 2_000_000.0
     with pytest.raises(ExportError):
@@ -200,17 +200,17 @@ def test_damaged_positions(write, old, new, parts):
     assert old in bad
     with pytest.raises(ExportError) as error:
         parse_positions(write([HEADER, good, bad.replace(old, new)], "p.csv"))
-    one_line(error, "p.csv: line 3: ", *parts)
+    assert_one_line(error, "p.csv: line 3: ", *parts)
 
 
 def test_no_positions_at_all(write):
     assert len(parse_positions(write([HEADER], "p.csv"))) == 0
     with pytest.raises(ExportError) as error:
         parse_positions(write(sell("2030-01-08", "600111.XSHG", [(9.99, 300, 7.997)], 7001), "p.csv"))
-    one_line(error, "line 1", "日期", "not the order log")
+    assert_one_line(error, "line 1", "日期", "not the order log")
     with pytest.raises(ExportError) as error:
         parse_positions(write([""], "p.csv"))
-    one_line(error, "p.csv: the file is empty")
+    assert_one_line(error, "p.csv: the file is empty")
 
 
 # ------------------------------------------------------------------------------ the real export
@@ -226,9 +226,9 @@ def test_every_order_of_the_real_log():
             "fee": str(o.fee or ""), "cash_limited_to": str(o.cash_limited_to or ""),
             "entrust_id": o.entrust_id if o.quantity else "",
         }
-        for o in parse_log(SHARED / "log.txt")
+        for o in parse_log(EXPORT_FOLDER / "log.txt")
     ]  # fmt: skip
-    with open(SHARED / "golden_fills.csv", encoding="utf-8") as file:
+    with open(EXPORT_FOLDER / "golden_fills.csv", encoding="utf-8") as file:
         golden = [
             {name: text for name, text in row.items() if name not in ("open_ref", "cash_after")}
             for row in csv.DictReader(file)

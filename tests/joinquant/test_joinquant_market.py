@@ -10,13 +10,13 @@ from bt_microcap.feeds.schema import check_table
 from bt_microcap.joinquant.log import ExportError, parse_log, parse_positions, starting_cash
 from bt_microcap.joinquant.market import fill_price, implied_market, implied_opens
 from tests.support.joinquant_exports import (
+    EXPORT_FOLDER,
     HEADER,
-    SHARED,
-    STAR_TEXT,
+    STAR_REFUSAL,
+    assert_one_line,
     buy,
     held,
     needs_export,
-    one_line,
     refuse,
     save,
     sell,
@@ -46,7 +46,7 @@ def replay(market, **options):
     return fills, refusals, done
 
 
-def said(orders):
+def logged_outcome(orders):
     fills = [(o.date, o.code, o.side, o.quantity, o.price) for o in orders if o.quantity]
     return fills, [(o.date, o.code, o.side, o.reason) for o in orders if not o.quantity]
 
@@ -59,7 +59,7 @@ def two_slots():
     """600111 bought at 10, its sale refused (suspended); a STAR refusal; 000333 bought instead."""
     lines = [
         *buy(WEEK[0], "600111.XSHG", 50000.0, [(10.01, 5000, 15.015)], 1),
-        *refuse(WEEK[0], "688444.XSHG", 50000.0, 2, STAR_TEXT),
+        *refuse(WEEK[0], "688444.XSHG", 50000.0, 2, STAR_REFUSAL),
         *suspended("2030-01-14", "600111.XSHG", 3),
         *buy("2030-01-14", "000333.XSHE", 49934.985, [(20.02, 2400, 14.4144)], 4),
     ]
@@ -83,9 +83,9 @@ def test_replaying_the_implied_market_gives_the_log(write):
         date(2030, 1, 7): ["600111.XSHG", "688444.XSHG"],
         date(2030, 1, 14): ["000333.XSHE"],
     }
-    assert (market.stale, market.notes) == ([], [])
+    assert (market.stale_marks, market.notes) == ([], [])
     fills, refusals, done = replay(market, stocknum=2, cash=100_000.0)
-    assert (fills, refusals) == said(orders)
+    assert (fills, refusals) == logged_outcome(orders)
     assert [day["market_value"] for day in done.equity] == [52500, 55000, 55000, 55000, 55000, 104200]
     rows = market.table.set_index(["date", "code"])
     assert rows.loc[("2030-01-04", "600111.XSHG"), ["open", "volume", "paused", "market_cap"]].tolist() == [
@@ -102,18 +102,18 @@ def test_held_stock_without_rows_is_taken_for_suspended(write):
         "2030-01-07 to 2030-01-14: no rows for 1 trading day(s), taken to be 2030-01-10",
         "2030-01-10 600111.XSHG: held, but not in the positions; taken for suspended",
     ]
-    assert replay(market, stocknum=2, cash=100_000.0)[:2] == said(orders)
+    assert replay(market, stocknum=2, cash=100_000.0)[:2] == logged_outcome(orders)
 
 
 def test_days_with_nothing_held(write):
-    lines = refuse("2030-01-07", "688444.XSHG", 50000.0, 1, STAR_TEXT)
-    lines += refuse("2030-01-21", "688555.XSHG", 50000.0, 2, STAR_TEXT)
+    lines = refuse("2030-01-07", "688444.XSHG", 50000.0, 1, STAR_REFUSAL)
+    lines += refuse("2030-01-21", "688555.XSHG", 50000.0, 2, STAR_REFUSAL)
     orders, positions = load(write, lines, [])
     market = implied_market(orders, positions, stocknum=2)
     days = "2030-01-09, 2030-01-11, 2030-01-15, 2030-01-17"
     assert market.notes == [f"2030-01-07 to 2030-01-21: no rows for 4 trading day(s), taken to be {days}"]
     assert (date(2030, 1, 15), "688444.XSHG", "the row: keeps the day in the calendar") in market.placeholders
-    assert replay(market, stocknum=2, cash=100_000.0)[:2] == said(orders)
+    assert replay(market, stocknum=2, cash=100_000.0)[:2] == logged_outcome(orders)
 
 
 def test_limit_refusals(write):
@@ -128,7 +128,7 @@ def test_limit_refusals(write):
     rows += [held(day, "600111.XSHG", 5000, 10.01, 10.01, 0) for day in [*WEEK[1:], "2030-01-14"]]
     orders, positions = load(write, lines, rows)
     market = implied_market(orders, positions, stocknum=2)
-    assert replay(market, stocknum=2, cash=100_000.0)[:2] == said(orders)
+    assert replay(market, stocknum=2, cash=100_000.0)[:2] == logged_outcome(orders)
 
 
 def test_stale_marks(write):
@@ -138,7 +138,7 @@ def test_stale_marks(write):
     rows[4] = held(WEEK[4], "600111.XSHG", 5000, 11.0, 10.01, -2000, value=55999)
     orders, positions = load(write, lines, rows)
     market = implied_market(orders, positions, stocknum=2)
-    assert [str(mark) for mark in market.stale] == [
+    assert [str(mark) for mark in market.stale_marks] == [
         "line 4: 2030-01-09 600111.XSHG: mark 11, but 当日盈亏 of 2030-01-10 implies 11.3",
         "line 6: 2030-01-11 600111.XSHG: mark 11, but 市值 of 2030-01-11 implies 11.2",
     ]
@@ -152,7 +152,7 @@ def test_stale_mark_of_the_day_itself(write):
     rows[2] = held(WEEK[2], "600111.XSHG", 5000, 11.0, 10.01, 1000)
     rows[3] = held(WEEK[3], "600111.XSHG", 5000, 11.0, 10.01, -1000)
     market = implied_market(*load(write, lines, rows), stocknum=2)
-    assert [(mark.date, mark.printed, mark.implied) for mark in market.stale] == [
+    assert [(mark.date, mark.printed, mark.implied) for mark in market.stale_marks] == [
         (date(2030, 1, 7), 10.01, 10.5),
         (date(2030, 1, 9), 11.0, 11.2),
     ]
@@ -171,13 +171,13 @@ def test_bonus_shares_and_a_dividend(write):
     rows += [held("2030-01-14", "000333.XSHE", 5300, 20.5, 20.02, 2544, 5300)]
     orders, positions = load(write, lines, rows)
     market = implied_market(orders, positions, stocknum=1)
-    assert market.stale == []
+    assert market.stale_marks == []
     assert market.notes == [
         "2030-01-09 600111.XSHG: 10000 shares x 1.3, dividend 0.5 yuan per share before tax: "
         "ex-rights during the holding"
     ]
     fills, refusals, done = replay(market, stocknum=1, cash=100_000.0)
-    assert (fills, refusals) == said(orders)
+    assert (fills, refusals) == logged_outcome(orders)
     assert done.equity[2]["cash"] == pytest.approx(-130.03 + 4000)
 
 
@@ -194,7 +194,7 @@ def test_sold_and_bought_on_one_day(write):
     market = implied_market(orders, positions, stocknum=1)
     row = market.table.iloc[-1]
     assert (row["open"], row["close"], market.notes) == (8.01, 8.5, [])
-    assert replay(market, stocknum=1, cash=100_000.0)[:2] == said(orders)
+    assert replay(market, stocknum=1, cash=100_000.0)[:2] == logged_outcome(orders)
 
 
 def test_what_cannot_be_explained_is_said(write):
@@ -219,20 +219,20 @@ def test_what_cannot_be_explained_is_said(write):
 def test_no_orders(write):
     with pytest.raises(ExportError) as error:
         implied_market([], parse_positions(write([HEADER], "p.csv")))
-    one_line(error, "no orders")
+    assert_one_line(error, "no orders")
 
 
 @needs_export
 def test_replaying_the_real_export():
-    log, positions = parse_log(SHARED / "log.txt"), parse_positions(SHARED / "Trade_Log.csv")
+    log, positions = parse_log(EXPORT_FOLDER / "log.txt"), parse_positions(EXPORT_FOLDER / "Trade_Log.csv")
     assert ([notice.line for notice in log.notices], len(positions)) == ([255], 260)
     market = implied_market(log, positions)
-    assert (market.stale, market.notes) == ([], [])
+    assert (market.stale_marks, market.notes) == ([], [])
     fills, refusals, done = replay(market, cash=starting_cash(log))
-    assert (fills, refusals) == said(log)
+    assert (fills, refusals) == logged_outcome(log)
     cash = {str(day["date"]): day["cash"] for day in done.equity}
     opens = market.table.set_index(["date", "code"])["open"]
-    with open(SHARED / "golden_fills.csv", encoding="utf-8") as file:
+    with open(EXPORT_FOLDER / "golden_fills.csv", encoding="utf-8") as file:
         golden = list(csv.DictReader(file))
     last = {row["date"]: float(row["cash_after"]) for row in golden}
     assert {day: cash[day] for day in last} == pytest.approx(last, abs=1e-3)

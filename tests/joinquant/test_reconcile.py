@@ -7,9 +7,9 @@ import re
 import pytest
 
 from tests.support.joinquant_exports import (
+    EXPORT_FOLDER,
     HEADER,
-    SHARED,
-    STAR_TEXT,
+    STAR_REFUSAL,
     buy,
     held,
     needs_export,
@@ -38,7 +38,7 @@ def account():
     """
     log = [
         buy(FIRST, A, 50000.0, [(10.01, 5000, 15.015)], 1),
-        refuse(FIRST, S, 50000.0, 2, STAR_TEXT),
+        refuse(FIRST, S, 50000.0, 2, STAR_REFUSAL),
         sell(SECOND, A, [(10.99, 5000, 71.435)], 3),
         buy(SECOND, B, 52406.775, [(20.02, 2600, 15.6156)], 4),
         buy(SECOND, A, 52406.775, [(11.01, 4700, 15.5241)], 5),
@@ -175,7 +175,7 @@ def test_the_price_of_a_buy_altered(reconcile):
 
 def test_a_price_that_no_open_gives(reconcile):
     """4.07 is no fill: an open of 4.06 is filled at 4.06, one of 4.07 at 4.08."""
-    log = [buy(FIRST, A, 50000.0, [(4.07, 12200, 14.8962)], 1), refuse(FIRST, S, 50000.0, 2, STAR_TEXT)]
+    log = [buy(FIRST, A, 50000.0, [(4.07, 12200, 14.8962)], 1), refuse(FIRST, S, 50000.0, 2, STAR_REFUSAL)]
     rows = [held(FIRST, A, 12200, 4.1, 4.07, 366, 12200)]
     outcome = reconcile(log, rows)
     found = differences(outcome)
@@ -312,9 +312,9 @@ def test_the_real_account(tmp_path):
     done = shell(
         'reconcile_joinquant',
         '--log',
-        SHARED / 'log.txt',
+        EXPORT_FOLDER / 'log.txt',
         '--positions',
-        SHARED / 'Trade_Log.csv',
+        EXPORT_FOLDER / 'Trade_Log.csv',
         cwd=tmp_path,
     )
     assert (done.status, done.err) == (0, '')
@@ -336,11 +336,11 @@ def test_the_real_account(tmp_path):
     ],
 )
 def test_the_real_account_altered(old, new, told, tmp_path):
-    text = (SHARED / 'log.txt').read_bytes().decode('gb18030')
+    text = (EXPORT_FOLDER / 'log.txt').read_bytes().decode('gb18030')
     assert old in text
     (tmp_path / 'log.txt').write_bytes(text.replace(old, new).encode('gb18030'))
     outcome = call(
-        'reconcile_joinquant', '--log', tmp_path / 'log.txt', '--positions', SHARED / 'Trade_Log.csv'
+        'reconcile_joinquant', '--log', tmp_path / 'log.txt', '--positions', EXPORT_FOLDER / 'Trade_Log.csv'
     )
     assert [
         line

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-SHARED = Path(__file__).parents[3] / "shared" / "data" / "joinquant_log"
+EXPORT_FOLDER = Path(__file__).parents[3] / "shared" / "data" / "joinquant_log"
 needs_export = pytest.mark.skipif(
-    not (SHARED / "log.txt").exists(), reason="needs the JoinQuant export in ../shared/data/joinquant_log"
+    not (EXPORT_FOLDER / "log.txt").exists(), reason="needs the JoinQuant export in ../shared/data/joinquant_log"
 )
-STAR_TEXT = "科创板市价单需要指定保护限价，取值必须大于 0 且小于 1 万元"
+STAR_REFUSAL = "科创板市价单需要指定保护限价，取值必须大于 0 且小于 1 万元"
 NOTICE = "因为您长时间没有使用我们网站, 我们暂停了您的模拟盘"
 
 
-def body(day, code, number, mode, value, action, error=""):
+def order_text(day, code, number, mode, value, action, error=""):
     return (
         f"StockOrder(entrust_id={number} security={code} mode={mode}: _value={value} style=MarketOrderStyle: "
         f"_limit_price=0.0 side=long action={action} margin=False entrust_time={day} 09:30:00 "
@@ -20,12 +20,12 @@ def body(day, code, number, mode, value, action, error=""):
     )
 
 
-def stamp(day, level="INFO "):
+def record_start(day, level="INFO "):
     return f"{day} 09:30:00 - {level} - "
 
 
-def traded(day, order, fills):
-    start = f"{stamp(day)}order {order}"
+def fill_records(day, order, fills):
+    start = f"{record_start(day)}order {order}"
     return [f"{start} trade price: {price}, amount:{n}, commission: {fee}" for price, n, fee in fills]
 
 
@@ -35,32 +35,32 @@ def buy(day, code, budget, fills, number, cash=None):
     error = f"开仓数量必须是 100 的整数倍，调整为 {asked}"
     if cash:
         error = f"因为资金有限，下单数量调整为 {cash}\n{error}"
-    order = body(day, code, number, "OrderValue", budget, "open", error)
+    order = order_text(day, code, number, "OrderValue", budget, "open", error)
     return [
-        f"{stamp(day)}开仓数量必须是100的整数倍，调整为 {asked}: Order(security={code} mode=OrderValue: "
+        f"{record_start(day)}开仓数量必须是100的整数倍，调整为 {asked}: Order(security={code} mode=OrderValue: "
         f"_value={budget} style=MarketOrderStyle: _limit_price=0.0 side=long margin=False entrust_time=None)",
-        f"{stamp(day)}下单检查标的数量：{order}",
-        *traded(day, order, fills),
-        f"{stamp(day)}订单已委托：{order}",
+        f"{record_start(day)}下单检查标的数量：{order}",
+        *fill_records(day, order, fills),
+        f"{record_start(day)}订单已委托：{order}",
     ]
 
 
 def sell(day, code, fills, number):
-    order = body(day, code, number, "OrderTargetValue", 0.0, "close")
+    order = order_text(day, code, number, "OrderTargetValue", 0.0, "close")
     return [
-        *traded(day, order, fills),
-        f"{stamp(day)}订单已委托：{order}",
+        *fill_records(day, order, fills),
+        f"{record_start(day)}订单已委托：{order}",
     ]
 
 
 def refuse(day, code, budget, number, error):
-    order = body(day, code, number, "OrderValue", budget, "open", error)
-    return [f"{stamp(day, 'ERROR')}订单委托失败：{order}"]
+    order = order_text(day, code, number, "OrderValue", budget, "open", error)
+    return [f"{record_start(day, 'ERROR')}订单委托失败：{order}"]
 
 
 def suspended(day, code, number):
     return [
-        f"{stamp(day, 'ERROR')}下单失败，证券({code})今日停牌: StockOrder: _status=new, "
+        f"{record_start(day, 'ERROR')}下单失败，证券({code})今日停牌: StockOrder: _status=new, "
         f"_security=Security(code={code}), _amount=300, _filled_amount=0, _mode=OrderTargetValue: "
         f"_value=0.0, _side=long, _style=MarketOrderStyle: _limit_price=0.0, _action=close, _commission=0, "
         f"_order_id={number}, _comment=, _finish_time=None"
@@ -88,7 +88,7 @@ def save(folder, lines, name="log.txt", encoding="gb18030", ends="\r\n"):
     return path
 
 
-def one_line(error, *parts):
+def assert_one_line(error, *parts):
     text = str(error.value)
     assert "\n" not in text
     for part in parts:

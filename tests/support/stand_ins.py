@@ -20,12 +20,12 @@ NOW = datetime(2024, 3, 1, 12)  # a Friday, before the close
 NO_NETWORK = OSError("[Errno 101] Network is unreachable")
 
 
-class StandIn(ModuleType):
-    """A client package; `answers` are functions by the name of the call, `troubles` errors for the next calls."""
+class FakeClient(ModuleType):
+    """A client package; `answers` are functions by the name of the call, `errors` those of the next calls, or None."""
 
     def __init__(self, name, **answers):
         super().__init__(name)
-        self.answers, self.calls, self.troubles = answers, [], []
+        self.answers, self.calls, self.errors = answers, [], []
 
     def __getattr__(self, name):
         if name.startswith("__") or name not in self.answers:
@@ -34,12 +34,12 @@ class StandIn(ModuleType):
 
     def answer(self, name, *arguments, **named):
         self.calls.append((name, arguments, named))
-        trouble = self.troubles.pop(0) if self.troubles else None
+        trouble = self.errors.pop(0) if self.errors else None
         if trouble is not None:
             raise trouble
         return self.answers[name](*arguments, **named)
 
-    def names(self):
+    def call_names(self):
         return [name for name, *_ in self.calls]
 
     def install(self, monkeypatch, waits=None, now=NOW):
@@ -50,7 +50,7 @@ class StandIn(ModuleType):
         return self
 
 
-class Pages:
+class PagedResult:
     """An answer as baostock gives it: rows of text, in pages."""
 
     def __init__(self, fields, rows, page=2000, error=("0", "success"), lost_page=False):
@@ -83,7 +83,7 @@ def check_signatures(stand_in, real, ignore=()):
             inspect.signature(getattr(real, name)).bind(*arguments, **named)
 
 
-def collect(name, **fields):
+def read_source(name, **fields):
     """Read a source to its end; return the request and the tables, each checked as the store does."""
     fields.setdefault("start", DAYS[0])
     fields.setdefault("end", DAYS[-1])
@@ -108,7 +108,7 @@ def weekdays(first, last):
             if (first + timedelta(days=number)).weekday() < 5]  # fmt: skip
 
 
-def one_line(error, *parts):
+def assert_one_line(error, *parts):
     """Hold a DataError against the contract: one line, that says this."""
     text = str(error.value)
     assert "\n" not in text
