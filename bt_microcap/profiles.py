@@ -10,7 +10,9 @@ import backtrader as bt
 from .exchange.broker import AShareBroker
 from .exchange.commission import DATED, AShareCommission
 from .exchange.tax_lots import HOLDING
+from .record.analyzers import use_ours
 from .record.observers import Account, DrawDown, Holdings
+from .record.statistics import DAYS_A_YEAR, JOINQUANT_DAYS_A_YEAR, JOINQUANT_RISK_FREE
 
 # As JoinQuant simulates: proved on the log of the original account, see the command reconcile.
 JOINQUANT = MappingProxyType({
@@ -20,6 +22,7 @@ JOINQUANT = MappingProxyType({
     'transfer_fee': 0.0,
     'slippage': 0.00246,  # JoinQuant's default PriceRelatedSlippage, half each way
     'slippage_ticks': 0.0,
+    'min_slippage_ticks': 0.0,
     'impact': 0.0,
     'volume_limit': 0.0,
     'size_with_fees': False,  # sized at the raw open: cash may end slightly negative
@@ -28,6 +31,7 @@ JOINQUANT = MappingProxyType({
     'ex_rights': 'auto',
     'dividend_tax': 0.2,  # flat, on the ex-date
     'delist': 'last_close',
+    'delist_wait': 60,  # trading days
 })
 # As the exchanges and a broker really charge and allow.
 REALISTIC = MappingProxyType({
@@ -37,6 +41,7 @@ REALISTIC = MappingProxyType({
     'transfer_fee': DATED,
     'slippage': 0.002,  # half each way
     'slippage_ticks': 0.0,
+    'min_slippage_ticks': 1.0,  # below 10 yuan 0.1 % is less than a price step, and nobody trades inside the spread
     'impact': 0.0,
     'volume_limit': 0.1,  # of the day's volume; the rest is cancelled
     'size_with_fees': True,
@@ -45,6 +50,12 @@ REALISTIC = MappingProxyType({
     'ex_rights': 'auto',
     'dividend_tax': HOLDING,  # by the time held, withheld at the sale
     'delist': 'last_close',
+    'delist_wait': 60,  # trading days
+})
+# How each profile counts its figures: the keyword arguments of `record.statistics.statistics`.
+CONVENTIONS = MappingProxyType({
+    'joinquant': MappingProxyType({'days_a_year': JOINQUANT_DAYS_A_YEAR, 'risk_free': JOINQUANT_RISK_FREE, 'sharpe': 'annual'}),
+    'realistic': MappingProxyType({'days_a_year': DAYS_A_YEAR, 'risk_free': 0.0, 'sharpe': 'daily'}),
 })
 PROFILES = MappingProxyType({'joinquant': JOINQUANT, 'realistic': REALISTIC})
 _COMMISSION = ('commission', 'min_commission', 'stamp_duty', 'transfer_fee')
@@ -56,7 +67,18 @@ def setup(cerebro: bt.Cerebro, profile: str = 'realistic', *, cash: float = 1e6,
     Each can be set by hand instead: ``cerebro.setbroker(AShareBroker(...))``,
     ``cerebro.broker.addcommissioninfo(AShareCommission(...))``, ``bt.Cerebro(cheat_on_open=True)``.
     Backtrader's standard observers, one of them per feed, make way for cash and value, drawdown and the
-    number of holdings.
+    number of holdings. Of Backtrader's analyzers and observers those that would not see the stocks of a `MarketFeed`
+    (``PyFolio``, ``Transactions``, ``PositionsValue``, ``Trades``) are replaced by ours, with the same layouts.
+
+    **Look-ahead.** While a strategy decides at the open, from before ``next_open`` (and cheat timers) until the orders are
+    filled, today's close, high, low, volume, amount, market cap and every further column of every registered feed, and
+    of every stock of a `MarketFeed`, raise `LookAheadError`; open, preclose, limits, flags and ex-date facts are
+    readable. An indicator shows at the open what it showed at yesterday's close. NOT guarded: ``line.array`` and other ways
+    around ``line[0]`` and ``line.get()``; a feed's line of a class of its own; an operation on lines (``close - open``) before
+    its first bar and after the current one; data that a script reads by itself; and any run with another broker than
+    `AShareBroker`, where only the cross-section (``section``) keeps the future out. A later bar (``[1]``) of a feed or of an
+    indicator is always refused, and before its first bar there is NaN, where Backtrader's own lines count from the end of
+    the data.
 
     Parameters
     ----------
@@ -86,10 +108,12 @@ def setup(cerebro: bt.Cerebro, profile: str = 'realistic', *, cash: float = 1e6,
     values = {**PROFILES[profile], **overrides}
     broker = AShareBroker(cash=cash, **{name: value for name, value in values.items() if name not in _COMMISSION})
     broker.addcommissioninfo(AShareCommission(**{name: values[name] for name in _COMMISSION}))
+    broker.before_run.append(use_ours)
     cerebro.setbroker(broker)
     cerebro.p.cheat_on_open = True
     if cerebro.p.stdstats:
         cerebro.p.stdstats = False
-        for observer in (Account, DrawDown, Holdings):
+        cerebro.addobserver(Account, obsname='broker')  # as Backtrader's: its AnnualReturn asks for it by this name
+        for observer in (DrawDown, Holdings):
             cerebro.addobserver(observer)
     return broker

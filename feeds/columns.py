@@ -33,9 +33,6 @@ OPTIONAL: dict[str, str] = {
 }
 PRICES = ('open', 'high', 'low', 'close')
 FLAGS = ('is_st', 'paused', 'delisting_period')
-# Known before the open of the day: what a decision at the open may use of that same day.
-PRE_OPEN = ('open', 'paused', 'is_st', 'preclose', 'high_limit', 'low_limit', 'cash_dividend', 'share_ratio',
-            'delisting_period')
 
 # Tables beside the market, kept in the store as they are; each with the columns named here. Dates are days.
 REFERENCE_TABLES = {

@@ -5,8 +5,9 @@ from __future__ import annotations
 import backtrader as bt
 
 # What every feed of a stock has beside OHLCV: market_cap (yuan), is_st and paused (0 or 1), preclose, high_limit,
-# low_limit (yuan), cash_dividend (yuan a share before tax), share_ratio (new shares per old one).
-STOCK_LINES = ('market_cap', 'is_st', 'paused', 'preclose', 'high_limit', 'low_limit', 'cash_dividend', 'share_ratio')
+# low_limit (yuan), cash_dividend (yuan a share before tax), share_ratio (new shares per old one), delisting_period (0 or 1).
+STOCK_LINES = ('market_cap', 'is_st', 'paused', 'preclose', 'high_limit', 'low_limit', 'cash_dividend', 'share_ratio',
+               'delisting_period')
 
 
 class DailyFeed(bt.feed.DataBase):

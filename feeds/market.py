@@ -10,13 +10,17 @@ from __future__ import annotations
 import copy
 from array import array
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import backtrader as bt
 import numpy as np
 
+from bt_microcap.exchange.opening import PRE_OPEN
+
 from .columns import INDEX_LINES, ordinals
 from .daily import STOCK_LINES, DailyFeed
+from .errors import DataError
+from .history import History, StoreDays
 from .store import MarketStore
 from .universe import CrossSection
 
@@ -51,12 +55,34 @@ class _ClockedLine(bt.linebuffer.LineBuffer):
     """A line that reads a stock's block of days at the clock's bar; NaN outside it."""
 
     @classmethod
-    def over(cls, owner: Any, clock: bt.linebuffer.LineBuffer, block: Any, shift: int) -> _ClockedLine:
-        """Return a line over a block of days; Backtrader's own construction would look for the owner, at ten times the cost."""
+    def over(
+        cls, owner: Any, market: MarketFeed, block: Any, shift: int, start: int = 0, label: str = '', late: bool = False
+    ) -> _ClockedLine:
+        """Return a line over a block of days; Backtrader's own construction would look for the owner, at ten times the cost.
+
+        Parameters
+        ----------
+        owner : data feed
+        market : MarketFeed
+            Its bars are the clock.
+        block : memoryview, optional
+            Values of some days without a gap; None: there are none.
+        shift : int
+            Place in the block of the market's first bar.
+        start : int
+            The market's bar that is the line's first: a line of a stock that is listed later begins later, so that
+            indicators on it begin with its first row.
+        label : str
+            The line's name.
+        late : bool
+            Whether today's value is not known at the open.
+        """
         line = object.__new__(cls)
-        line._clock, line._block, line._shift = clock, block, shift
+        line._clock, line._market = market.lines.datetime, market
+        line._block, line._shift, line._start, line._label, line._late = block, shift, start, label, late
         line._size = 0 if block is None else len(block)
         line._owner = owner  # the feed: where an indicator on the line is drawn, and whose bars it counts
+        line._values = None
         return line
 
     lines = property(lambda self: [self])
@@ -65,22 +91,28 @@ class _ClockedLine(bt.linebuffer.LineBuffer):
     useislice = False
     extension = 0
     _tz = None
-    idx = property(lambda self: self._clock._idx)
-    lencount = property(lambda self: self._clock.lencount)
+    idx = _idx = property(lambda self: self._clock._idx - self._start)
+    lencount = property(lambda self: max(0, self._clock.lencount - self._start))
     # whether operators make lines (in __init__) or compare values (in next): as the market's, which Cerebro tells
     _opstage = property(lambda self: self._clock._opstage, lambda self, stage: None)
 
     @property
     def array(self) -> array:
         """The column over all bars of the run, made when it is asked for: plots and indicators do."""
-        bars = len(self._clock.array)
-        out = np.full(bars, NAN)
-        low, high = max(0, -self._shift), min(bars, self._size - self._shift)
-        if low < high:
-            out[low:high] = self._block[low + self._shift:high + self._shift]
-        return array('d', out.tobytes())
+        bars = self.buflen()
+        if self._values is None or len(self._values) != bars:
+            shift = self._shift + self._start
+            out = np.full(bars, NAN)
+            low, high = max(0, -shift), min(bars, self._size - shift)
+            if low < high:
+                out[low:high] = self._block[low + shift:high + shift]
+            self._values = array('d', out.tobytes())
+        return self._values
 
     def __getitem__(self, ago: int) -> float:
+        if ago >= 0 and (opening := self._market.opening) is not None and (
+                ago > 0 or self._late and opening.deciding and self._clock.array[self._clock._idx] >= opening.now):
+            raise opening.refuse(self._label, ago)
         at = self._clock._idx + self._shift + ago
         if 0 <= at < self._size:
             return self._block[at]
@@ -88,12 +120,24 @@ class _ClockedLine(bt.linebuffer.LineBuffer):
             raise IndexError('array index out of range')  # after the last bar, as in any line
         return NAN
 
+    def get(self, ago: int = 0, size: int = 1) -> array:
+        """Return some values, the newest of them `ago` bars away; as Backtrader's, but fewer where there are no more."""
+        if ago >= 0:
+            _ = self[ago]  # refused where it is not known yet
+        end = self._idx + ago + 1
+        return self.array[max(0, end - size):max(0, end)]
+
     def __len__(self) -> int:
-        return self._clock.lencount
+        return self.lencount
 
     def buflen(self) -> int:
-        """Return the bars of the run."""
-        return len(self._clock.array)
+        """Return the bars of the run, from the line's first on."""
+        return max(0, len(self._clock.array) - self._start)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()  # what travels to another process is no view
+        state['_block'] = None if self._block is None else array('d', self._block)
+        return state
 
     def _stay(self, *args: Any, **kwargs: Any) -> None:
         """Do nothing: the clock moves, and the columns are what they are."""
@@ -126,7 +170,7 @@ class _Lines:
 class MarketStock(bt.feed.DataBase):
     """The feed of one stock of a `MarketFeed`; made by `MarketFeed.stock`, with the lines of `StockPandas`.
 
-    It has every bar of the run. Outside the stock's life all is NaN; on a day without a row inside it the prices
+    It has every bar of the run from its first row on. After its last all is NaN; on a day without a row the prices
     repeat the last close, ``volume`` is 0, ``paused`` is 1 and the rest is NaN.
     """
 
@@ -140,6 +184,9 @@ class MarketStock(bt.feed.DataBase):
         market = self.__dict__.get('market')  # none yet while the template is made
         return 1 if market is None else market._opstage
 
+    def __len__(self) -> int:
+        return max(0, self.market.lines.datetime.lencount - self._start)
+
     def _twin(self, number: int) -> MarketStock:
         """Return a feed like this one for a stock of the store: Backtrader's own construction costs ten times as much."""
         store = self.market.store
@@ -150,6 +197,8 @@ class MarketStock(bt.feed.DataBase):
         twin._shift = self.market.offset - int(store.first[number])
         twin.first_day = self.market.listed.get(twin._name, int(store.days[store.first[number]]))
         twin.last_day = int(store.days[store.last[number]])
+        twin.delisted_day = self.market.delisted.get(twin._name, 0)
+        twin._start = max(0, -twin._shift)
         twin.plotinfo = copy.copy(self.plotinfo)
         lines = object.__new__(type(self.lines))
         lines.lines = _Lines(twin)
@@ -160,11 +209,11 @@ class MarketStock(bt.feed.DataBase):
         market, store = self.market, self.market.store
         column = market.columns[number]
         if not isinstance(column, memoryview):
-            return column  # the clock, or a line that the table lacks
-        start = int(store.arrays['start'][self._number])
+            return market.shared_line(column is None, self._start)
+        first = int(store.arrays['start'][self._number])
         bars = max(0, market.end - market.offset + self._shift)  # nothing after the last bar
-        stop = min(int(store.arrays['start'][self._number + 1]), start + bars)
-        return _ClockedLine.over(self, market.lines.datetime, column[start:stop], self._shift)
+        stop = min(int(store.arrays['start'][self._number + 1]), first + bars)
+        return _ClockedLine.over(self, market, column[first:stop], self._shift, self._start, *market.labels[number])
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -179,6 +228,47 @@ class MarketStock(bt.feed.DataBase):
             raise
 
 
+    # -- travel: as the market and a name, no view of it ------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {'market': self.market, '_name': self._name}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if 'store' in self.market.__dict__:
+            self._arrive()
+        else:  # the market is still on its way, and will ask
+            self.market.__dict__.setdefault('_arriving', []).append(self)
+
+    def _arrive(self) -> None:
+        """Become what the market's feed of this name is."""
+        market = self.market
+        if market._template is None:
+            market._template = market._make_template()
+        twin = market._template._twin(market.store.stock_number(self._name))
+        self.__dict__.update(twin.__dict__)
+        self.lines.lines._feed = self
+        market._made[self._name] = self
+
+    # -- what only a registered feed can do -------------------------------------------------------------------
+
+    def _not_registered(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise DataError(f'{self._name}: a stock of a MarketFeed is no feed of its own: it cannot be added to Cerebro, resampled, '
+                        'replayed or filtered; add_stocks(cerebro, table) or StockPandas gives feeds that can, and '
+                        'section.history() gives the days before today')
+
+    setenvironment = resample = replay = addfilter = addfilter_simple = clone = copyas = _not_registered
+
+
+class _DatasByName(dict):
+    """Cerebro's feeds by name, and a market's stocks, each made when it is first asked for: for ``getdatabyname``."""
+
+    market: MarketFeed
+
+    def __missing__(self, name: str) -> MarketStock:
+        return self.market.stock(name)
+
+
 class MarketFeed(DailyFeed):
     """The whole market as one feed.
 
@@ -189,6 +279,9 @@ class MarketFeed(DailyFeed):
     Its own lines show the market's index, equal weight: open, high, low, close (points) and volume (shares). It
     travels to another process as the name of its folder.
 
+    It is the daily clock of the run and of its stocks: it cannot be resampled, replayed or filtered itself. For weekly
+    bars beside it add it first: ``cerebro.resampledata(market, timeframe=bt.TimeFrame.Weeks)`` then makes a second feed.
+
     Params:
 
       - ``dataname`` (required): a store's folder, a canonical table's file (``.parquet``, ``.csv``, ``.csv.gz``), a
@@ -198,6 +291,8 @@ class MarketFeed(DailyFeed):
     """
 
     params = (('benchmark', ''),)  # an index of the store
+
+    opening = None  # of the run, where AShareBroker hides what is not known at the open
 
     def __init__(self) -> None:
         super().__init__()
@@ -232,15 +327,30 @@ class MarketFeed(DailyFeed):
         ------
         KeyError
             The market has no such stock.
+        DataError
+            The run has not begun.
         """
         feed = self._made.get(code)
         if feed is None:
+            if not self._started:
+                raise DataError(f'{code}: the stocks of a MarketFeed are there during a run, for a strategy that asks '
+                                f'self.data.stock({code!r}); feeds for cerebro.adddata or resampledata are StockPandas, or '
+                                'those of add_stocks(cerebro, table)')
             number = self.store.stock_number(code)
             if self._template is None:
                 self._template = self._make_template()
             feed = self._made[code] = self._template._twin(number)
             self._env.datasbyname[code] = feed
         return feed
+
+    def shared_line(self, empty: bool, start: int) -> bt.linebuffer.LineBuffer:
+        """Return the line of the bars' dates, or one without values, for the stocks that begin at a bar."""
+        if not start and not empty:
+            return self.lines.datetime
+        if (empty, start) not in self._shared:
+            block = None if empty else self.stamps[start:]
+            self._shared[empty, start] = _ClockedLine.over(self, self, block, -start, start, 'this line')
+        return self._shared[empty, start]
 
     @property
     def stocks(self) -> list[MarketStock]:
@@ -249,23 +359,29 @@ class MarketFeed(DailyFeed):
 
     def _make_template(self) -> MarketStock:
         template = MarketStock(dataname=self)
-        template.market = self
+        template.market, template._start = self, 0
         template._env, template._started = self._env, True
         template._id = self._id
         template._tz, template._tzinput, template._calendar = self._tz, self._tzinput, self._calendar
         template.fromdate, template.todate = self.fromdate, self.todate
         template._laststatus = self._laststatus
         # a memoryview gives Python numbers, faster than an array its NumPy scalars
-        nothing = _ClockedLine.over(self, self.lines.datetime, None, 0)
         columns = [self.store.arrays.get(f'stock/{name}') for name in template.getlinealiases()]
-        self.columns = [nothing if column is None else memoryview(column) for column in columns]
+        self.columns = [None if column is None else memoryview(column) for column in columns]
         self.columns[template.getlinealiases().index('datetime')] = self.lines.datetime
+        self.labels = [(name, name not in PRE_OPEN) for name in template.getlinealiases()]
+        self._shared: dict[tuple[bool, int], _ClockedLine] = {}
+        self.stamps = memoryview(self.days[self.offset:self.end].astype('float64'))
         self.listed: dict[str, int] = {}  # code -> ordinal
+        self.delisted: dict[str, int] = {}
         if 'listings' in self.store.reference_names:
-            known = self.store.reference_table('listings').dropna(subset='listed')
-            self.listed = dict(zip(known['code'], ordinals(known['listed']).tolist(), strict=True))
+            table = self.store.reference_table('listings')
+            for name, days in (('listed', self.listed), ('delisted', self.delisted)):
+                known = table.dropna(subset=name)
+                days.update(zip(known['code'], ordinals(known[name]).tolist(), strict=True))
         template._line_count = template.lines.fullsize()
         template.explicit_actions = self.store.explicit_actions
+        template.has_delisting_period = 'delisting_period' in self.store.columns
         for name in [name for name in template.__dict__ if name.startswith('line') and name != 'lines']:
             del template.__dict__[name]  # line0, line_0, ...: shortcuts to buffers that no twin has
         return template
@@ -273,13 +389,31 @@ class MarketFeed(DailyFeed):
     # -- what Cerebro asks ----------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin before the first bar; called by Cerebro."""
+        """Begin before the first bar; called by Cerebro.
+
+        Raises
+        ------
+        DataError
+            The feed is resampled, replayed, filtered or in another time zone, or there is a second market.
+        """
+        if self._filters or self.resampling or self.replaying or self.p.tz or self.p.tzinput:
+            raise DataError(
+                'a MarketFeed is the daily clock of its stocks: it cannot be resampled, replayed, filtered or put in a time '
+                'zone. '
+                'cerebro.adddata(market) as it is, then cerebro.resampledata(market, timeframe=bt.TimeFrame.Weeks) for weekly '
+                'bars beside it')
+        if any(isinstance(data, MarketFeed) and data is not self for data in self._env.datas):
+            raise DataError('found two MarketFeeds in one Cerebro: their stocks would share one account and one calendar; '
+                            'make one store of both, or run one Cerebro a market')
         super().start()
         self._row = self.offset
+        if not isinstance(self._env.datasbyname, _DatasByName):
+            self._env.datasbyname = _DatasByName(self._env.datasbyname)
+        self._env.datasbyname.market = self
 
     def preload(self) -> None:
         """Fill the lines at once, where nothing asks for a walk row by row."""
-        if not self._plain():
+        if not self._plain() or any(line.extension for line in self.lines):
             super().preload()
             return
         part = slice(self.offset, self.end)
@@ -304,8 +438,9 @@ class MarketFeed(DailyFeed):
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
-        state['_loaded'] = self.lines.datetime.buflen() > 0
-        for name in ('days', 'level', 'columns', 'listed', '_made', '_template'):
+        state['_loaded'], state['_bars'] = self.lines.datetime.buflen() > 0, len(self)
+        for name in ('days', 'level', 'columns', 'labels', 'stamps', 'listed', 'delisted', 'opening', '_shared', '_made',
+                     '_template'):
             state.pop(name, None)
         state = {name: value for name, value in state.items() if not name.startswith('line')}
         state.pop('l', None)
@@ -314,7 +449,7 @@ class MarketFeed(DailyFeed):
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        loaded = state.pop('_loaded')
+        loaded, bars = state.pop('_loaded'), state.pop('_bars')
         self.__dict__.update(state)
         self.p.dataname = self._dataname = self.store
         self.lines = self.l = type(self).lines()
@@ -326,13 +461,16 @@ class MarketFeed(DailyFeed):
         self._prepare()
         if loaded:
             self.preload()
+            self.advance(bars, ticks=False)
+        for stock in self.__dict__.pop('_arriving', ()):
+            stock._arrive()
 
 
 class _StoreValues:
-    """Reads vectors from a store: of a day, and of the day before."""
+    """Reads vectors from a store: of a day, of the day before, and the days up to that one."""
 
-    def __init__(self, store: MarketStore, previous: int, today: int) -> None:
-        self._store, self._day, self._cache = store, {True: previous, False: today}, {}
+    def __init__(self, store: MarketStore, previous: int, today: int, past: History) -> None:
+        self._store, self._day, self._cache, self._past = store, {True: previous, False: today}, {}, past
         self.before = int(store.days[max(previous, 0)])
 
     @property
@@ -348,6 +486,9 @@ class _StoreValues:
                                 else np.full(len(self._store), NAN))
         return self._cache[key]
 
+    def history(self, name: str, n: int, adjusted: bool) -> np.ndarray:
+        return self._past.rows(name, n, self._day[True] + 1, adjusted)
+
 
 class MarketUniverse:
     """The universe of a `MarketFeed`; see `universe.Universe`."""
@@ -355,6 +496,7 @@ class MarketUniverse:
     def __init__(self, market: MarketFeed) -> None:
         self._market = market
         self.codes = market.store.codes
+        self._history = History(StoreDays(market.store))
 
     def feed(self, code: str) -> MarketStock:
         """Return the feed of a stock.
@@ -370,4 +512,4 @@ class MarketUniverse:
         """Return the cross-section of the current bar; see `universe.StockUniverse.section`."""
         market = self._market
         day = market.offset + market.lines.datetime.idx
-        return CrossSection(self.codes, _StoreValues(market.store, day - 1 if at_open else day, day))
+        return CrossSection(self.codes, _StoreValues(market.store, day - 1 if at_open else day, day, self._history))

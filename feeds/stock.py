@@ -37,6 +37,7 @@ class ColumnFeed(DailyFeed):
         self.days = ordinals(table['date'])  # of every row of the source, also outside fromdate..todate
         self.first_day, self.last_day = int(self.days[0]), int(self.days[-1])
         self.explicit_actions = 'cash_dividend' in table.columns or 'share_ratio' in table.columns
+        self.has_delisting_period = 'delisting_period' in table.columns
         self._rows = {
             name: table[name].to_numpy('float64') if name in table.columns else np.full(len(table), np.nan)
             for name in self.getlinealiases() if name != 'datetime'
@@ -54,14 +55,33 @@ class ColumnFeed(DailyFeed):
         ------
         KeyError
             There is neither.
+        LookAheadError
+            The bar is today's, at the open.
         """
         if name in self._rows:
             return getattr(self.lines, name)[ago]
-        if name not in self._extra:
-            if name in OPTIONAL:
-                return np.nan
+        column = self.column(name)
+        if ago >= 0:
+            _ = self.close[ago]  # refused where it is not known yet, as every further column
+        return np.nan if column is None else float(column[np.searchsorted(self.days, int(self.datetime[ago]))])
+
+    def column(self, name: str) -> np.ndarray | None:
+        """Return a line's or a further numeric column of all rows, also outside ``fromdate`` to ``todate``, as `days`.
+
+        Returns
+        -------
+        ndarray of float or None
+            None for an optional column that the table lacks.
+
+        Raises
+        ------
+        KeyError
+            There is neither.
+        """
+        column = self._rows.get(name, self._extra.get(name))
+        if column is None and name not in OPTIONAL:
             raise KeyError(f'{self._name} has no column {name!r}; it has {", ".join([*self._rows, *self._extra])}')
-        return float(self._extra[name][np.searchsorted(self.days, int(self.datetime[ago]))])
+        return column
 
     def start(self) -> None:
         """Read the table; called by Cerebro."""
@@ -109,7 +129,7 @@ class StockPandas(ColumnFeed):
 
     The feed's name is the stock's code. Lines beside OHLCV: ``market_cap`` (yuan), ``is_st`` and ``paused``
     (0 or 1), ``preclose``, ``high_limit``, ``low_limit`` (yuan), ``cash_dividend`` (yuan a share before tax),
-    ``share_ratio`` (new shares per old one); NaN where the table has no such column.
+    ``share_ratio`` (new shares per old one), ``delisting_period`` (0 or 1); NaN where the table has no such column.
 
     Params:
 

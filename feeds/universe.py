@@ -6,17 +6,17 @@ cross-section is made so that it cannot hand out anything else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 
-from .columns import OPTIONAL, PRE_OPEN
+from bt_microcap.exchange.opening import PRE_OPEN
+from bt_microcap.exchange.opening import LookAheadError as LookAheadError
+
 from .errors import DataError
-
-
-class LookAheadError(ValueError):
-    """Something was asked of a day before it is known."""
+from .history import FeedDays, History, value_of
 
 
 class CrossSection:
@@ -27,7 +27,7 @@ class CrossSection:
     codes : ndarray of str, shape (stocks,)
         Canonical codes, ascending; every vector is in this order.
     source : object
-        Gives vectors: ``source.vector(name, previous)``.
+        Gives vectors: ``source.vector(name, previous)``, and the days before: ``source.history(name, n, adjusted)``.
     """
 
     def __init__(self, codes: np.ndarray, source: Any) -> None:
@@ -52,13 +52,56 @@ class CrossSection:
         """
         return self._source.vector(name, True)
 
+    def history(self, name: str, n: int, adjusted: bool = False) -> np.ndarray:
+        """Return a column of the last trading days before today; the last row is `previous`.
+
+        It may reach back before the run's ``fromdate``, where the data has rows there (feeds that are not ours: only the bars of
+        the run). Days are those on which any stock has a row. Asked every day it costs about one `previous`, however long it is:
+        what was read stays in a buffer of 2 n days. Adjusted it also costs a pass over the n days.
+
+        Parameters
+        ----------
+        name : str
+            Any column, such as ``close``.
+        n : int
+            Trading days, 1 or more.
+        adjusted : bool
+            For prices (``open``, ``high``, ``low``, ``close``, ``preclose``, ``high_limit``, ``low_limit``): restated to the
+            level of the last row (forward-adjusted, 前复权, as of the day before). Each price is multiplied by the factors of
+            all later days up to the last row. The factor of a day is (last_close - cash_dividend) / share_ratio / last_close
+            where the row has one of the two values, else preclose / last_close where they differ by more than half a tick,
+            else 1; last_close is the close of the stock's last row before that day, however long ago. An ex-date of today is
+            not in it: ``today('preclose') / previous('close')`` tells that one, for a stock that was not suspended without
+            a row.
+
+        Returns
+        -------
+        ndarray of float, shape (n, stocks)
+            The oldest day first, in the unit of the column; NaN where the stock has no row on that day, and for days before
+            the first of the data. Read-only, and never changed later.
+
+        Raises
+        ------
+        KeyError
+            There is no such column.
+        ValueError
+            `n` is not a whole number of 1 or more, or the column cannot be adjusted.
+
+        Notes
+        -----
+        The factors are the exchanges' ex-rights reference price (SSE and SZSE trading rules, 除权（息）参考价) over the last
+        close, recognised as the broker does with ``ex_rights='auto'``; see `exchange.corporate_actions`. Where a dividend is
+        not below the last close, the factor is not known: earlier prices are NaN.
+        """
+        return self._source.history(name, n, adjusted)
+
     def today(self, name: str) -> np.ndarray:
         """Return a fact of the coming session that is known before its open.
 
         Parameters
         ----------
         name : str
-            One of `columns.PRE_OPEN`, such as ``paused``, ``is_st`` or ``preclose``.
+            One of `exchange.opening.PRE_OPEN`, such as ``paused``, ``is_st`` or ``preclose``.
 
         Returns
         -------
@@ -116,28 +159,22 @@ class Universe(Protocol):
 
 
 class _FeedValues:
-    """Reads vectors from one feed per stock; `ago` is 0, -1 or None (no such row) for each."""
+    """Reads vectors from one feed per stock.
 
-    def __init__(self, feeds: list, previous: list, today: list) -> None:
-        self._feeds, self._ago, self._cache = feeds, {True: previous, False: today}, {}
+    `ago` is 0, -1 or None (no such row) for each; None for all of them before the run's second bar. `past` gives the history.
+    """
+
+    def __init__(self, feeds: list, previous: list | None, today: list, past: Callable[[str, int, bool], np.ndarray]) -> None:
+        self._feeds, self._ago, self._cache, self.history = feeds, {True: previous, False: today}, {}, past
 
     def vector(self, name: str, previous: bool) -> np.ndarray:
         key = name, previous
         if key not in self._cache:
-            self._cache[key] = np.array([
-                np.nan if ago is None else _value(feed, name, ago)
-                for feed, ago in zip(self._feeds, self._ago[previous], strict=True)
+            agos = self._ago[previous]
+            self._cache[key] = self.history(name, 1, False)[0].copy() if agos is None else np.array([
+                np.nan if ago is None else value_of(feed, name, ago) for feed, ago in zip(self._feeds, agos, strict=True)
             ])
         return self._cache[key]
-
-
-def _value(feed: Any, name: str, ago: int) -> float:
-    if hasattr(feed, 'value'):
-        return feed.value(name, ago)
-    line = getattr(feed.lines, name, None)  # a feed of another kind
-    if line is None and name not in OPTIONAL:
-        raise KeyError(f'{feed._name} has no line {name!r}')
-    return np.nan if line is None else line[ago]
 
 
 class StockUniverse:
@@ -152,7 +189,12 @@ class StockUniverse:
     def __init__(self, datas: Iterable) -> None:
         self._feeds = sorted((data for data in datas if hasattr(data.lines, 'market_cap')), key=lambda data: data._name)
         self.codes = np.array([data._name for data in self._feeds], dtype=str)
+        again = self.codes[1:][self.codes[1:] == self.codes[:-1]]
+        if len(again):
+            raise DataError(f'{again[0]}: found in two feeds, expected one feed a stock; it would be picked twice')
         self._by_code = {data._name: data for data in self._feeds}
+        self._days = FeedDays(self._feeds)
+        self._history = History(self._days)
 
     def feed(self, code: str) -> Any:
         """Return the feed of a stock.
@@ -177,11 +219,17 @@ class StockUniverse:
         now = max(stamps, default=-1.0)
         current = [0 if stamp == now else None for stamp in stamps]
         if not at_open:
-            return CrossSection(self.codes, _FeedValues(self._feeds, current, current))
+            past = partial(self._past, np.nextafter(now, np.inf))
+            return CrossSection(self.codes, _FeedValues(self._feeds, current, current, past))
         # the last bar before today: one back where today has a bar, else the bar that still stands at 0
         before = [feed.datetime[-1] if here == 0 and len(feed) > 1 else (-1.0 if here == 0 else stamp)
                   for feed, here, stamp in zip(self._feeds, current, stamps, strict=True)]
         last = max(before, default=-1.0)
         previous = [(-1 if here == 0 else 0) if stamp == last and stamp > 0 else None
                     for here, stamp in zip(current, before, strict=True)]
-        return CrossSection(self.codes, _FeedValues(self._feeds, previous, current))
+        past = partial(self._past, now)
+        return CrossSection(self.codes, _FeedValues(self._feeds, previous if last > 0 else None, current, past))
+
+    def _past(self, stamp: float, name: str, n: int, adjusted: bool) -> np.ndarray:
+        """Return the days before a stamp; see `CrossSection.history`."""
+        return self._history.rows(name, n, self._days.find(stamp, self._history.forget), adjusted)

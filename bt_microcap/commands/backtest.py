@@ -1,7 +1,7 @@
 """Run the micro-cap rotation over a market and write what it did.
 
 Without --data it runs on a built-in synthetic market. It writes trades.csv, equity.csv, rejections.csv,
-summary.json and equity.png into --out and prints a summary.
+orders.csv, corporate_actions.csv, summary.json and equity.png into --out and prints a summary.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from .command_line import (
     Progress,
     add_market_arguments,
     add_profile_arguments,
+    add_statistics_arguments,
     check_market_arguments,
+    conventions,
     number,
     one_line_errors,
     output_folder,
@@ -42,6 +44,7 @@ def parse_args(pargs: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--out', type=Path, default=Path('out'), help='folder for the results (default: out)')
     parser.add_argument('--no-plot', action='store_true', help='write no picture')
     add_profile_arguments(parser)
+    add_statistics_arguments(parser)
     args = parser.parse_args(pargs)
     check_market_arguments(parser, args)
     return args
@@ -67,7 +70,7 @@ def main(pargs: list[str] | None = None) -> int:
     cerebro.addanalyzer(Progress, total=feed.end - feed.offset)
     blotter = cerebro.run()[0].analyzers.blotter
 
-    figures = statistics(blotter, args.cash)
+    figures = statistics(blotter, args.cash, **conventions(args))
     summary = {
         **figures,
         'market_return': float(level[-1] / level[0] - 1),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import sys
+import warnings
 from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from ..exchange.rules import RuleError
 from ..exchange.tax_lots import HOLDING
 from ..feeds.errors import DataError
 from ..feeds.invocation import title
-from ..profiles import PROFILES
+from ..profiles import CONVENTIONS, PROFILES
 
 
 class Parser(argparse.ArgumentParser):
@@ -43,6 +44,7 @@ def one_line_errors(main: Callable[..., int | None]) -> Callable[..., int]:
 
     @functools.wraps(main)
     def run(*args: Any, **kwargs: Any) -> int:
+        warnings.formatwarning = lambda message, *rest, **more: f'warning: {message}\n'  # without the line of the code
         try:
             return main(*args, **kwargs) or 0
         except (DataError, RuleError) as error:
@@ -129,8 +131,9 @@ def check_market_arguments(parser: argparse.ArgumentParser, args: argparse.Names
         parser.error(f'--start {args.start} is after --end {args.end}')
 
 
-OVERRIDES = ('commission', 'min_commission', 'stamp_duty', 'transfer_fee', 'slippage', 'slippage_ticks', 'impact',
-             'volume_limit', 'size_with_fees', 'star_market_orders', 'star_protection', 'delist', 'ex_rights', 'dividend_tax')
+OVERRIDES = ('commission', 'min_commission', 'stamp_duty', 'transfer_fee', 'slippage', 'slippage_ticks', 'min_slippage_ticks',
+             'impact', 'volume_limit', 'size_with_fees', 'star_market_orders', 'star_protection', 'delist', 'delist_wait',
+             'ex_rights', 'dividend_tax')
 
 
 def add_profile_arguments(parser: argparse.ArgumentParser) -> None:
@@ -141,12 +144,18 @@ def add_profile_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument('--stamp-duty', type=dated_or_rate, metavar='dated|RATE', help='of sales')
     group.add_argument('--transfer-fee', type=dated_or_rate, metavar='dated|RATE', help='both sides')
     group.add_argument('--slippage', type=number(float, 0, 1), help='in all, half of it each way')
-    group.add_argument('--volume-limit', type=number(float, 0, 100), metavar='FRACTION', help="of the day's volume, 0 = none")
+    group.add_argument('--volume-limit', type=number(float, 0, 100), metavar='FRACTION',
+                       help="of a stock's volume of the whole day, for all orders together, filled at one price; 0 = none")
     group.add_argument('--slippage-ticks', type=number(float, 0, 1e6), metavar='TICKS', help='price steps each way')
+    group.add_argument('--min-slippage-ticks', type=number(float, 0, 1e6), metavar='TICKS',
+                       help='price steps each way that --slippage is at least, where it is above 0')
     group.add_argument('--impact', type=number(float, 0, 10), metavar='FRACTION',
                        help="price move of an order as large as the day's volume; square-root law")
     group.add_argument('--delist', type=word_or_number(('last_close', 'zero'), 0.0, 1.0), metavar='last_close|zero|LOSS',
                        help='worth of a delisted position; LOSS is the part of its last close that is lost')
+    group.add_argument('--delist-wait', type=number(int, 0), metavar='DAYS',
+                       help='trading days without a row until a stock is taken for delisted (default: 60), where the data does '
+                            'not say when it was')
     for name, what in (('size-with-fees', "a buy's budget covers slippage and fees"),
                        ('star-market-orders', 'STAR takes market orders')):
         group.add_argument(f'--{name}', type=yes_or_no, metavar='yes|no', help=what)
@@ -155,6 +164,20 @@ def add_profile_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument('--ex-rights', choices=('auto', 'reinvest', 'off'))
     group.add_argument('--dividend-tax', type=word_or_number((HOLDING,), 0.0, 1.0), metavar='holding|RATE',
                        help='by the time held, at the sale; or a flat rate on the ex-date')
+
+
+def add_statistics_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add how the figures are counted."""
+    parser.add_argument('--days-a-year', type=number(float, 0, 366, open_low=True), metavar='DAYS',
+                        help='trading days of the annual figures (default: 252; joinquant: 250)')
+    parser.add_argument('--risk-free', type=number(float, -1, 1), metavar='RATE',
+                        help='a year, for the Sharpe ratio (default: 0; joinquant: 0.04)')
+
+
+def conventions(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the keyword arguments of `record.statistics.statistics`."""
+    given = {name: getattr(args, name) for name in ('days_a_year', 'risk_free') if getattr(args, name) is not None}
+    return {**CONVENTIONS[args.profile], **given}
 
 
 def overrides(args: argparse.Namespace) -> dict[str, Any]:

@@ -19,7 +19,9 @@ from .command_line import (
     Parser,
     add_market_arguments,
     add_profile_arguments,
+    add_statistics_arguments,
     check_market_arguments,
+    conventions,
     number,
     one_line_errors,
     output_folder,
@@ -56,6 +58,7 @@ def parse_args(pargs: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--out', type=Path, default=Path('sweep'), help='folder for the results (default: sweep)')
     parser.add_argument('--no-plot', action='store_true', help='write no picture')
     add_profile_arguments(parser)
+    add_statistics_arguments(parser)
     args = parser.parse_args(pargs)
     check_market_arguments(parser, args)
     return args
@@ -73,14 +76,15 @@ def main(pargs: list[str] | None = None) -> int:
         'content': feed.store.checksum(),  # another market under the same name
         'version': __version__,
         'start': str(args.start), 'end': str(args.end), 'cash': args.cash, 'min_cap': args.min_cap, 'max_cap': args.max_cap,
-        'profile': args.profile, **PROFILES[args.profile], **rules,
+        'profile': args.profile, **PROFILES[args.profile], **rules, **conventions(args),
     }
     cerebro = bt.Cerebro(stdstats=False, maxcpus=args.maxcpus)
     cerebro.adddata(feed, name='market')
     setup(cerebro, args.profile, cash=args.cash, **rules)
     pairs = [(stocknum, rate) for stocknum in args.stocknum for rate in args.refresh_rate]
     bar = progress(total=len(pairs), label='runs')
-    rows = grid.sweep(cerebro, pairs, out, settings, args.cash, bar.update, min_cap=args.min_cap, max_cap=args.max_cap)
+    rows = grid.sweep(cerebro, pairs, out, settings, args.cash, bar.update, conventions(args), min_cap=args.min_cap,
+                      max_cap=args.max_cap)
     bar.close()
     best = sorted(rows, key=lambda row: -row[grid.COLUMNS.index('annual_return')])[:5]
     print('stocknum  refresh_rate  annual return  Sharpe  max drawdown  turnover  trades')

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import backtrader as bt
 from backtrader.order import Order, SellOrder
 from backtrader.position import Position
 
-from . import corporate_actions
+from . import corporate_actions, rules
 from .calendar import Calendar
 from .commission import NO_FEES, AShareCommission, Fees
+from .opening import Opening
 from .tax_lots import HOLDING, TaxLots
 
 NAN = math.nan
+NOTIONAL = 10_000_000  # shares: what an ex-date does to prices does not depend on how many are held
 DELISTED = 'delisted'
 CONSOLIDATED = 'consolidated'
 
@@ -31,60 +34,97 @@ class AccountBroker(bt.brokers.BackBroker):
     Params (beside those of ``BackBroker``):
 
       - ``ex_rights`` (default: ``'auto'``), ``dividend_tax`` (default: ``0.2``), ``delist`` (default:
-        ``'last_close'``): see `corporate_actions`.
+        ``'last_close'``), ``delist_wait`` (default: ``60``): see `corporate_actions`.
     """
 
     params = (
         ('ex_rights', 'auto'),  # auto | reinvest | off
         ('dividend_tax', 0.2),  # of a cash dividend, on the ex-date; or 'holding': by the time held, at the sale
         ('delist', 'last_close'),  # last_close | zero | part of the last close that is lost
+        ('delist_wait', 60),  # trading days without a row, where the day of the delisting is not known
     )
 
     def __init__(self) -> None:
         super().__init__()
+        self._running = False  # from the start of a run to its end
+        self.before_run: list[Callable[[bt.Cerebro], Any]] = []  # called with Cerebro at the start of a run
         # a plain comminfo has no fees(); ours is the default, another can be set as with any broker
         self.comminfo[None] = AShareCommission()
 
     def init(self) -> None:
         """Start with cash and nothing else; called by Cerebro before a run."""
         super().init()
-        self.day = 0  # ordinal of the day begun
+        self.day = 0  # ordinal of the trading day begun
+        self.is_market_bar = False  # whether the current bar is one of the market, not of some other feed beside it
         self._open = False  # from the start of a day until its orders are filled
+        self._now = 0.0  # Backtrader's number of the current bar
         self._bought: dict[Any, tuple[int, int]] = {}  # data -> (day, shares bought on it)
+        self._traded: dict[Any, tuple[int, int]] = {}  # data -> (day, shares bought and sold on it)
         self._owners: dict[Any, list[Any]] = {}  # data -> the strategies that hold it
         self.marks: dict[Any, float] = {}  # data -> close of the last row while held
         self.events: list[tuple[int, str, str, int, int, float]] = []
+        self.cash_flows: list[tuple[int, float]] = []  # (ordinal of the day, yuan) of every `add_cash`
         self.tax_lots = TaxLots() if self.p.dividend_tax == HOLDING else None
-        self._calendar: Calendar | None = None
+        self.calendar = Calendar(())
+
+    def start(self) -> None:
+        """Hang the bell that begins every bar among Cerebro's timers; called by Cerebro before a run."""
+        if self.cerebro.p.oldsync:
+            raise ValueError('oldsync=True: its loop knows neither next_open nor timers, which AShareBroker needs; leave it out')
+        super().start()
+        self._running = True
+        for hook in self.before_run:
+            hook(self.cerebro)
+        timers = self.cerebro._pretimers
+        timers[:] = [self._make_opening(), *(timer for timer in timers if not isinstance(timer, Opening))]
+
+    def stop(self) -> None:
+        """Let go of what an optimizer's worker would send back beside the results; called by Cerebro after a run."""
+        super().stop()
+        self._running = False
+        if getattr(self.cerebro, '_dooptimize', False) and self.cerebro.p.optreturn:
+            for strategy in self.cerebro.runningstrats:
+                for analyzer in strategy.analyzers:
+                    _release_children(analyzer)
+
+    def _make_opening(self) -> Opening:
+        self.opening = Opening(self)
+        return self.opening
 
     # -- the day ------------------------------------------------------------------------------------------
 
-    def today(self) -> int:
-        """Return the ordinal of the current bar's day."""
-        return int(max((data.datetime[0] for data in self.cerebro.datas if len(data)), default=0))
+    def start_run(self) -> None:
+        """Learn the trading days from the feeds, when all of them are loaded; the opening calls it."""
+        for data in self.cerebro.datas:
+            if hasattr(data, 'first_day') and (data.resampling or data.replaying or data.p.tzinput):
+                raise ValueError(
+                    f'{data._name}: found a stock that is resampled, replayed or read from another time zone, expected its daily '
+                    'bars, which AShareBroker trades; cerebro.adddata(stock) as it is, then cerebro.resampledata(stock, ...) '
+                    'makes a second feed beside it')
+        self.calendar = Calendar(self.cerebro.datas, self.p.delist_wait)
 
-    def start_day(self) -> None:
-        """Do what happens before the open: delistings of the day before, then ex-rights.
+    def start_bar(self, now: float) -> None:
+        """Begin a bar, and with the first one of the market on a day the day; the opening calls it.
 
-        Orders and the end of the bar call it by themselves; call it at the start of ``next_open`` where
-        positions or cash are read before the first order.
+        What happens before the open happens here, before anybody can ask for a position or give an order:
+        delistings of the day before, then ex-rights.
+
+        Parameters
+        ----------
+        now : float
+            Backtrader's number of the bar.
         """
-        if self._open:
-            return
-        day = self.today()
-        if day == self.day:
-            return
-        self.day, self._open = day, True
-        if self.positions:
+        self._now = now
+        self.is_market_bar = self.calendar.is_market_bar(now, self.day)
+        if self.is_market_bar:
+            self.day, self._open = int(now), True
             self._settle_delisted()
             self._apply_ex_rights()
 
     @property
-    def calendar(self) -> Calendar:
-        """The trading days and the lives of the stocks, as the feeds tell them."""
-        if self._calendar is None:
-            self._calendar = Calendar(self.cerebro.datas)
-        return self._calendar
+    def is_open(self) -> bool:
+        """Whether orders may be given at the open of the current bar: from its start until the orders are filled."""
+        return self._open
 
     # -- positions ----------------------------------------------------------------------------------------
 
@@ -98,31 +138,69 @@ class AccountBroker(bt.brokers.BackBroker):
         day, bought = self._bought.get(data, (0, 0))
         return size - bought if day == self.day else size
 
+    def get_value(self, datas: Any = None, mkt: bool = False, lever: bool = False) -> float:
+        """Return the value of the account, or of some positions, yuan (alias: ``getvalue``).
+
+        At the open what is held counts at today's open, or at its last close where it does not trade; after the
+        close at the close.
+        """
+        if datas is None and not self._open:
+            return super().get_value(None, mkt, lever)
+        held = 0.0
+        for data in self.positions if datas is None else datas:
+            position = self.positions.get(data)
+            if position is not None:
+                held += position.size * self._price(data, position.price)
+        return held if datas is not None or mkt else self.cash + held
+
+    getvalue = get_value
+
+    def _price(self, data: Any, cost: float) -> float:
+        """Return the price at which a holding counts now: never one that is not known yet."""
+        if self._open:
+            price = data.open[0] if self._trades_today(data) else math.nan
+        else:
+            price = data.close[0]
+        return price if price == price else self.marks.get(data, cost)
+
+    def _trades_today(self, data: Any) -> bool:
+        return bool(len(data)) and int(data.datetime[0]) == self.day and line_value(data, 'paused') != 1.0 and data.open[0] > 0
+
+    def add_cash(self, cash: float) -> None:
+        """Bring in money, or take it out, at the end of the current bar; it is no return, see `cash_flows`."""
+        if not self._running:
+            raise ValueError('add_cash() before the run would be forgotten: use setcash(), or add_cash() in the strategy')
+        super().add_cash(cash)
+
+    def setcommission(self, *args: Any, **kwargs: Any) -> None:
+        """Set a plain commission, as Backtrader's; what asks for futures, margin or interest is an error."""
+        for name, default in (('margin', None), ('mult', 1.0), ('leverage', 1.0), ('interest', 0.0), ('interest_long', False)):
+            if kwargs.get(name, default) != default:
+                raise ValueError(f'AShareBroker has no {name}: shares are paid in full, and nothing is lent')
+        super().setcommission(*args, **kwargs)
+
     def _get_value(self, datas: Any = None, lever: bool = False) -> float:
+        """Mark the holdings and value the account, at the end of a bar."""
         if self._fundhist:
             return super()._get_value(datas, lever)
-        while self._cash_addition:
+        held = unrealized = 0.0
+        for data, position in self.positions.items():
+            price = data.close[0]
+            if price == price:
+                self.marks[data] = price
+            else:  # NaN: a day without a row keeps the last close
+                price = self.marks.get(data, position.price)
+            held += position.size * price
+            unrealized += position.size * (price - position.price)
+        self._fundval = (self.cash + held) / self._fundshares
+        while self._cash_addition:  # after the close, and no return of the day: at its value a share of the fund
             added = self._cash_addition.popleft()
             self._fundshares += added / self._fundval
             self.cash += added
-        held = unrealized = 0.0
-        for data in self.positions if datas is None else datas:
-            position = self.positions.get(data)
-            if position is None:
-                continue
-            close = data.close[0]
-            if close == close:
-                self.marks[data] = close
-            else:  # NaN: a day without a row keeps the last close
-                close = self.marks.get(data, position.price)
-            held += position.size * close
-            unrealized += position.size * (close - position.price)
-        if datas is not None:
-            return held
+            self.cash_flows.append((self.day or int(self._now), added))
         self._valuemkt = self._valuemktlever = held
         self._value = self._valuelever = self.cash + held
         self._leverage, self._unrealized = 1.0, unrealized
-        self._fundval = self._value / self._fundshares
         return self._value
 
     # -- what happens without an order ----------------------------------------------------------------------
@@ -134,22 +212,28 @@ class AccountBroker(bt.brokers.BackBroker):
                 self._book_out(data, corporate_actions.delisting_price(self.marks.get(data, 0.0), self.p.delist), DELISTED)
 
     def _apply_ex_rights(self) -> None:
-        """Apply the ex-rights of the day to what is held, before any order."""
+        """Apply the ex-rights of the day to what is held and to what is ordered, before any new order."""
         if self.p.ex_rights == 'off':
             return
-        tax_rate = self.p.dividend_tax if self.tax_lots is None else 0.0
         for data, position in list(self.positions.items()):
-            if int(data.datetime[0]) != self.day or data not in self.marks:
-                continue
-            explicit = self.p.ex_rights == 'auto' and getattr(data, 'explicit_actions', False)
-            happened = corporate_actions.ex_rights(
-                position.size, self.marks[data], line_value(data.lines, 'preclose'), tax_rate,
-                line_value(data.lines, 'cash_dividend') if explicit else NAN,
-                line_value(data.lines, 'share_ratio') if explicit else NAN)
-            if happened is not None:
+            if data in self.marks and (happened := self._ex_rights(data, position.size, self.marks[data])) is not None:
                 if self.tax_lots is not None and happened.dividend:
                     self.tax_lots.dividend(data, self.day, happened.dividend)
                 self._restate(data, happened)
+        for order in self.pending:
+            data = order.data
+            if len(data) > 1 and (happened := self._ex_rights(data, NOTIONAL, data.close[-1])) is not None:
+                restate_order(order, happened)
+
+    def _ex_rights(self, data: Any, shares: int, last_close: float) -> corporate_actions.ExRights | None:
+        """Return what today's ex-rights make of some shares of a stock."""
+        if not len(data) or int(data.datetime[0]) != self.day:
+            return None
+        explicit = self.p.ex_rights == 'auto' and getattr(data, 'explicit_actions', False)
+        return corporate_actions.ex_rights(
+            shares, last_close, line_value(data, 'preclose'), self.p.dividend_tax if self.tax_lots is None else 0.0,
+            line_value(data, 'cash_dividend') if explicit else NAN,
+            line_value(data, 'share_ratio') if explicit else NAN)
 
     def _restate(self, data: Any, happened: corporate_actions.ExRights) -> None:
         """Restate a position after a corporate action; its cost and its open trades go with it."""
@@ -204,7 +288,8 @@ class AccountBroker(bt.brokers.BackBroker):
         if not isinstance(comminfo, AShareCommission):
             return Fees(comminfo.getcommission(size, price), 0.0, 0.0)
         return comminfo.fees(size, price, self.day, order.data._name, value_before=order.info.get('filled_value', 0.0),
-                             charged=order.info.get('charged', 0.0))
+                             charged=order.info.get('charged', 0.0), shares_before=abs(order.executed.size),
+                             transfer_charged=order.info.get('transfer_charged', 0.0))
 
     def _fill(self, order: Order, size: int, price: float, fees: Fees | None = None) -> None:
         """Book a fill: cash, position, T+1, the order and its notification."""
@@ -218,6 +303,7 @@ class AccountBroker(bt.brokers.BackBroker):
         info = order.info
         info['filled_value'] = info.get('filled_value', 0.0) + size * price
         info['charged'] = info.get('charged', 0.0) + fees.commission
+        info['transfer_charged'] = info.get('transfer_charged', 0.0) + fees.transfer_fee
         info['fees'] = info.get('fees', ()) + (fees,)  # one entry a fill, beside order.executed.exbits
         position = self.positions[data]
         cost = position.price
@@ -236,8 +322,12 @@ class AccountBroker(bt.brokers.BackBroker):
             opened_fees, closed_fees, pnl = 0.0, fees.total, size * (price - cost)
         if not psize:
             self._forget(data)
+        day, traded = self._traded.get(data, (0, 0))
+        self._traded[data] = self.day, size + (traded if day == self.day else 0)
         info['cash'] = self.cash  # after this fill
-        order.execute(data.datetime[0], signed, price, closed, -closed * cost, closed_fees,
+        # a stock that is booked out may have no bar today
+        stamp = float(self.day) if info.get('booked_out') else data.datetime[0]
+        order.execute(stamp, signed, price, closed, -closed * cost, closed_fees,
                       opened, opened * price, opened_fees, comminfo.margin, pnl, psize, pprice)
         order.addcomminfo(comminfo)
         self.notify(order)
@@ -249,3 +339,37 @@ class AccountBroker(bt.brokers.BackBroker):
             book.pop(data, None)
         if self.tax_lots is not None:
             self.tax_lots.forget(data)
+
+
+def _release_children(analyzer: bt.Analyzer) -> None:
+    """Take strategy and feeds off an analyzer's children: Cerebro does so only for the analyzers themselves."""
+    for child in analyzer._children:
+        child.strategy = child._parent = None
+        for name in [name for name in vars(child) if name.startswith('data')]:
+            setattr(child, name, None)
+        _release_children(child)
+
+
+def restate_order(order: Order, happened: corporate_actions.ExRights) -> None:
+    """Restate an order that waits over an ex-date: as many shares more, at prices as much lower.
+
+    Parameters
+    ----------
+    order : Order
+    happened : ExRights
+    """
+    ratio, created = happened.ratio, order.created
+    if order.exectype not in (Order.Market, Order.Close):
+        for name in ('price', 'pricelimit'):
+            price = getattr(created, name)
+            if price and math.isfinite(price):
+                setattr(created, name, rules.round_half_up((price - happened.dividend) / ratio))
+        if order.trailamount:
+            order.trailamount /= ratio
+        order._limitoffset /= ratio  # of a trailing limit from its stop
+    if ratio != 1.0:
+        sign = 1 if order.isbuy() else -1
+        left = sign * corporate_actions.whole_shares(abs(order.executed.remsize) * ratio)
+        order.executed.remsize = left
+        order.size = created.size = order.executed.size + left
+        order.info['wanted'] = abs(created.size)

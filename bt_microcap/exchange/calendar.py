@@ -13,12 +13,17 @@ class Calendar:
     Parameters
     ----------
     datas : iterable of data feeds
-        Registered feeds; those with ``days`` (ordinals of all their rows, not only those in the run) count.
+        Registered feeds; those with ``days`` (ordinals of all their rows, not only those in the run) are the market.
+    delist_wait : int
+        Trading days without a row after which a stock is taken for delisted, where its delisting day is not known.
     """
 
-    def __init__(self, datas: Any) -> None:
-        days = [data.days for data in datas if hasattr(data, 'days')]
-        self.days = np.unique(np.concatenate(days)) if days else np.empty(0, 'int64')
+    def __init__(self, datas: Any, delist_wait: int = 60) -> None:
+        self._feeds = [data for data in datas if hasattr(data, 'days')]
+        self._wait = delist_wait
+        days = [data.days for data in self._feeds]
+        # a feed's own days ascend, each once
+        self.days = np.unique(np.concatenate(days)) if len(days) > 1 else days[0] if days else np.empty(0, 'int64')
         self.first = int(self.days[0]) if len(self.days) else 0
         self.last = int(self.days[-1]) if len(self.days) else 0
 
@@ -33,12 +38,49 @@ class Calendar:
         number = int(np.searchsorted(self.days, day) - np.searchsorted(self.days, first)) + 1
         return number if number <= 30 else 0  # no rule asks for more than the first few days
 
+    def is_market_bar(self, now: float, begun: int) -> bool:
+        """Return whether a bar is the market's: of one of its feeds, and the first on its day.
+
+        A feed of another kind beside the market, such as an index stamped with the end of the session or with days
+        of its own, makes bars on which nothing of the market happens.
+
+        Parameters
+        ----------
+        now : float
+            Backtrader's number of the bar.
+        begun : int
+            Ordinal of the day that has begun already.
+        """
+        if int(now) == begun:
+            return False
+        for data in self._feeds:  # the first one as a rule: the market, or its index
+            if len(data) and data.datetime[0] == now:
+                return True
+        return not self._feeds
+
     def is_trading_day(self, day: int) -> bool:
         """Return whether the market trades on a day; True where no feed tells its days."""
         at = int(np.searchsorted(self.days, day))
         return not len(self.days) or (at < len(self.days) and int(self.days[at]) == day)
 
+    def previous(self, day: int) -> int:
+        """Return the trading day before a day; the day itself where no feed tells the days."""
+        at = int(np.searchsorted(self.days, day))
+        return int(self.days[at - 1]) if 0 < at <= len(self.days) else day
+
+    def is_ours(self, data: Any) -> bool:
+        """Return whether a feed belongs to the market; True where no feed tells its days."""
+        return not self._feeds or hasattr(data, 'first_day') or hasattr(data, 'days')
+
     def has_ended(self, data: Any, day: int) -> bool:
-        """Return whether the stock's last row lies before the day and before the market's last day."""
+        """Return whether the stock is taken for delisted before a day.
+
+        After its delisting day where that is known; else after ``delist_wait`` trading days without a row.
+        """
         last = getattr(data, 'last_day', self.last)
-        return last < day and last < self.last
+        if last >= day or last >= self.last:
+            return False
+        delisted = getattr(data, 'delisted_day', 0)
+        if delisted:
+            return day > max(delisted, last)
+        return int(np.searchsorted(self.days, day) - np.searchsorted(self.days, last)) > self._wait

@@ -38,6 +38,8 @@ class AShareCommission(bt.CommissionInfo):
         stamp duty   = stamp_duty * value                         sales only, outside the minimum
         transfer fee = transfer_fee * value                       both sides, outside the minimum
 
+    Shanghai's dated transfer fee was of the face value before 2015-08-01, and before 2012-06-01 at least 1 yuan an order.
+
     Nothing is rounded to the cent, as on JoinQuant. It works alone with any Backtrader broker; the plain
     ``BackBroker`` charges the minimum once a fill, `AShareBroker` once an order.
 
@@ -77,7 +79,7 @@ class AShareCommission(bt.CommissionInfo):
 
     def fees(
         self, size: float, price: float, day: int | None = None, code: str = '', *,
-        value_before: float = 0.0, charged: float = 0.0,
+        value_before: float = 0.0, charged: float = 0.0, shares_before: float = 0.0, transfer_charged: float = 0.0,
     ) -> Fees:
         """Return the fees of one fill.
 
@@ -90,11 +92,15 @@ class AShareCommission(bt.CommissionInfo):
         day : int, optional
             Ordinal of the day of the fill; needed where a rate is ``'dated'``.
         code : str
-            Canonical code of the stock; the dated transfer fee of Beijing's was another until 2022-04-28.
+            Canonical code of the stock; the dated transfer fee goes by the exchange, see `rules.transfer_fee`.
         value_before : float
             Yuan of the same order's earlier fills.
         charged : float
             Commission that these fills have paid, yuan.
+        shares_before : float
+            Shares of the same order's earlier fills, without a sign.
+        transfer_charged : float
+            Transfer fee that these fills have paid, yuan.
 
         Returns
         -------
@@ -104,6 +110,8 @@ class AShareCommission(bt.CommissionInfo):
         ------
         ValueError
             A rate is ``'dated'`` and no day is given.
+        RuleError
+            A rate is ``'dated'`` and not known on that day.
         """
         value = abs(size) * price
         if not value:
@@ -116,8 +124,17 @@ class AShareCommission(bt.CommissionInfo):
         elif size > 0:
             duty = 0.0
         if transfer == DATED:
-            transfer = rules.transfer_fee(self._known(day, 'transfer_fee'), code).buy
+            row = rules.transfer_fee(self._known(day, 'transfer_fee'), code)
+            if isinstance(row, rules.FaceFee):
+                return Fees(commission, duty * value, self._of_face(row, abs(size), shares_before, transfer_charged))
+            transfer = row.buy
         return Fees(commission, duty * value, transfer * value)
+
+    @staticmethod
+    def _of_face(row: rules.FaceFee, shares: float, before: float, charged: float) -> float:
+        """Return one fill's fee of the face value; a minimum is for all fills of the order together."""
+        rate = row.rate * rules.FACE_VALUE
+        return max(row.minimum, rate * (before + shares)) - charged if row.minimum else rate * shares
 
     @staticmethod
     def _known(day: int | None, name: str) -> int:
@@ -126,6 +143,10 @@ class AShareCommission(bt.CommissionInfo):
                 f"{name}='dated' needs the day of the fill, which a plain broker does not give: use AShareBroker, "
                 f'or give {name} as a rate')
         return day
+
+    def getsize(self, price: float, cash: float) -> int:
+        """Return the shares that cash pays for; 1 without a price, so that the order comes to the broker and is refused there."""
+        return super().getsize(price, cash) if price > 0 else 1
 
     def _getcommission(self, size: float, price: float, pseudoexec: bool) -> float:
         return self.fees(size, price).total

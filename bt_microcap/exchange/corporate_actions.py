@@ -17,8 +17,10 @@ Dividend tax, by ``dividend_tax``, on explicit dividends: a flat rate is taken o
 the dividend in full and withholds the tax at the sale, first in first out, at the rate of the time held
 (`rules.DIVIDEND_TAX`). Bonus shares are not taxed: the data does not tell them from transfers of reserves.
 
-Delisting, by ``delist``: a stock whose last row is before the market's last day is worth its last close
-(``last_close``, optimistic), nothing (``zero``), or its last close less a part (a number from 0 to 1) after that day.
+Delisting: after its delisting day, where the market's listings tell it, a holding becomes cash; else when the stock has had
+no row for ``delist_wait`` trading days and has none later (0: after the close of its last row). By ``delist`` it is then
+worth its last close (``last_close``: the prices of the delisting period are in the data, but who could not sell in it gets
+less), nothing (``zero``), or its last close less a part (a number from 0 to 1). Until then it is held, marked at that close.
 """
 
 from __future__ import annotations

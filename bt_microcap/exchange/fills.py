@@ -9,7 +9,8 @@ from . import rules
 
 
 def slipped(
-    price: float, buy: bool, share: float = 0.0, *, slippage: float = 0.0, ticks: float = 0.0, impact: float = 0.0
+    price: float, buy: bool, share: float = 0.0, *, slippage: float = 0.0, ticks: float = 0.0, impact: float = 0.0,
+    least: float = 0.0,
 ) -> float:
     """Return the price at which an order fills.
 
@@ -17,7 +18,8 @@ def slipped(
 
         price x (1 +- (slippage / 2 + impact x sqrt(share))) +- ticks x 0.01     rounded half-up to 0.01
 
-    - ``slippage`` is JoinQuant's PriceRelatedSlippage: a spread in all, half of it each way.
+    - ``slippage`` is JoinQuant's PriceRelatedSlippage: a spread in all, half of it each way; where there is one, half of
+      it is at least ``least`` price steps, for below 5 yuan 0.2 % would round to nothing.
     - ``ticks`` is a fixed number of price steps each way, as Backtrader's ``slip_fixed``.
     - ``impact`` is the square-root law of market impact (Almgren, Thum, Hauptmann, Li: Direct Estimation of Equity
       Market Impact, 2005; Toth et al.: Anomalous price impact, 2011): the price moves by Y x volatility x
@@ -37,6 +39,8 @@ def slipped(
         Price steps each way.
     impact : float
         Fraction of the price for an order as large as the day's volume.
+    least : float
+        Price steps that half of a slippage above 0 is at least.
 
     Returns
     -------
@@ -44,9 +48,20 @@ def slipped(
         Yuan, at least one price step.
     """
     away = slippage / 2 + (impact * math.sqrt(share) if impact and share > 0 else 0.0)
+    fixed = ticks * rules.TICK
+    if slippage and least * rules.TICK > price * slippage / 2:
+        fixed, away = fixed + least * rules.TICK, away - slippage / 2
     if buy:
-        return rules.round_half_up(price * (1 + away) + ticks * rules.TICK)
-    return max(rules.TICK, rules.round_half_up(price * (1 - away) - ticks * rules.TICK))
+        return rules.round_half_up(price * (1 + away) + fixed)
+    return max(rules.TICK, rules.round_half_up(price * (1 - away) - fixed))
+
+
+def on_tick(price: float, *, up: bool) -> float:
+    """Return a limit price on the price step: a sale's rounded up, a buy's down, so that neither gets worse than asked."""
+    if not price or not math.isfinite(price):
+        return price
+    steps = price / rules.TICK
+    return (math.ceil(steps - 1e-6) if up else math.floor(steps + 1e-6)) / 100
 
 
 def affordable(

@@ -1,7 +1,8 @@
 """The exchange's rules as dated literal tables: value, since when, source.
 
-This module imports nothing of ours and knows nothing of orders or feeds. A rule is looked up by board and
-day; outside the declared range of validity the answer is an error, not a guess.
+It knows nothing of orders or feeds. A rule is looked up by board and day. Before the declared range of validity
+the answer is an error, not a guess; after it the last rule, and a warning. The fees' tables are in `fee_rates`, the
+range in `validity`; all are reached through here.
 
 Sources, cited beside the rows by these short names:
 
@@ -10,8 +11,6 @@ Sources, cited beside the rows by these short names:
 - ``STAR``: 上海证券交易所科创板股票交易特别规定, 上证发〔2019〕23号.
 - ``CHINEXT``: 深圳证券交易所创业板交易特别规定, 深证上〔2020〕515号.
 - ``BSE``: 北京证券交易所交易规则（试行）, 北证公告〔2021〕15号.
-- ``MOF``: Ministry of Finance and State Taxation Administration notices on the securities transaction stamp duty.
-- ``CHINACLEAR``: China Securities Depository and Clearing notices on the transfer fee.
 """
 
 from __future__ import annotations
@@ -24,18 +23,30 @@ from typing import NamedTuple
 
 import numpy as np
 
-VALID_FROM = date(1996, 12, 16)  # the first day of the daily price limit; earlier days are not covered
-VALID_UNTIL = date(2026, 12, 31)  # rules announced by the end of 2026 are in the tables
+from .fee_rates import (  # noqa: F401 - a rule is asked for here, whichever table it is in
+    DIVIDEND_TAX,
+    FACE_VALUE,
+    MAX_COMMISSION,
+    MIN_COMMISSION,
+    STAMP_DUTY,
+    TRANSFER_FEE,
+    TRANSFER_FEE_BSE,
+    TRANSFER_FEE_SHANGHAI,
+    TRANSFER_FEE_SHENZHEN,
+    DividendTax,
+    Duty,
+    FaceFee,
+    dividend_tax,
+    stamp_duty,
+    transfer_fee,
+)
+from .validity import VALID_FROM, VALID_UNTIL, RuleError, check_day  # noqa: F401
 
 TICK = 0.01  # yuan, the price step of every A share
 HALF_TICK = TICK / 2
 
 MAIN, CHINEXT, STAR, BSE = 'main', 'chinext', 'star', 'bse'
 BOARDS = (MAIN, CHINEXT, STAR, BSE)
-
-
-class RuleError(ValueError):
-    """A rule was asked for outside its range of validity, or for something that is no A share."""
 
 
 class PriceLimit(NamedTuple):
@@ -79,6 +90,17 @@ PRICE_LIMITS: dict[tuple[str, str], tuple[PriceLimit, ...]] = {
     (BSE, 'BJSE'): (PriceLimit(date(2021, 11, 15), 0.30, 0.30, 1),),  # BSE
 }
 
+# Since when the first trading day of the delisting period has no limit. The texts say so from 2020-12-31 on
+# (上证发〔2020〕103号 article 8; SZSE 2020-12-31; now SSE 3.3.13 and SZSE 3.3.15 of 2026). But the real data shows that
+# delistings under way by the older rules kept those: all 13 periods that began in 2021, the last on 2021-07-19 (300362),
+# took 30 days instead of the new 15 and opened at the usual limit. None other began until 2022-01-14, where that data ends.
+DELISTING_FREE: dict[str, date] = {
+    MAIN: date(2022, 1, 1),
+    CHINEXT: date(2022, 1, 1),
+    STAR: date(2022, 1, 1),
+    BSE: date(2021, 11, 15),  # BSE 3.3.12 (2)
+}
+
 
 class Lot(NamedTuple):
     """Sizes in which a buy order may be placed: at least ``minimum`` shares, then in steps of ``step``."""
@@ -93,46 +115,6 @@ LOTS: dict[str, Lot] = {
     STAR: Lot(200, 1),  # STAR, article 12
     BSE: Lot(100, 1),  # BSE 3.2.8
 }
-
-
-class Duty(NamedTuple):
-    """A rate of the traded value from a day on: of buys and of sales."""
-
-    since: date
-    buy: float
-    sell: float
-
-
-STAMP_DUTY: tuple[Duty, ...] = (
-    Duty(date(2007, 5, 30), 0.003, 0.003),  # MOF 财税〔2007〕84号
-    Duty(date(2008, 4, 24), 0.001, 0.001),  # MOF notice of 2008-04-23
-    Duty(date(2008, 9, 19), 0.0, 0.001),  # MOF notice of 2008-09-18: sales only
-    Duty(date(2023, 8, 28), 0.0, 0.0005),  # MOF 2023 No. 39: halved
-)
-TRANSFER_FEE: tuple[Duty, ...] = (
-    Duty(date(2015, 8, 1), 0.00002, 0.00002),  # CHINACLEAR 2015-07: 0.002 % of the value
-    Duty(date(2022, 4, 29), 0.00001, 0.00001),  # CHINACLEAR 2022-04: halved, one rate for the three exchanges
-)
-TRANSFER_FEE_BSE: tuple[Duty, ...] = (
-    Duty(date(2021, 11, 15), 0.000025, 0.000025),  # CHINACLEAR 2022-04 names 0.0025 % as the rate until then
-    Duty(date(2022, 4, 29), 0.00001, 0.00001),  # CHINACLEAR 2022-04
-)
-class DividendTax(NamedTuple):
-    """Tax on cash dividends of natural persons, by the time held, for ex-dates from a day on."""
-
-    since: date
-    month: float  # held up to one month
-    year: float  # up to one year
-    longer: float
-
-
-DIVIDEND_TAX: tuple[DividendTax, ...] = (
-    DividendTax(date(2005, 6, 13), 0.10, 0.10, 0.10),  # MOF 财税〔2005〕102号: half of the dividend at 20 %
-    DividendTax(date(2013, 1, 1), 0.20, 0.10, 0.05),  # MOF 财税〔2012〕85号
-    DividendTax(date(2015, 9, 8), 0.20, 0.10, 0.00),  # MOF 财税〔2015〕101号
-)
-MAX_COMMISSION = 0.003  # of the value, since 2002-05-01, 证监发〔2002〕21号
-MIN_COMMISSION = 5.0  # yuan an order, same notice
 
 
 @cache
@@ -189,111 +171,23 @@ def round_half_up(price: float) -> float:
     return math.floor(price * 100 + 0.500001) / 100
 
 
-def _row_at(rows: tuple, days: tuple[int, ...], day: int) -> int:
-    return bisect_right(days, day) - 1
+def _cut(price: float, up: bool) -> float:
+    """Cut a price to the tick; 1e-6 of a tick leaves a price alone that is on one but for its binary error."""
+    return math.ceil(price * 100 - 0.000001) / 100 if up else math.floor(price * 100 + 0.000001) / 100
 
 
 _LIMIT_DAYS = {key: tuple(row.since.toordinal() for row in rows) for key, rows in PRICE_LIMITS.items()}
-_STAMP_DAYS = tuple(row.since.toordinal() for row in STAMP_DUTY)
-_TRANSFER_DAYS = tuple(row.since.toordinal() for row in TRANSFER_FEE)
-_TRANSFER_DAYS_BSE = tuple(row.since.toordinal() for row in TRANSFER_FEE_BSE)
-_DIVIDEND_DAYS = tuple(row.since.toordinal() for row in DIVIDEND_TAX)
-_FIRST, _LAST = VALID_FROM.toordinal(), VALID_UNTIL.toordinal()
-
-
-def _check_day(day: int) -> None:
-    if not _FIRST <= day <= _LAST:
-        raise RuleError(
-            f'the exchange rules here hold from {VALID_FROM} to {VALID_UNTIL}; {date.fromordinal(day)} is outside: '
-            'give the data explicit high_limit and low_limit columns and the fees as rates'
-        )
-
-
-def _duty(rows: tuple[Duty, ...], days: tuple[int, ...], name: str, option: str, day: int) -> Duty:
-    _check_day(day)
-    if day < days[0]:
-        raise RuleError(
-            f'the {name} is known from {rows[0].since} on, not on {date.fromordinal(day)}: give it as a rate ({option}=RATE)'
-        )
-    return rows[_row_at(rows, days, day)]
-
-
-def stamp_duty(day: int) -> Duty:
-    """Return the stamp duty in force on a day.
-
-    Parameters
-    ----------
-    day : int
-        Proleptic ordinal of the day (``date.toordinal()``), which is the whole part of a Backtrader datetime.
-
-    Raises
-    ------
-    RuleError
-        The day is before the table begins or after the range of validity.
-    """
-    return _duty(STAMP_DUTY, _STAMP_DAYS, 'stamp duty', 'stamp_duty', day)
-
-
-def transfer_fee(day: int, code: str = '') -> Duty:
-    """Return the transfer fee in force on a day.
-
-    Parameters
-    ----------
-    day : int
-        Ordinal of the day.
-    code : str
-        Canonical code: Beijing's fee was another until 2022-04-28. Without it Shanghai's and Shenzhen's.
-
-    Raises
-    ------
-    RuleError
-        As `stamp_duty`.
-    """
-    if code.endswith('.BJSE'):
-        return _duty(TRANSFER_FEE_BSE, _TRANSFER_DAYS_BSE, 'transfer fee', 'transfer_fee', day)
-    return _duty(TRANSFER_FEE, _TRANSFER_DAYS, 'transfer fee', 'transfer_fee', day)
-
-
-def dividend_tax(ex_date: int, bought: int, sold: int) -> float:
-    """Return the rate of the tax on a dividend, withheld at the sale.
-
-    A month runs from a day to the day before the same day of the next month, a year likewise (MOF 财税〔2012〕85号,
-    item 1): bought on 8 January and sold on 8 February is one month, sold on 9 February is more.
-
-    Parameters
-    ----------
-    ex_date, bought, sold : int
-        Ordinals.
-
-    Raises
-    ------
-    RuleError
-        The ex-date is before the table begins or after the range of validity.
-    """
-    _check_day(ex_date)
-    index = _row_at(DIVIDEND_TAX, _DIVIDEND_DAYS, ex_date)
-    if index < 0:
-        raise RuleError(f'the dividend tax is known from {DIVIDEND_TAX[0].since} on, not on {date.fromordinal(ex_date)}: '
-                        'give it as a rate (dividend_tax=RATE)')
-    row = DIVIDEND_TAX[index]
-    if sold <= _months_later(bought, 1):
-        return row.month
-    return row.year if sold <= _months_later(bought, 12) else row.longer
-
-
-def _months_later(day: int, months: int) -> int:
-    """Return the same day some months later, or the last of that month where it has no such day."""
-    start = date.fromordinal(day)
-    number = start.year * 12 + start.month - 1 + months
-    year, month = divmod(number, 12)
-    last = (date(year + (month == 11), (month + 1) % 12 + 1, 1) - date.resolution).day
-    return date(year, month + 1, min(start.day, last)).toordinal()
+_DELISTING_FREE_DAYS = {place: since.toordinal() for place, since in DELISTING_FREE.items()}
+_NO_LIMITS = 'give the data high_limit and low_limit columns, or begin later (--start 1996-12-16)'
 
 
 def price_limits(
-    code: str, day: int, preclose: float, is_st: bool = False, listed_day: int = 0
+    code: str, day: int, preclose: float, is_st: bool = False, listed_day: int = 0, delisting_day: int = 0
 ) -> tuple[float, float]:
     """Return the lower and upper price limit of a stock on a day.
+
+    They are rounded half-up to the tick; Beijing's are cut to it, the upper one down and the lower one up (seen in the
+    data: 30 % over 20.06 was 26.07). One tick they are away at least.
 
     Parameters
     ----------
@@ -307,6 +201,8 @@ def price_limits(
         Whether the stock is ST or *ST on that day.
     listed_day : int
         Number of the trading day since the listing, 1 on the first; 0 when long listed or unknown.
+    delisting_day : int
+        Number of the trading day in the delisting period, 1 on the first; 0 when not in it or unknown.
 
     Returns
     -------
@@ -316,13 +212,16 @@ def price_limits(
     Raises
     ------
     RuleError
-        No A share, or a day outside the range of validity.
+        No A share, or a day before the range of validity.
     """
-    _check_day(day)
-    key = (board(code), exchange(code))
+    check_day(day, _NO_LIMITS)
+    place = board(code)
+    key = (place, exchange(code))
     rows = PRICE_LIMITS[key]
-    index = _row_at(rows, _LIMIT_DAYS[key], day)
+    index = bisect_right(_LIMIT_DAYS[key], day) - 1
     if index < 0 or not preclose > 0:  # before the board's first day nothing is known of it
+        return math.nan, math.nan
+    if delisting_day == 1 and day >= _DELISTING_FREE_DAYS[place]:
         return math.nan, math.nan
     row = rows[index]
     up = down = row.st_rate if is_st else row.rate
@@ -331,13 +230,17 @@ def price_limits(
             return math.nan, math.nan
         if listed_day == 1 and row.first_up == row.first_up:
             up, down = row.first_up, row.first_down
-    low = max(TICK, min(round_half_up(preclose * (1 - down)), round_half_up(preclose - TICK)))
-    high = max(round_half_up(preclose * (1 + up)), round_half_up(preclose + TICK))
-    return low, high
+    low, high = preclose * (1 - down), preclose * (1 + up)
+    if place == BSE:
+        low, high = _cut(low, True), _cut(high, False)
+    else:
+        low, high = round_half_up(low), round_half_up(high)
+    return max(TICK, min(low, round_half_up(preclose - TICK))), max(high, round_half_up(preclose + TICK))
 
 
 def price_limits_of_day(
-    codes: np.ndarray, day: int, preclose: np.ndarray, is_st: np.ndarray, listed_day: np.ndarray
+    codes: np.ndarray, day: int, preclose: np.ndarray, is_st: np.ndarray, listed_day: np.ndarray,
+    delisting_day: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the limits of many stocks on one day: `price_limits` over vectors.
 
@@ -350,18 +253,20 @@ def price_limits_of_day(
         Yuan.
     is_st : ndarray of bool, shape (stocks,)
     listed_day : ndarray of int, shape (stocks,)
+    delisting_day : ndarray of int, shape (stocks,), optional
+        Without it no stock is on the first day of its delisting period.
 
     Returns
     -------
     tuple of ndarray
         (low_limit, high_limit), NaN where there is none.
     """
-    _check_day(day)
+    check_day(day, _NO_LIMITS)
     up = np.full(len(codes), np.nan)
     down = np.full(len(codes), np.nan)
     keys = np.array([f'{board(code)} {exchange(code)}' for code in codes])
     for key, rows in PRICE_LIMITS.items():
-        index = _row_at(rows, _LIMIT_DAYS[key], day)
+        index = bisect_right(_LIMIT_DAYS[key], day) - 1
         if index < 0:
             continue
         row = rows[index]
@@ -369,15 +274,21 @@ def price_limits_of_day(
         rate = np.where(is_st, row.st_rate, row.rate)
         first = (listed_day == 1) & (row.first_up == row.first_up)
         free = (listed_day > 0) & (listed_day <= row.free_days)
+        if delisting_day is not None and day >= _DELISTING_FREE_DAYS[key[0]]:
+            free |= delisting_day == 1
         up[mine] = np.where(free, np.nan, np.where(first, row.first_up, rate))[mine]
         down[mine] = np.where(free, np.nan, np.where(first, row.first_down, rate))[mine]
     reference = np.where(preclose > 0, preclose, np.nan)
+    cut = keys == f'{BSE} BJSE'
 
     def rounded(price: np.ndarray) -> np.ndarray:
         return np.floor(price * 100 + 0.500001) / 100
 
-    low = np.minimum(rounded(reference * (1 - down)), rounded(reference - TICK))
-    high = np.maximum(rounded(reference * (1 + up)), rounded(reference + TICK))
+    low, high = reference * (1 - down), reference * (1 + up)
+    low = np.where(cut, np.ceil(low * 100 - 0.000001) / 100, rounded(low))
+    high = np.where(cut, np.floor(high * 100 + 0.000001) / 100, rounded(high))
+    low = np.minimum(low, rounded(reference - TICK))
+    high = np.maximum(high, rounded(reference + TICK))
     return np.maximum(low, TICK), high
 
 
@@ -395,7 +306,7 @@ def legal_sell(code: str, size: int, position: int) -> int:
     Whole lots; the remainder below one lot goes in one order, alone or with the rest (SSE and SZSE 3.3.8;
     on STAR and the BSE any size from the minimum on, less only as the whole remainder).
     """
-    size = min(size, position)
+    size = min(math.floor(size + 1e-9), position)  # whole shares
     if size == position:
         return size
     lot = LOTS[board(code)]

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import backtrader as bt
 
+from .observers import Trades
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -138,6 +140,18 @@ class PyFolio(bt.analyzers.PyFolio):
                               for name, column in (('returns', 'return'), ('gross_lev', 'gross_lev')))
         returns.index.name = gross_lev.index.name = 'index'
         return returns, positions, transactions, gross_lev
+
+
+def use_ours(cerebro: bt.Cerebro) -> None:
+    """Put our analyzers and observers in place of Backtrader's that would not see the stocks of a `MarketFeed`.
+
+    Their names, params and layouts are the same. Subclasses of Backtrader's are left as they are.
+    """
+    if not any(hasattr(data, 'stocks') for data in cerebro.datas):
+        return
+    ours = {theirs: mine for mine in (PositionsValue, Transactions, PyFolio, Trades) for theirs in mine.__bases__}
+    cerebro.analyzers[:] = [(ours.get(analyzer, analyzer), *rest) for analyzer, *rest in cerebro.analyzers]
+    cerebro.observers[:] = [(multi, ours.get(observer, observer), *rest) for multi, observer, *rest in cerebro.observers]
 
 
 def _utc(days: Iterable) -> pd.DatetimeIndex:

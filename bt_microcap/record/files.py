@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from .blotter import Blotter, CorporateAction, Equity, Fill, OrderRecord, Rejection
+from .blotter import Blotter, CashFlow, CorporateAction, Equity, Fill, OrderRecord, Rejection
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -32,6 +32,8 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 def write_run(folder: Path, blotter: Blotter, summary: dict[str, Any]) -> None:
     """Write trades.csv, equity.csv, rejections.csv, orders.csv, corporate_actions.csv and summary.json.
 
+    And cash_flows.csv, where money came in or went out.
+
     Parameters
     ----------
     folder : Path
@@ -47,4 +49,6 @@ def write_run(folder: Path, blotter: Blotter, summary: dict[str, Any]) -> None:
     write_csv(folder / 'rejections.csv', Rejection._fields, blotter.rejections)
     write_csv(folder / 'orders.csv', OrderRecord._fields, blotter.orders)
     write_csv(folder / 'corporate_actions.csv', CorporateAction._fields, blotter.corporate_actions)
+    if blotter.cash_flows:
+        write_csv(folder / 'cash_flows.csv', CashFlow._fields, blotter.cash_flows)
     write_json(folder / 'summary.json', summary)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
 from typing import Any
 
 import backtrader as bt
@@ -71,12 +72,12 @@ def _draw_fills(data: Any, fills: list[tuple[float, int, float]]) -> None:
     """Fill a `Fills` observer with the stock's executions, each at its own bar and price."""
     bars = data.buflen()
     stamps = data.lines.datetime.array
-    at = {stamps[bar]: bar for bar in range(bars)}
     values = {'buy': array('d', [float('nan')]) * bars, 'sell': array('d', [float('nan')]) * bars}
     for stamp, size, price in fills:
         column = values['buy' if size > 0 else 'sell']
-        if stamp in at and column[at[stamp]] != column[at[stamp]]:  # the first of a bar: a delisting comes after a sale
-            column[at[stamp]] = price
+        bar = bisect_right(stamps, stamp) - 1  # the last one, of a stock that is booked out later
+        if bar >= 0 and column[bar] != column[bar]:  # the first of a bar: a delisting comes after a sale
+            column[bar] = price
     observer = Fills(data)
     for name, column in values.items():
         getattr(observer.lines, name).array = column

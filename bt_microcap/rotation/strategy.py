@@ -9,6 +9,7 @@ import backtrader as bt
 import numpy as np
 
 from ..exchange.broker import AShareBroker
+from ..exchange.calendar import Calendar
 from ..exchange.commission import AShareCommission
 from ..exchange.fills import affordable
 from ..feeds.universe import CrossSection, StockUniverse, Universe
@@ -57,6 +58,8 @@ class MicroCapStrategy(bt.Strategy):
             raise ValueError(f'min_cap is {self.p.min_cap!r} and max_cap {self.p.max_cap!r}: expected min_cap <= max_cap')
         self.universe = self.make_universe()
         self._bars = 0  # bars whose decisions are made
+        self._day = 0  # ordinal of the last of them, and the market's calendar, where the broker is not ours
+        self._calendar: Calendar | None = None
         self._addanalyzer_slave(StockCharts)  # what cerebro.plot() draws; not among the user's own analyzers
 
     def start(self) -> None:
@@ -65,10 +68,17 @@ class MicroCapStrategy(bt.Strategy):
             raise ValueError(
                 'a MarketFeed needs AShareBroker: on a day without a row its stocks have a bar, on which another broker would '
                 'trade; use setup(cerebro), cerebro.setbroker(AShareBroker()), or one feed per stock (add_stocks)')
+        if len(self.env.runningstrats) > 1:
+            raise ValueError(
+                f'found {len(self.env.runningstrats)} strategies in one Cerebro, which share one account: each would sell what '
+                'the others hold; run one Cerebro a strategy, or cerebro.optstrategy')
 
     def make_universe(self) -> Universe:
         """Return what is asked for cross-sections and feeds; hook."""
         makers = [data.universe for data in self.datas if hasattr(data, 'universe')]
+        if len(makers) > 1:
+            raise ValueError(f'found {len(makers)} MarketFeeds in one Cerebro: expected one, with all stocks; make one store of '
+                             'both')
         return makers[0]() if makers else StockUniverse(self.datas)
 
     # -- when ---------------------------------------------------------------------------------------------
@@ -80,19 +90,28 @@ class MicroCapStrategy(bt.Strategy):
 
     def next_open(self) -> None:
         """Decide at the open; Backtrader calls it only with cheat-on-open."""
-        if isinstance(self.broker, AShareBroker):
-            self.broker.start_day()
-            if not self.broker.calendar.is_trading_day(self.broker.day):
-                return  # a bar of some other feed, on a day without trading
+        if not self._is_market_bar():
+            return  # a bar of some other feed: on a day without trading, or at another time of the day
         day, self._bars = self._bars - 1, self._bars + 1  # the first bar only gives the day before
         if day >= 0:
             self.trade(day)
 
     def next(self) -> None:
         """Decide at the close for the next open, where there is no cheat-on-open."""
-        if not self.at_open:
+        if not self.at_open and self._is_market_bar():
             day, self._bars = self._bars, self._bars + 1
             self.trade(day)
+
+    def _is_market_bar(self) -> bool:
+        if isinstance(self.broker, AShareBroker):
+            return self.broker.is_market_bar
+        if self._calendar is None:
+            self._calendar = Calendar(self.datas)
+        now = max(data.datetime[0] for data in self.datas if len(data))
+        if not self._calendar.is_market_bar(now, self._day):
+            return False
+        self._day = int(now)
+        return True
 
     # A stock that is listed late keeps Backtrader in prenext until all feeds have bars: trade there too.
     def prenext_open(self) -> None:
@@ -179,6 +198,8 @@ class MicroCapStrategy(bt.Strategy):
             Yuan.
         """
         price = self.price(data)
+        if not price > 0:  # not listed yet, or no longer: let the broker say so
+            return 1
         if isinstance(self.broker, AShareBroker):
             return max(1, math.floor(budget / price + 1e-9))  # less than one share: let the broker say so
         fees = self.broker.getcommissioninfo(data).getcommission
@@ -189,6 +210,14 @@ class MicroCapStrategy(bt.Strategy):
         return data.open[0] if self.at_open else data.close[0]
 
     # -- orders -------------------------------------------------------------------------------------------
+
+    def order_target_value(self, data: Any = None, target: float = 0.0, price: float | None = None, **kwargs: Any) -> Any:
+        """Order up or down to a value, yuan, as Backtrader's; at the open by today's open, not by the close to come.
+
+        ``order_target_percent`` comes here too.
+        """
+        data = self.getdatabyname(data) if isinstance(data, str) else self.data if data is None else data
+        return super().order_target_value(data, target, price=self.price(data) if price is None else price, **kwargs)
 
     def held(self) -> list[Any]:
         """Return the feeds with a position, in the order in which the positions were opened."""
@@ -207,7 +236,8 @@ class MicroCapStrategy(bt.Strategy):
         if self._fills_now():
             return self.held()
         now = self.datetime[0] if not self.at_open else max(data.datetime[0] for data in self.datas if len(data))
-        return [data for data in self.held() if data.datetime[0] != now or getattr(data, 'paused', (0,))[0]]
+        return [data for data in self.held()
+                if int(data.datetime[0]) != int(now) or getattr(data, 'paused', (0,))[0] == 1 or not self.price(data) > 0]
 
     def cash_after_sales(self, kept: list[Any]) -> float:
         """Return the cash for the buys, yuan; what queued sales will bring is estimated at the price known now."""

@@ -30,14 +30,15 @@ class Figures(Blotter):
     Params:
 
       - ``cash``: yuan before the first day.
+      - ``conventions``: keyword arguments of `statistics.statistics`.
     """
 
-    params = (('cash', 1e6),)
+    params = (('cash', 1e6), ('conventions', {}))
 
     def stop(self) -> None:
         """Compute the figures and let go of the books."""
         super().stop()
-        self._figures = statistics.statistics(self, self.p.cash)
+        self._figures = statistics.statistics(self, self.p.cash, **self.p.conventions)
         self.fills, self.rejections, self.equity, self.orders, self.corporate_actions = [], [], [], [], []
 
     def get_analysis(self) -> dict[str, Any]:
@@ -64,7 +65,7 @@ class GridStrategy(MicroCapStrategy):
 
 def sweep(
     cerebro: bt.Cerebro, pairs: Sequence[tuple[int, int]], folder: Path, settings: dict[str, Any], cash: float,
-    progress: Callable[[int], Any] = int, **params: Any,
+    progress: Callable[[int], Any] = int, conventions: dict[str, Any] | None = None, **params: Any,
 ) -> list[tuple]:
     """Run every pair of ``stocknum`` and ``refresh_rate`` that has no result yet.
 
@@ -82,6 +83,8 @@ def sweep(
         Yuan to start with.
     progress : callable
         Called with 1 after each pair, and first with the number of those that were there.
+    conventions : dict, optional
+        How the figures are counted: keyword arguments of `statistics.statistics`.
     **params
         Further params of the strategy.
 
@@ -98,12 +101,12 @@ def sweep(
     with open(folder / '.lock', 'a+') as lock:
         if not lock_file(lock.fileno()):
             raise DataError(f'{folder}: another sweep is at work there; wait until it is done, or give another --out')
-        return _sweep(cerebro, pairs, folder, settings, cash, progress, params)
+        return _sweep(cerebro, pairs, folder, settings, cash, progress, conventions or {}, params)
 
 
 def _sweep(
     cerebro: bt.Cerebro, pairs: Sequence[tuple[int, int]], folder: Path, settings: dict[str, Any], cash: float,
-    progress: Callable[[int], Any], params: dict[str, Any],
+    progress: Callable[[int], Any], conventions: dict[str, Any], params: dict[str, Any],
 ) -> list[tuple]:
     rows = _earlier(folder, settings)
     files.write_json(folder / 'settings.json', settings)
@@ -111,7 +114,7 @@ def _sweep(
     progress(len(pairs) - len(left))
     if left:
         cerebro.optstrategy(GridStrategy, pair=left, **{name: [value] for name, value in params.items()})
-        cerebro.addanalyzer(Figures, _name='figures', cash=cash)
+        cerebro.addanalyzer(Figures, _name='figures', cash=cash, conventions=conventions)
 
         cerebro.optcallback(_ResultsWriter(rows, folder, progress))
         cerebro.run()

@@ -25,12 +25,12 @@ def save_plot(cerebro: bt.Cerebro, path: str | Path, width: float = 16, height: 
     dpi : int
         Dots an inch.
     **kwargs
-        For ``cerebro.plot()``; by default no volume, and room for the market and the account.
+        As for ``cerebro.plot()``; by default no volume, and room for the market and the account.
     """
     import matplotlib
 
     before = matplotlib.get_backend()
-    import backtrader.plot  # noqa: F401  asks for a window here, not later
+    import backtrader.plot  # asks for a window here, not later
 
     matplotlib.use('Agg')
     try:
@@ -40,8 +40,13 @@ def save_plot(cerebro: bt.Cerebro, path: str | Path, width: float = 16, height: 
         # Backtrader counts one row for an indicator's chart, whatever it then takes
         rows = (2, 1) if any(strategy.getindicators() for run in cerebro.runstrats for strategy in run) else (3, 2)
         options = {'volume': False, 'rowsmajor': rows[0], 'rowsminor': rows[1], 'fmt_x_ticks': '%Y-%m-%d'}
-        figures = cerebro.plot(**{**options, **kwargs})
-        figure = figures[0][0]
+        options.update(kwargs)
+        how = {name: options.pop(name) for name in ('numfigs', 'start', 'end') if name in options}
+        plotter = (backtrader.plot.Plot_OldSync if cerebro.p.oldsync else backtrader.plot.Plot)(**options)
+        # a figure of its own number: cerebro.plot() before this has drawn on the first ones
+        number = max([0, *plt.get_fignums()]) + 1
+        figures = plotter.plot(cerebro.runstrats[0][0], figid=number, iplot=False, **how)
+        figure = figures[0]
         figure.set_size_inches(width, height)
         lowest = min(axes.get_position().y0 for axes in figure.axes)
         for axes in figure.axes:  # Backtrader shows the dates under the last chart; a new size forgets it
@@ -53,6 +58,7 @@ def save_plot(cerebro: bt.Cerebro, path: str | Path, width: float = 16, height: 
         part = path.with_name(path.name + '.part')
         figure.savefig(part, dpi=dpi, format=path.suffix.lstrip('.') or 'png')
         os.replace(part, path)
-        plt.close('all')
+        for figure in figures:
+            plt.close(figure)
     finally:
         matplotlib.use(before)

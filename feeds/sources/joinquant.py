@@ -1,7 +1,8 @@
 """Reading from JoinQuant's jqdatasdk: an account, in ``JQDATA_USER`` and ``JQDATA_PASSWORD``.
 
 Asked for in lists of stocks, which stay the same from one run to the next: a new listing comes last. Suspended days are
-rows with the last close and the flag ``paused``; the valuation has no rows there.
+rows with the last close and the flag ``paused``; the valuation has no rows there. Names by date, and the delisting period by
+them, come from the table ``STK_NAME_HISTORY``, where the account may ask for it.
 """
 
 from __future__ import annotations
@@ -16,21 +17,23 @@ import pandas as pd
 
 from ..errors import DataError
 from . import Request, download
+from .delisting import delisting_changes, delisting_flags
 from .download import check_unadjusted, concat_frames, parse_codes, parse_dates, parse_numbers, reference_table, require_columns
 
 DAILY, VALUATION, ST_FLAGS = 'get_price', 'get_valuation', 'get_extras'
-STOCKS, INDUSTRY, CONSTITUENTS = 'get_all_securities', 'get_industry', 'get_index_stocks'
-FILE_PREFIXES = {name: name for name in (DAILY, VALUATION, ST_FLAGS, STOCKS)} | {'get_extras_is_st': ST_FLAGS}
+STOCKS, INDUSTRY, CONSTITUENTS, NAMES = 'get_all_securities', 'get_industry', 'get_index_stocks', 'STK_NAME_HISTORY'
+FILE_PREFIXES = {name: name for name in (DAILY, VALUATION, ST_FLAGS, STOCKS, NAMES)} | {'get_extras_is_st': ST_FLAGS}
 FIELDS = ['open', 'close', 'high', 'low', 'volume', 'money', 'high_limit', 'low_limit', 'pre_close', 'paused']
 BATCH_SIZE, INDUSTRY_BATCH_SIZE = 100, 1000  # stocks in a call
 VALUATION_WINDOW = timedelta(days=60)  # of a valuation: with 100 stocks below the 5,000 rows that an answer surely holds
 ROW_LIMIT_MULTIPLE = 1000  # an answer of so many rows or a multiple may have been cut
 RATE_LIMIT = (5, 1.0)  # calls in seconds
+QUOTA_WORDS = '最大查询'  # in a refusal for today alone
 _BOOLEANS = {True: 1, False: 0, 'True': 1, 'False': 0}
 
 
 def daily_bars(frame: pd.DataFrame, valuation: pd.DataFrame, extras: pd.DataFrame, source: str = 'joinquant',
-               code: str | None = None) -> pd.DataFrame:
+               code: str | None = None, names: pd.DataFrame | None = None) -> pd.DataFrame:
     """Return an answer of ``get_price`` (fq=None) as a canonical table.
 
     Parameters
@@ -46,6 +49,8 @@ def daily_bars(frame: pd.DataFrame, valuation: pd.DataFrame, extras: pd.DataFram
         What messages call it.
     code : str, optional
         Canonical code, where the answer is of one stock and has no column code.
+    names : DataFrame, optional
+        Of `name_changes`, for the column delisting_period; without it there is none.
 
     Raises
     ------
@@ -75,6 +80,8 @@ def daily_bars(frame: pd.DataFrame, valuation: pd.DataFrame, extras: pd.DataFram
     marks = st_flags(extras, source.replace(DAILY, ST_FLAGS)).astype({'date': table['date'].dtype})
     table = table.drop(columns='shares').merge(marks.drop_duplicates(['date', 'code']), on=['date', 'code'], how='left')
     table['is_st'] = (table['is_st'] == 1).astype('uint8')
+    if names is not None:
+        table['delisting_period'] = delisting_flags(table, delisting_changes(names))
     table.attrs['source'] = source
     return table
 
@@ -117,6 +124,16 @@ def listings(frame: pd.DataFrame, source: str = 'joinquant get_all_securities') 
     return table[table['code'].notna()].sort_values(['listed', 'code'], ignore_index=True)
 
 
+def name_changes(frame: pd.DataFrame, source: str = f'joinquant {NAMES}') -> pd.DataFrame:
+    """Return an answer of ``STK_NAME_HISTORY`` as code, date, name; of two names of one day the one entered last counts."""
+    frame = require_columns(frame, ('code', 'new_name', 'start_date'), source)
+    table = pd.DataFrame({'code': parse_codes(frame, 'code'), 'date': parse_dates(frame, 'start_date', source),
+                          'name': frame['new_name']})
+    if 'id' in frame:
+        table = table.iloc[np.argsort(parse_numbers(frame, 'id', source), kind='stable')]
+    return reference_table(table[table['name'].notna()], ('code', 'date', 'name'))
+
+
 def benchmark(frame: pd.DataFrame, index: str, source: str = 'joinquant get_price') -> pd.DataFrame:
     """Return an index' answer of ``get_price`` with the columns of a benchmark."""
     frame = require_columns(frame, ('time', 'open', 'high', 'low', 'close'), source)
@@ -139,14 +156,14 @@ class Client:
             raise DataError('joinquant: found no account, expected it in the environment: export JQDATA_USER=... '
                             'JQDATA_PASSWORD=...')
         self._client: ModuleType = download.import_client('jqdatasdk', 'joinquant')
-        self._authenticated = False
+        self.authenticated = False
 
     @property
     def client(self) -> ModuleType:
         """The package, with the account checked."""
-        if not self._authenticated:
+        if not self.authenticated:
             self._client.auth(self._user, self._password)
-            self._authenticated = True
+            self.authenticated = True
         return self._client
 
     def daily(self, codes: list[str], first: date, last: date, fields: list[str]) -> pd.DataFrame:
@@ -179,6 +196,17 @@ class Client:
         """Return all stocks, delisted ones too."""
         return self.client.get_all_securities(types=['stock'], date=None).rename_axis('code').reset_index()
 
+    def names(self) -> pd.DataFrame:
+        """Return all names that stocks had, walked by their numbers: an answer has 5,000 rows at most."""
+        finance, frames, last = self.client.finance, [], 0
+        table = getattr(finance, NAMES)
+        while True:
+            frames.append(finance.run_query(self.client.query(
+                table.id, table.code, table.new_name, table.start_date).filter(table.id > last).order_by(table.id)))
+            if not len(frames[-1]):  # the server may cut sooner: only an empty answer is the end
+                return concat_frames(frames)
+            last = int(frames[-1]['id'].max())  # the client does not take NumPy's integers
+
     def industries(self, codes: list[str], day: date) -> pd.DataFrame:
         """Return the 申万 industry of stocks."""
         answer: dict[str, dict] = {}
@@ -198,9 +226,9 @@ def read(request: Request) -> Iterator[pd.DataFrame]:
     Parameters
     ----------
     request : Request
-        With ``folder``, answers saved as ``get_price_<code>.csv`` and the like; else JoinQuant is asked.
-        Its reference data are names
-        (as of today), listings, industries (of each January), members of the benchmark (of each month) and its prices.
+        With ``folder``, answers saved as ``get_price_<code>.csv`` and the like, names as ``STK_NAME_HISTORY.csv``; else
+        JoinQuant is asked. Its reference data are names (as of today for stocks that have none by date), listings, industries
+        (of each January), members of the benchmark (of each month) and its prices.
 
     Raises
     ------
@@ -218,7 +246,8 @@ def read(request: Request) -> Iterator[pd.DataFrame]:
     stocks = listings(answers.get_snapshot(STOCKS, client.stocks))
     if request.codes is not None:
         stocks = stocks[stocks['code'].isin(request.codes)]
-    _add_listings_and_names(request, stocks)
+    changes = _names_by_date(request, answers, client)
+    _add_listings_and_names(request, stocks, changes)
     _add_industries_and_benchmark(request, answers, client, list(stocks['code']), (start, end))
     alive = ~(stocks['delisted'] < np.datetime64(start, 's')) & (stocks['listed'] <= np.datetime64(end, 's'))
     # lists of all stocks, so that they are the same whatever days are asked for
@@ -234,7 +263,7 @@ def read(request: Request) -> Iterator[pd.DataFrame]:
         got = {call: answers.get_range(call, key, first, last, lambda low, high, ask=ask: ask(codes, low, high), day)
                for call, ask, day in ((DAILY, lambda *span: client.daily(*span, FIELDS), 'time'),
                                       (VALUATION, client.valuation, 'day'), (ST_FLAGS, client.st_flags, 'date'))}
-        return daily_bars(got[DAILY], got[VALUATION], got[ST_FLAGS], answers.label(DAILY, key))
+        return daily_bars(got[DAILY], got[VALUATION], got[ST_FLAGS], answers.label(DAILY, key), names=changes)
 
     yield from download.iter_tables(request, list(lists), read_table)
 
@@ -245,9 +274,12 @@ def _read_saved_files(request: Request, saved: download.SavedAnswers) -> Iterato
         request.about['market_cap'] = 'not known: no files of get_valuation'
     if not saved.keys(ST_FLAGS):
         request.about['is_st'] = 'not known, 0 on all days: no files of get_extras'
-    stocks = saved.get_all(STOCKS)
-    if len(stocks):
-        _add_listings_and_names(request, listings(stocks))
+    stocks, names = saved.get_all(STOCKS), saved.get_all(NAMES)
+    changes = name_changes(names) if len(names) else None
+    if changes is None:
+        request.about['delisting_period'] = f'not known, no column: no files of {NAMES}'
+    if len(stocks) or changes is not None:
+        _add_listings_and_names(request, listings(stocks), changes)
     index = index_symbol(request.benchmark) if request.benchmark else ''
     if index and len(saved.get(DAILY, index)):
         frame = saved.get(DAILY, index)
@@ -257,15 +289,37 @@ def _read_saved_files(request: Request, saved: download.SavedAnswers) -> Iterato
 
     def read_table(key: str) -> pd.DataFrame:
         return daily_bars(saved.get(DAILY, key), saved.get_companion(VALUATION, key), saved.get_companion(ST_FLAGS, key),
-                          saved.label(DAILY, key), download.canonical_code(key))
+                          saved.label(DAILY, key), download.canonical_code(key), changes)
 
     yield from download.iter_tables(request, [key for key in saved.keys(DAILY) if key != index], read_table)
 
 
-def _add_listings_and_names(request: Request, stocks: pd.DataFrame) -> None:
-    request.reference_data['listings'] = reference_table(stocks, ('code', 'listed', 'delisted'))
-    request.reference_data['names'] = reference_table(
-        stocks.assign(date=pd.Timestamp(download.today()).as_unit('s')), ('code', 'date', 'name'))
+def _names_by_date(request: Request, answers: download.Download, client: Client) -> pd.DataFrame | None:
+    """Return the names by date, or nothing where the account may not ask for them."""
+    try:
+        return name_changes(answers.get_snapshot(NAMES, client.names))
+    except download.RefusedError as error:
+        if not client.authenticated or QUOTA_WORDS in str(error):  # tomorrow the same run would have them
+            raise
+        request.about['names'] = f'as of today alone: {error}'
+        request.about['delisting_period'] = f'not known, no column: {error}'
+        return None
+
+
+def _add_listings_and_names(request: Request, stocks: pd.DataFrame, changes: pd.DataFrame | None) -> None:
+    if request.codes is not None:
+        stocks = stocks[stocks['code'].isin(request.codes)]
+    if len(stocks):
+        request.reference_data['listings'] = reference_table(stocks, ('code', 'listed', 'delisted'))
+    names = stocks.assign(date=pd.Timestamp(download.today()).as_unit('s'))[['code', 'date', 'name']]
+    if changes is not None:
+        if request.codes is not None:
+            changes = changes[changes['code'].isin(request.codes)]
+        names = names[~names['code'].isin(changes['code'])]
+        unknown = f'; 0 for {len(names)} stocks that have no names by date' if len(names) else ''
+        request.about['delisting_period'] = f'by the name of the day{unknown}'
+        names = concat_frames([changes, names])
+    request.reference_data['names'] = reference_table(names, ('code', 'date', 'name'))
 
 
 def _add_industries_and_benchmark(

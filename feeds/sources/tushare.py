@@ -16,6 +16,7 @@ import pandas as pd
 
 from ..errors import DataError
 from . import Request, download
+from .delisting import delisting_changes, delisting_flags
 from .download import check_unadjusted, concat_frames, parse_codes, parse_dates, parse_numbers, reference_table, require_columns
 
 DAILY, DAILY_BASIC, PRICE_LIMITS, SUSPENSIONS, ST_STOCKS = 'daily', 'daily_basic', 'stk_limit', 'suspend_d', 'stock_st'
@@ -120,6 +121,7 @@ class TableBuilder:
     def __init__(self, name_changes: pd.DataFrame | None = None) -> None:
         changes = pd.DataFrame({'code': [], 'date': [], 'name': []}) if name_changes is None else name_changes
         self.name_changes = changes.sort_values('date')
+        self.delisting_changes = delisting_changes(changes) if len(changes) else None  # None: not known, no column
         self.last_rows: pd.DataFrame | None = None
 
     def build(self, answer: Callable[[str], pd.DataFrame], source: str) -> pd.DataFrame:
@@ -159,6 +161,8 @@ class TableBuilder:
         self.last_rows = table.groupby('code').tail(1)
         table = table[~old].drop(columns='shares').reset_index(drop=True)
         table['is_st'] = self._st_flags(table, answer)
+        if self.delisting_changes is not None:
+            table['delisting_period'] = delisting_flags(table, self.delisting_changes)
         table.attrs['source'] = source
         return table
 
@@ -236,6 +240,7 @@ def read(request: Request) -> Iterator[pd.DataFrame]:
         answers.get_snapshot(f'{STOCK_BASIC} {status}', lambda status=status: client.query(STOCK_BASIC, list_status=status))
         for status in 'LDP']))
     changes = name_changes(answers.get_snapshot(NAME_CHANGES, lambda: client.query(NAME_CHANGES)))
+    _tell_delisting_period(request, changes)
     _add_listings_and_names(request, stocks, changes)
     _add_industries_and_benchmark(request, answers, client, start, end)
     calendar = answers.get(CALENDAR, f'{start} {end}', lambda: client.query(
@@ -276,6 +281,7 @@ def _read_saved_files(request: Request, saved: download.SavedAnswers) -> Iterato
     if not saved.keys(ST_STOCKS) and not saved.keys(NAME_CHANGES):
         request.about['is_st'] = 'not known, 0 on all days: no files of stock_st or namechange'
     changes, basic = saved.get_all(NAME_CHANGES), saved.get_all(STOCK_BASIC)
+    _tell_delisting_period(request, changes)
     builder = TableBuilder(name_changes(changes) if len(changes) else None)
     if len(basic):
         _add_listings_and_names(request, listings(basic), name_changes(changes))
@@ -289,6 +295,10 @@ def _read_saved_files(request: Request, saved: download.SavedAnswers) -> Iterato
         return builder.build(one, saved.label(DAILY, key))
 
     yield from download.iter_tables(request, saved.keys(DAILY), read_table)
+
+
+def _tell_delisting_period(request: Request, changes: pd.DataFrame) -> None:
+    request.about['delisting_period'] = 'by the name of the day' if len(changes) else f'not known, no column: no {NAME_CHANGES}'
 
 
 def _add_listings_and_names(request: Request, stocks: pd.DataFrame, changes: pd.DataFrame) -> None:

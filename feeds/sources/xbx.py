@@ -72,6 +72,7 @@ class _FileResult(NamedTuple):
     names: tuple[np.ndarray, list[str]] | None = None  # first day of each name, and the name
     first: np.datetime64 | None = None  # of the whole file, whatever days are asked for
     last: np.datetime64 | None = None
+    ended: bool = False  # the last row of the whole file is in the delisting period
     error: str = ''
 
 
@@ -82,8 +83,9 @@ def read(request: Request) -> Iterator[pd.DataFrame]:
     ----------
     request : Request
         Its ``reference_data`` are complete when the iterator is at its end: ``names``, with the marks of a day such as XD as they
-        are, and ``listings``: a stock is taken for delisted when the folder's last day is later than its own, so that one
-        which is suspended on the last days is among them.
+        are, and ``listings``: a stock is delisted after its last row where that is in the delisting period (a name with 退) and
+        the folder's last day is later. Of any other stock whose rows end before the folder's the day is not known (NaT): it may
+        be suspended, and a later folder may go on with it. The broker waits for such a stock (its param ``delist_wait``).
 
     Returns
     -------
@@ -192,13 +194,17 @@ def _read_tables(request: Request, files: list[tuple[str, str]]) -> Iterator[pd.
 
 
 def _listings(lives: list[_FileResult], first: np.datetime64, last: np.datetime64, end: date | None) -> pd.DataFrame:
-    """Return when each stock was listed and delisted, as far as the files tell."""
+    """Return when each stock was listed and delisted, as far as the files tell.
+
+    Rows that end early do not tell: a suspended day has no row either. The name of the delisting period does.
+    """
     last = last if end is None else min(last, np.datetime64(end, 's'))
     unknown = np.datetime64('NaT', 's')
     return pd.DataFrame({
         'code': [stock.code for stock in lives],
         'listed': np.array([unknown if stock.first == first else stock.first for stock in lives], 'datetime64[s]'),
-        'delisted': np.array([stock.last if stock.last < last else unknown for stock in lives], 'datetime64[s]'),
+        'delisted': np.array(
+            [stock.last if stock.ended and stock.last < last else unknown for stock in lives], 'datetime64[s]'),
     })
 
 
@@ -263,7 +269,8 @@ def _select_days(rows: _ParsedFile, start: date | None, end: date | None) -> _Fi
     name_index = rows.name_index[low:high]
     new = np.flatnonzero(np.diff(name_index, prepend=-1))
     names = days[low:high][new], [rows.names[number] for number in name_index[new]]
-    return _FileResult(rows.path, rows.code, table, names, days[0], days[-1])
+    ended = bool(rows.columns['delisting_period'][-1])
+    return _FileResult(rows.path, rows.code, table, names, days[0], days[-1], ended)
 
 
 def _parse_file(path: str, code: str) -> _ParsedFile:

@@ -98,7 +98,7 @@ class Report:
         out = [f'{self.stocks:,} stocks, {self.days:,} days from {self.first} to {self.last}, {self.rows:,} rows']
         out += [f'{year.year}: {year.stocks:,} stock{"" if year.stocks == 1 else "s"}, {year.rows:,} rows, '
                 f"{_percent(year.share)} of the days between each stock's first and last row" for year in self.years]
-        out.append(f'{self.ended:,} of {self.stocks:,} stocks ended before the last day (delisted)')
+        out.append(f'{self.ended:,} of {self.stocks:,} stocks ended before the last day (delisted, or suspended at the end)')
         only_survivors = not self.ended and (self.last - self.first).days > YEAR
         if only_survivors:
             out.append('WARNING: no stock ended before the last day: the delisted ones are missing, so that any backtest looks '
@@ -286,10 +286,10 @@ class _Limits(_Check):
                 self._known[number] = True
             except rules.RuleError:
                 self._strange.add(1, [code])
-        self._ruled = (store.days >= rules.VALID_FROM.toordinal()) & (store.days <= rules.VALID_UNTIL.toordinal())
+        self._ruled = store.days >= rules.VALID_FROM.toordinal()
         if self._possible and not self._ruled.all():
-            self.unchecked = [f'{self.what}: {int((~self._ruled).sum()):,} days outside {rules.VALID_FROM} to '
-                              f'{rules.VALID_UNTIL}, for which there are no rules']
+            days = int((~self._ruled).sum())
+            self.unchecked = [f'{self.what}: {days:,} days before {rules.VALID_FROM}, for which there are no rules']
 
     def look(self, chunk: _Chunk, close: np.ndarray, preclose: np.ndarray, is_st: np.ndarray, paused: np.ndarray) -> None:
         move = close / preclose - 1  # NaN where the reference is not known

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from .. import files
-from ..columns import REFERENCE_TABLES
+from ..columns import FLAGS, REFERENCE_TABLES
 from ..errors import DataError
 from ..schema import check_table
 from ..sources import SOURCES
@@ -169,8 +169,9 @@ def _merged(old: MarketStore, new: Layout, staging: _Staging) -> tuple[Layout, R
 
     def read(name: str) -> np.ndarray:
         column = old.arrays.get(f'stock/{name}')
-        kept = np.full(len(places), np.nan) if column is None else column[places]
-        added = staging.column(name) if name in staging.columns else np.full(len(new_stock), np.nan)
+        unknown = 0.0 if name in FLAGS else np.nan  # a flag has no third value
+        kept = np.full(len(places), unknown) if column is None else column[places]
+        added = staging.column(name) if name in staging.columns else np.full(len(new_stock), unknown)
         return np.concatenate([kept, added])
 
     return layout, read

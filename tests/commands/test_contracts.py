@@ -19,14 +19,17 @@ from tests.support.running import run_feeds
 from tests.support.script_calls import ROOT, call, one_error_line, shell
 
 PANEL = ROOT.parent / 'shared' / 'data' / 'panels' / 'sample280_2018_2022.parquet'
-BAND = ('--min-cap', '4e8', '--max-cap', '5e9', '--stocknum', '8', '--refresh-rate', '4')
+# seventy days: with the default wait of 60 days nothing that was held would be taken for delisted
+BAND = ('--min-cap', '4e8', '--max-cap', '5e9', '--stocknum', '8', '--refresh-rate', '4', '--delist-wait', '0')
 SLIPPAGE = {'realistic': '0.002', 'joinquant': '0.00246'}
+LEAST = {'realistic': '0.01', 'joinquant': '0'}  # yuan each way
+CONVENTIONS = {'realistic': (252, 0.0), 'joinquant': (250, 0.04)}  # days a year, risk-free rate
 COLUMNS = {
     'trades.csv': ['datetime', 'code', 'side', 'quantity', 'price', 'commission', 'tax', 'transfer_fee'],
     'equity.csv': ['date', 'cash', 'market_value', 'total_value'],
     'rejections.csv': ['date', 'code', 'side', 'reason'],
     'orders.csv': ['date', 'code', 'side', 'why', 'wanted', 'quantity', 'price', 'commission', 'stamp_duty', 'transfer_fee',
-                   'dividend_tax', 'slippage', 'status', 'reason'],
+                   'dividend_tax', 'slippage', 'status', 'reason', 'volume_share'],
     'corporate_actions.csv': ['date', 'code', 'action', 'shares_before', 'shares_after', 'cash'],
 }
 
@@ -93,12 +96,13 @@ def check_account(table, folder):
     rejections = read(folder, 'rejections.csv')
     told = [(row['date'], row['code']) for row in rejections if row['reason'] == 'delisted']
     assert told == [(str(day), code) for kind, day, code in events if kind == 'delisted']
-    check_orders(folder)
+    check_orders(table, folder)
     return events
 
 
-def check_orders(folder):
+def check_orders(table, folder):
     """Hold orders.csv against trades.csv, and the corporate actions against the cash of the last day."""
+    volumes = column(table, 'volume')
     trades, orders = read(folder, 'trades.csv'), read(folder, 'orders.csv')
     got, wanted = {}, {}
     for order in orders:
@@ -108,6 +112,8 @@ def check_orders(folder):
                float(order['transfer_fee'])]
         assert (row[0] == 0) == (float(order['price']) == 0)
         assert int(order['wanted']) >= row[0]
+        share = row[0] / volumes[key[:2]] if row[0] else 0.0  # the fill is on the day of the decision
+        assert float(order['volume_share']) == pytest.approx(share, rel=1e-12)
         assert order['status'] in {'Completed', 'Canceled', 'Rejected'}
         assert (order['status'] == 'Rejected') == (row[0] == 0)
         if row[0]:
@@ -137,8 +143,9 @@ def check_fills(table, folder, profile, slippage=None):
     assert {trade['side'] for trade in trades} == {'BUY', 'SELL'}
     for trade in trades:
         buy, day = trade['side'] == 'BUY', trade['datetime']
-        half = Decimal(SLIPPAGE[profile] if slippage is None else slippage) / 2
-        moved = Decimal(repr(float(opens[day, trade['code']]))) * (1 + half if buy else 1 - half)
+        opening = Decimal(repr(float(opens[day, trade['code']])))
+        half = max(opening * Decimal(SLIPPAGE[profile] if slippage is None else slippage) / 2, Decimal(LEAST[profile]))
+        moved = opening + half if buy else opening - half
         assert Decimal(trade['price']) == moved.quantize(Decimal('0.01'), ROUND_HALF_UP)
         value = int(trade['quantity']) * float(trade['price'])
         duty = 0.001 if profile == 'joinquant' or day < '2023-08-28' else 0.0005
@@ -148,8 +155,9 @@ def check_fills(table, folder, profile, slippage=None):
         assert got == pytest.approx(wanted, abs=1e-9), trade
 
 
-def figures(folder, cash=1_000_000.0):
+def figures(folder, profile='realistic', cash=1_000_000.0):
     """Work out the figures from the CSV files with nothing but the formulas."""
+    year, free = CONVENTIONS[profile]
     equity, trades = read(folder, 'equity.csv'), read(folder, 'trades.csv')
     values = [cash] + [float(row['total_value']) for row in equity]
     returns = [after / before - 1 for before, after in zip(values, values[1:], strict=False)]
@@ -160,11 +168,18 @@ def figures(folder, cash=1_000_000.0):
     sums = {name: sum(float(row[name]) for row in trades) for name in ('commission', 'tax', 'transfer_fee')}
     traded = sum(int(row['quantity']) * float(row['price']) for row in trades)
     deviation = statistics.stdev(returns) if len(returns) > 1 else 0.0
+    annual = (values[-1] / cash) ** (year / len(returns)) - 1
+    # of the daily returns; JoinQuant's is of the annual one
+    excess = annual - free if profile == 'joinquant' else statistics.mean(returns) * year - free
+    shares = [float(row['volume_share']) for row in read(folder, 'orders.csv') if int(row['quantity'])]
+    delisted = [float(row['cash']) for row in read(folder, 'corporate_actions.csv') if row['action'] == 'delisted']
     return {
         'start_value': cash, 'end_value': values[-1], 'total_return': values[-1] / cash - 1,
-        'annual_return': (values[-1] / cash) ** (252 / len(returns)) - 1,
-        'sharpe': statistics.mean(returns) / deviation * math.sqrt(252) if deviation else 0.0,
-        'max_drawdown': worst, 'turnover': traded / 2 / statistics.mean(values[1:]) * 252 / len(returns),
+        'annual_return': annual,
+        'sharpe': excess / (deviation * math.sqrt(year)) if deviation else 0.0,
+        'max_drawdown': worst, 'turnover': traded / 2 / statistics.mean(values[1:]) * year / len(returns),
+        'median_volume_share': statistics.median(shares), 'delisted': len(delisted), 'delisted_cash': sum(delisted),
+        'days_a_year': year, 'risk_free': free, 'cash_flows': 0.0,
         'fees': sum(sums.values()), **sums, 'trades': len(trades), 'days': len(equity),
         'rejections': len(read(folder, 'rejections.csv')),
         'first_day': equity[0]['date'], 'last_day': equity[-1]['date'],
@@ -217,10 +232,26 @@ def test_worthless_when_delisted(runs, table):
     assert json.loads((folder / 'summary.json').read_text('utf-8'))['rules']['delist'] == 'zero'
 
 
+def test_delisted_after_some_days_without_a_row(runs, table):
+    days = [str(day) for day in days_of(table)]
+    last = {code: str(day.date()) for code, day in table.groupby('code')['date'].max().items()}
+    seen = {}
+    for wait in (0, 3, 60):
+        folder, _ = runs('--delist-wait', wait)
+        seen[wait] = [(day, code) for kind, day, code in check_account(table, folder) if kind == 'delisted']
+        assert [days.index(str(day)) - days.index(last[code]) for day, code in seen[wait]] == [wait] * len(seen[wait])
+        assert json.loads((folder / 'summary.json').read_text('utf-8'))['rules']['delist_wait'] == wait
+    assert (len(seen[0]) > 0, len(seen[3]) > 0) == (True, True)
+    assert seen[60] == []  # none of them has been gone for so long
+    folder, _ = runs('--delist-wait', 60)
+    assert any(row['reason'] == 'suspended' for row in read(folder, 'rejections.csv'))
+
+
 @pytest.mark.parametrize('profile', ['realistic', 'joinquant'])
 def test_numbers_are_written_in_full(profile, runs, table):
     folder, _ = runs('--profile', profile)
-    strategy = run_feeds(table, profile=profile, min_cap=4e8, max_cap=5e9, stocknum=8, refresh_rate=4)
+    strategy = run_feeds(table, profile=profile, min_cap=4e8, max_cap=5e9, stocknum=8, refresh_rate=4,
+                         delist_wait=0)
     blotter = strategy.analyzers.blotter
     books = blotter.fills, blotter.equity, blotter.rejections, blotter.orders, blotter.corporate_actions
     for name, rows in zip(COLUMNS, books, strict=True):
@@ -235,7 +266,7 @@ def test_numbers_are_written_in_full(profile, runs, table):
 def test_summary_follows_from_the_files(profile, runs, path):
     folder, outcome = runs('--profile', profile)
     summary = json.loads((folder / 'summary.json').read_text('utf-8'))
-    wanted = figures(folder)
+    wanted = figures(folder, profile)
     for name, value in wanted.items():
         close = value if isinstance(value, (str, int)) else pytest.approx(value, rel=1e-9, abs=1e-9)
         assert summary[name] == close, name
@@ -248,13 +279,17 @@ def test_summary_follows_from_the_files(profile, runs, path):
     assert said['period'] == f"{wanted['first_day']} .. {wanted['last_day']} (69 trading days)"
     assert said['value'] == f"1,000,000.00 -> {wanted['end_value']:,.2f} yuan"
     assert said['return'].startswith(f"{wanted['total_return']:.2%} (market ")
-    assert said['annual return'] == f"{wanted['annual_return']:.2%}"
-    assert said['Sharpe'] == f"{wanted['sharpe']:.2f}"
+    year, free = {'realistic': ('252', '0.00%'), 'joinquant': ('250', '4.00%')}[profile]
+    assert said['annual return'] == f"{wanted['annual_return']:.2%} ({year} days a year)"
+    assert said['Sharpe'] == f"{wanted['sharpe']:.2f} (risk-free {free} a year)"
     assert said['max drawdown'] == f"{wanted['max_drawdown']:.2%}"
     assert said['turnover'].startswith(f"{wanted['turnover']:.1f}")
     fees = f"{wanted['fees']:,.2f} yuan (commission {wanted['commission']:,.2f}, "
     assert said['total fees'].startswith(fees)
     assert (said['trades'], said['rejections']) == (str(wanted['trades']), str(wanted['rejections']))
+    assert wanted['delisted'] > 0
+    assert said['delisted'] == (f"{wanted['delisted']} holdings became {wanted['delisted_cash']:,.2f} yuan "
+                                f"({wanted['delisted_cash'] / 1e6:.2%} of the value at the start)")
 
 
 @pytest.mark.parametrize('ending', ['.csv', '.csv.gz'])
@@ -370,7 +405,7 @@ def test_options_override_the_profile(runs, table):
         assert float(trade['tax']) == pytest.approx(0.002 * value * sale)
         assert float(trade['transfer_fee']) == pytest.approx(0.0005 * value)
     assert floors == {True, False}
-    dated = '--profile joinquant --stamp-duty dated --transfer-fee dated --slippage 0.002'
+    dated = '--profile joinquant --stamp-duty dated --transfer-fee dated --slippage 0.002 --min-slippage-ticks 1'
     folder, _ = runs(*dated.split())
     check_fills(table, folder, 'realistic')
 
@@ -410,7 +445,7 @@ def test_as_a_program(runs, path, tmp_path):
 def test_real_prices(profile, runs):
     """Real stocks, in the weeks of the summer dividends."""
     folder, _ = runs('--profile', profile, '--start', '2021-05-31', '--end', '2021-07-02', data=PANEL)
-    table = pd.read_parquet(PANEL, columns=['date', 'code', 'open', 'close', 'preclose'])
+    table = pd.read_parquet(PANEL, columns=['date', 'code', 'open', 'close', 'preclose', 'volume'])
     days, codes = days_of(table), {trade['code'] for trade in read(folder, 'trades.csv')}
     table = table[table['code'].isin(codes)].astype({'code': str})
     assert days_of(table)[-1] == days[-1]

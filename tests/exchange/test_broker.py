@@ -37,7 +37,8 @@ REFUSED_BUYS = {
     'suspended with a volume': (paused(volume=100.0), 'suspended', {}),
     'no volume': (bar(10.0, volume=0.0), 'no volume', {}),
     'open at the limit': (bar(11.0), 'limit up', {}),
-    'open beyond the limit': (bar(11.5), 'limit up', {}),
+    'open beyond the limit given': (bar(11.5, high_limit=11.0, low_limit=9.0), 'limit up', {}),
+    'open half a tick beyond the limit': (bar(11.004), 'limit up', {}),  # the rounding of a source
     'ST': (bar(10.5, st=1), 'limit up', {}),  # 5 % in 2024
     'within half a tick of a limit given': (bar(10.4, high_limit=10.404, low_limit=9.6), 'limit up', {}),
     'only the upper limit given': (bar(10.4, high_limit=10.4), 'limit up', {}),
@@ -63,6 +64,9 @@ BOUGHT_BUYS = {
     'a limit given is believed': (bar(13.0, high_limit=14.0, low_limit=6.0), 13.0),
     'limit down': (bar(9.0), 9.0),
     'ST a tick below its limit': (bar(10.49, st=1), 10.49),
+    'an open beyond the computed limit proves that there is none': (bar(11.5), 11.5),
+    'by a tick': (bar(11.01), 11.01),
+    'by a tick downwards, where a limit is given upwards': (bar(8.99, high_limit=11.0), 8.99),
 }
 
 
@@ -78,6 +82,9 @@ REFUSED_SALES = {
     'no row': (None, 'suspended', {}),
     'no volume': (bar(10.0, volume=0.0), 'no volume', {}),
     'open at the limit': (bar(9.0), 'limit down', {}),
+    'open beyond the limit given': (bar(8.5, high_limit=11.0, low_limit=9.0), 'limit down', {}),
+    'open half a tick beyond the limit': (bar(8.996), 'limit down', {}),
+    'open at the lower limit given alone': (bar(8.5, low_limit=8.5), 'limit down', {}),
     'ST': (bar(9.5, st=1), 'limit down', {}),
     'within half a tick of a limit given': (bar(9.6, high_limit=10.4, low_limit=9.596), 'limit down', {}),
     'slipped': (bar(9.01), 'slipped past the limit', {'slippage': 0.02}),  # 9.01 x 0.99 = 8.9199
@@ -92,6 +99,18 @@ def test_refused_sales(day, reason, params):
     assert run.refusals == [(2, A, reason)]
     assert run.cash[2] == run.cash[1]
     assert run.shares[2] == {A: 1000}
+
+
+@pytest.mark.parametrize(('day', 'price'), [
+    (bar(8.99), 8.99),  # the computed limit is 9.00: an open beyond it proves that it does not hold
+    (bar(5.0), 5.0),
+    (bar(8.5, low_limit=8.4), 8.5),
+    (bar(11.5, 11.5), 11.5),
+    (bar(11.5, 11.5, low_limit=9.0), 11.5),
+])
+def test_an_open_beyond_the_computed_limits_is_sold(day, price):
+    run = trade([10.0, 10.0, day], {1: buy(A, 1000), 2: sell(A, 1000)})
+    assert run.fills[1:] == [(2, A, -1000, price)]
 
 
 def test_a_sale_at_the_upper_limit_goes_through():
@@ -128,16 +147,22 @@ def test_star_market_orders_can_be_refused():
 
 
 def test_the_first_five_days_of_a_listing_have_no_limit():
-    table = tiny_market({A: [10.0] * 8, B: [None, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 320.0]})
+    table = tiny_market({A: [10.0] * 8, B: [None, 10.0, 20.0, 40.0, 80.0, 88.0, 96.8, 96.8]})
     run = play(table, {5: buy(B, 100), 6: buy(B, 100), 7: buy(B, 100)})
-    assert run.refusals == [(6, B, 'limit up')]  # the sixth day: 160 x 1.1 = 176
-    assert run.fills == [(5, B, 100, 160.0), (7, B, 100, 320.0)]
+    assert run.refusals == [(6, B, 'limit up')]  # the sixth day: 88 x 1.1 = 96.80
+    # the fifth opens where the limit would be, 80 x 1.1
+    assert run.fills == [(5, B, 100, 88.0), (7, B, 100, 96.8)]
+    # with rises that no limit would let through
+    table = tiny_market({A: [10.0] * 8, B: [None, 10.0, 20.0, 40.0, 80.0, 160.0, 176.0, 320.0]})
+    run = play(table, {5: buy(B, 100), 6: buy(B, 100)})
+    assert run.refusals == [(6, B, 'limit up')]  # 160 x 1.1 = 176
+    assert run.fills == [(5, B, 100, 160.0)]
 
 
 @pytest.mark.parametrize(('delist', 'left'), [('last_close', 120_000.0), ('zero', 0.0)])
 def test_a_delisted_holding_becomes_cash(delist, left):
     table = tiny_market({A: [bar(10.0, cap=2.9e9)] + [10.0] * 5, B: [bar(10.0, cap=2.1e9), 10.0, 11.0, 12.0]})
-    fees = {**FREE, 'slippage': 0.0, 'transfer_fee': 0.0}
+    fees = {**FREE, 'slippage': 0.0, 'transfer_fee': 0.0, 'delist_wait': 0}
     blotter = run_feeds(table, stocknum=1, cash=100_000.0, delist=delist, **fees).analyzers.blotter
     # day 0 is 2024-01-03: 10,000 shares at 10; the last row, 2024-01-05, closes at 12
     assert [tuple(fill)[1:5] for fill in blotter.fills] == [(B, 'BUY', 10_000, 10.0)]

@@ -13,7 +13,7 @@ from bt_microcap.exchange.rules import RuleError
 from tests.support.markets import bar, tiny_market
 from tests.support.scripted import buy, close, play, sell, steps
 
-A = '600001.XSHG'
+A, SZ, BSE = '600001.XSHG', '000002.XSHE', '835001.BJSE'
 
 
 def day(text):
@@ -95,6 +95,13 @@ def test_backtraders_own_questions_are_answered_in_yuan():
 
 
 @pytest.mark.parametrize(('on', 'of_buy', 'of_sale'), [
+    ('1996-12-16', 300.0, 300.0),  # 100,000 x 0.003
+    ('1997-05-09', 300.0, 300.0),
+    ('1997-05-12', 500.0, 500.0),
+    ('1998-06-12', 400.0, 400.0),
+    ('2001-11-16', 200.0, 200.0),
+    ('2005-01-24', 100.0, 100.0),
+    ('2007-05-29', 100.0, 100.0),
     ('2007-05-30', 300.0, 300.0),  # 100,000 x 0.003
     ('2008-04-23', 300.0, 300.0),
     ('2008-04-24', 100.0, 100.0),  # 0.001 on both sides
@@ -121,13 +128,37 @@ def test_dated_transfer_fee(on, fee, size):
     assert AShareCommission(transfer_fee='dated').fees(size, 10.0, day(on)).transfer_fee == pytest.approx(fee)
 
 
-@pytest.mark.parametrize(('name', 'on'), [
-    ('stamp_duty', '2007-05-29'), ('transfer_fee', '2015-07-31'),
-    ('stamp_duty', '2027-01-01'), ('transfer_fee', '2027-01-01'),
+@pytest.mark.parametrize(('code', 'on', 'shares', 'price', 'fee'), [
+    (A, '1996-12-16', 10_000, 10.0, 5.0),  # 10,000 yuan of face value x 0.0005, whatever the price
+    (A, '2012-05-31', 10_000, 99.0, 5.0),
+    (A, '2012-05-31', 2_100, 10.0, 1.05),
+    (A, '2012-05-31', 2_000, 10.0, 1.0),
+    (A, '2012-05-31', 1_900, 10.0, 1.0),  # 0.95: the minimum
+    (A, '2012-05-31', 100, 10.0, 1.0),
+    (A, '2012-06-01', 100, 10.0, 0.0375),  # 0.000375, and no minimum
+    (A, '2012-08-31', 10_000, 10.0, 3.75),
+    (A, '2012-09-01', 10_000, 10.0, 3.0),  # 0.0003
+    (A, '2015-07-31', 10_000, 10.0, 3.0),
+    (A, '2015-08-01', 10_000, 10.0, 2.0),  # of the value again
+    (SZ, '1996-12-16', 10_000, 10.0, 0.0),
+    (SZ, '2015-07-31', 10_000, 10.0, 0.0),
+    (SZ, '2015-08-01', 10_000, 10.0, 2.0),
+    (BSE, '2021-11-15', 10_000, 10.0, 2.5),
 ])
-def test_dated_rates_are_not_guessed_where_they_are_not_known(name, on):
-    with pytest.raises(RuleError, match=on):
-        AShareCommission(**{name: 'dated'}).fees(-100, 10.0, day(on))
+@pytest.mark.parametrize('sign', [1, -1])
+def test_dated_transfer_fee_by_exchange(code, on, shares, price, fee, sign):
+    fees = AShareCommission(transfer_fee='dated').fees(sign * shares, price, day(on), code)
+    assert fees.transfer_fee == pytest.approx(fee, abs=1e-12)
+
+
+@pytest.mark.parametrize(('name', 'on', 'code'), [
+    ('stamp_duty', '1996-12-15', A), ('transfer_fee', '1996-12-15', A), ('transfer_fee', '2021-11-14', BSE),
+    ('transfer_fee', '2015-07-31', ''),
+])
+def test_dated_rates_are_not_guessed_where_they_are_not_known(name, on, code):
+    option = name.replace('_', '-')
+    with pytest.raises(RuleError, match=f'{on}.*--{option} RATE, such as 0'):
+        AShareCommission(**{name: 'dated'}).fees(-100, 10.0, day(on), code)
 
 
 @pytest.mark.parametrize('name', ['stamp_duty', 'transfer_fee'])
@@ -173,6 +204,24 @@ def test_the_minimum_is_paid_once_over_the_fills_of_an_order():
 def test_duty_and_transfer_fee_are_of_each_fill_alone():
     fees = AShareCommission(transfer_fee=0.00001).fees(-500, 10.0, value_before=15_000, charged=5.0)
     assert fees == pytest.approx((1.0, 5.0, 0.05, 0.0))
+
+
+def test_the_minimum_of_the_transfer_fee_is_paid_once_over_the_fills_of_an_order():
+    dated = AShareCommission(transfer_fee='dated')
+
+    def fee(shares, before, charged, on='2010-01-04', code=A):
+        return dated.fees(-shares, 10.0, day(on), code, shares_before=before, transfer_charged=charged).transfer_fee
+
+    # 1,500 x 0.0005 = 0.75 in all, so 1; with 500 more 1.00 in all; with 1,000 more 1.50, then 2.00
+    assert fee(1_000, 0, 0) == pytest.approx(1.0)
+    assert fee(500, 1_000, 1.0) == pytest.approx(0.0, abs=1e-12)
+    assert fee(500, 1_500, 1.0) == pytest.approx(0.0, abs=1e-12)
+    assert fee(1_000, 2_000, 1.0) == pytest.approx(0.5)
+    assert fee(1_000, 3_000, 1.5) == pytest.approx(0.5)
+    # without a minimum each fill pays for itself, also where an earlier one was on a day that had it
+    assert fee(1_000, 1_000, 1.0, '2012-06-01') == pytest.approx(0.375)
+    assert fee(1_000, 1_000, 1.0, '2015-08-03') == pytest.approx(0.2)
+    assert fee(1_000, 1_000, 0.0, code=SZ) == 0.0
 
 
 def test_three_fills_of_a_limit_order_pay_one_minimum():

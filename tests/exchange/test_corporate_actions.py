@@ -97,8 +97,13 @@ def test_an_order_for_all_given_before_the_ex_date_sells_the_new_shares_too():
     table = tiny_market({A: [10.0, 10.0, bar(5.0, preclose=5.0, share_ratio=2.0), 5.0]})
     script = {0: buy(A, 1000), 1: close(A, whole=True)}
     assert play(table, script, at_open=False).fills[1:] == [(2, A, -2000, 5.0)]
-    script[1] = close(A)  # 1,000 at the time of the order
+    script[1] = close(A)  # 1,000 at the time of the order: restated as the position is
+    assert play(table, script, at_open=False).fills[1:] == [(2, A, -2000, 5.0)]
+    script[1] = sell(A, 500)
     assert play(table, script, at_open=False).fills[1:] == [(2, A, -1000, 5.0)]
+    # off: nothing is restated; 1,000 shares are there, and all of them are sold
+    script[1] = close(A)
+    assert play(table, script, at_open=False, ex_rights='off').fills[1:] == [(2, A, -1000, 5.0)]
 
 
 def test_an_ex_date_on_a_suspended_row_counts_and_is_not_counted_again():
@@ -219,7 +224,7 @@ def test_the_last_close_of_reinvest_is_that_of_the_position_not_of_an_earlier_on
 def test_delisted_at_the_last_close_or_at_nothing_free_of_charge(delist, cash):
     table = tiny_market({A: [10.0, 10.0, 11.0], B: [5.0] * 5})
     fees = AShareCommission(commission=0.0, min_commission=0.0)
-    run = play(table, {1: buy(A, 1000)}, delist=delist, commission=fees)
+    run = play(table, {1: buy(A, 1000)}, delist=delist, delist_wait=0, commission=fees)
     # the stamp duty of 0.1 % is not taken: 90,000 + 11,000
     assert run.cash == pytest.approx([100_000.0, 90_000.0, 90_000.0, cash, cash])
     assert run.value[2:] == pytest.approx([101_000.0, cash, cash])
@@ -230,13 +235,13 @@ def test_delisted_at_the_last_close_or_at_nothing_free_of_charge(delist, cash):
 
 def test_the_cash_of_a_delisting_is_there_at_the_next_open():
     table = tiny_market({A: [10.0, 10.0, 10.0], B: [5.0] * 5})
-    run = play(table, {1: buy(A, 10_000), 3: buy(B, 20_000)}, commission=free())
+    run = play(table, {1: buy(A, 10_000), 3: buy(B, 20_000)}, commission=free(), delist_wait=0)
     assert run.fills[1:] == [(3, A, -10_000, 10.0), (3, B, 20_000, 5.0)]
 
 
 def test_a_stock_bought_on_its_last_day_is_delisted_too():
     table = tiny_market({A: [10.0, 10.0, (10.0, 10.5)], B: [5.0] * 4})
-    run = play(table, {2: buy(A, 100)}, commission=free())
+    run = play(table, {2: buy(A, 100)}, commission=free(), delist_wait=0)
     assert run.cash[2:] == pytest.approx([99_000.0, 100_050.0])
 
 
@@ -246,7 +251,7 @@ def test_the_blotter_lists_what_happened_without_an_order(run):
     ex = bar(7.92, preclose=7.92, cash_dividend=0.5, share_ratio=1.2)
     table = tiny_market({A: [bar(10.0, cap=2.1e9), 10.0, ex, 8.0], B: [bar(5.0, cap=2.9e9)] + [5.0] * 5})
     for tax, cash in (('holding', 4_950.0), (0.2, 3_960.0)):
-        blotter = run(table, stocknum=1, refresh_rate=20, cash=100_000.0, dividend_tax=tax).analyzers.blotter
+        blotter = run(table, stocknum=1, refresh_rate=20, cash=100_000.0, dividend_tax=tax, delist_wait=0).analyzers.blotter
         assert [(fill.code, fill.side, fill.quantity) for fill in blotter.fills] == [(A, 'BUY', 9900)]
         dividend, delisted = blotter.corporate_actions
         assert dividend[:5] == (date(2024, 1, 4), A, 'dividend', 9900, 11880)
@@ -293,7 +298,7 @@ def test_the_end_of_a_run_before_the_last_row_is_no_delisting():
 
 def test_orders_for_a_delisted_stock_are_refused():
     table = tiny_market({A: [10.0, 10.0, 10.0], B: [5.0] * 6})
-    run = play(table, {1: buy(A, 100), 4: steps(buy(A, 100), sell(A, 100))}, commission=free())
+    run = play(table, {1: buy(A, 100), 4: steps(buy(A, 100), sell(A, 100))}, commission=free(), delist_wait=0)
     assert run.refusals == [(4, A, 'suspended'), (4, A, 'suspended')]
     assert run.cash[5] == pytest.approx(100_000.0)
 

@@ -122,7 +122,7 @@ def test_the_lots_of_a_split_go_by_the_ratio():
 
 def test_the_delisting_pays_no_tax():
     table = tiny_market({A: [10.0, 10.0, bar(9.0, preclose=9.0, **EX)], B: [5.0] * 5})
-    run = play(table, {1: buy(A, 1000)}, dividend_tax='holding',
+    run = play(table, {1: buy(A, 1000)}, dividend_tax='holding', delist_wait=0,
                commission=AShareCommission(commission=0.0, min_commission=0.0, stamp_duty=0.0))
     assert run.cash[-1] == pytest.approx(100_000 - 10_000 + 1_000 + 9_000)
 

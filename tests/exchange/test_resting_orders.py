@@ -27,7 +27,7 @@ def trade(days, script, **params):
 
 
 def test_a_limit_buy_waits_over_days_that_cannot_trade():
-    cheap = {'open': 9.7, 'close': 9.7, 'preclose': 9.7}
+    cheap = {'open': 9.7, 'close': 9.7}  # with the preclose of the last close: no ex-date
     days = [10.0, 10.0, paused(**cheap), None, bar(9.7, volume=0.0), 9.7, 9.7]
     run = play(tiny_market({A: days, B: [10.0] * 7}), {1: buy(A, 1000, exectype=LIMIT, price=9.8)})
     assert run.fills == [(5, A, 1000, 9.7)]  # the open is better than the limit

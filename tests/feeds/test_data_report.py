@@ -47,7 +47,7 @@ def test_a_market_without_anything_wrong():
     assert lines(table) == [
         '2 stocks, 10 days from 2024-01-02 to 2024-01-15, 18 rows',
         "2024: 2 stocks, 18 rows, 94.74 % of the days between each stock's first and last row",  # 18 of 19
-        '1 of 2 stocks ended before the last day (delisted)',
+        '1 of 2 stocks ended before the last day (delisted, or suspended at the end)',
         'ST: 5.56 % of the rows; suspended: 10.53 % of the stock-days',  # 1 of 18; 2 of 19
         FINE,
     ]
@@ -138,7 +138,7 @@ def test_what_the_rules_do_not_know():
     table.loc[('600001.XSHG', 1), ['high', 'close', 'amount']] = 25.0, 25.0, 25_000.0  # before 1996-12-16
     assert findings(table) == [
         f'WARNING: {LIMIT}: 1 (600001.XSHG 1996-12-18 +150.0 %)',
-        f'not checked: {LIMIT}: 5 days outside 1996-12-16 to 2026-12-31, for which there are no rules']
+        f'not checked: {LIMIT}: 5 days before 1996-12-16, for which there are no rules']
     assert findings(moved(25.0, '900901.XSHG')) == ['WARNING: codes that are no A shares: 1 (900901.XSHG)']
 
 
@@ -244,7 +244,7 @@ def test_the_real_market():
         '4,710 stocks, 252 days from 2021-01-04 to 2022-01-14, 1,106,508 rows',
         "2021: 4,698 stocks, 1,064,351 rows, 100.00 % of the days between each stock's first and last row",
         "2022: 4,690 stocks, 42,157 rows, 100.00 % of the days between each stock's first and last row",
-        '20 of 4,710 stocks ended before the last day (delisted)',
+        '20 of 4,710 stocks ended before the last day (delisted, or suspended at the end)',
         'ST: 4.38 % of the rows; suspended: 0.26 % of the stock-days',
         # a resumed listing, which has no limit, and a first day beyond 44 %
         f'WARNING: {LIMIT}: 2 (000792.XSHE 2021-08-10 +306.1 %; 001267.XSHE 2021-11-17 +54.0 %)',

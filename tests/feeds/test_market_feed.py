@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from bt_microcap import AShareBroker, AShareCommission, Blotter, MicroCapStrategy
-from bt_microcap.feeds.columns import PRE_OPEN
+from bt_microcap.exchange.opening import PRE_OPEN
 from bt_microcap.feeds.demo import demo_market
 from bt_microcap.feeds.market import MarketFeed
 from bt_microcap.feeds.schema import check_table
@@ -19,6 +19,7 @@ from tests.support.running import run_feeds, run_market
 from tests.support.script_calls import ROOT
 
 PARAMS = {'min_cap': 4e8, 'max_cap': 6e9, 'stocknum': 5, 'refresh_rate': 3}
+RUN = {**PARAMS, 'delist_wait': 0}  # forty days: with the default of 60 nothing would be delisted
 PANEL = ROOT.parent / 'shared' / 'data' / 'panels' / 'sample280_2018_2022.parquet'
 PROFILES = ['realistic', 'joinquant']
 FREE = {'slippage': 0.0, 'commission': 0.0, 'min_commission': 0.0, 'stamp_duty': 0.0, 'transfer_fee': 0.0}
@@ -38,7 +39,7 @@ def days(table):
 
 @pytest.fixture(scope='module')
 def expected(table):
-    done = books(run_feeds(table, **PARAMS))
+    done = books(run_feeds(table, **RUN))
     assert {'delisted', 'suspended'} <= {row.reason for row in done[1]}
     assert len(done[0]) > 80
     return done
@@ -73,7 +74,7 @@ def test_two_ways(profile, start, end, actions, table, days):
     if not actions:
         table = table.drop(columns=['cash_dividend', 'share_ratio'])
     start, end = (None if day is None else days[day] for day in (start, end))
-    equity = both(table, profile=profile, start=start, end=end, **PARAMS)[2]
+    equity = both(table, profile=profile, start=start, end=end, **RUN)[2]
     assert equity[-1].date == (end or days[-1]).date()
     assert equity[0].date == (start or days[1]).date()
 
@@ -81,7 +82,7 @@ def test_two_ways(profile, start, end, actions, table, days):
 def test_range_between_trading_days(table, days):
     gaps = [at for at in range(len(days) - 1) if (days[at + 1] - days[at]).days > 1]
     start, end = (days[gaps[at]] + pd.Timedelta(days=1) for at in (1, 5))  # Saturdays
-    equity = both(table, start=start, end=end, **PARAMS)[2]
+    equity = both(table, start=start, end=end, **RUN)[2]
     assert [row.date for row in equity] == [day.date() for day in days[gaps[1] + 1:gaps[5] + 1]]
 
 
@@ -101,17 +102,17 @@ def test_two_ways_on_a_real_market(profile):
 @pytest.mark.parametrize('preload', [True, False])
 def test_modes(preload, runonce, exactbars, table, expected):
     cerebro = bt.Cerebro(preload=preload, runonce=runonce, exactbars=exactbars)
-    assert books(run_market(table, cerebro=cerebro, **PARAMS)) == expected
+    assert books(run_market(table, cerebro=cerebro, **RUN)) == expected
 
 
 @pytest.mark.parametrize('options', [{'oldsync': False}, {'tradehistory': True}, {'stdstats': True}], ids=str)
 def test_other_switches(options, table, expected):
-    assert books(run_market(table, cerebro=bt.Cerebro(**options), **PARAMS)) == expected
+    assert books(run_market(table, cerebro=bt.Cerebro(**options), **RUN)) == expected
 
 
 def test_run_again(table, expected):
     cerebro = bt.Cerebro()
-    assert books(run_market(table, cerebro=cerebro, **PARAMS)) == expected
+    assert books(run_market(table, cerebro=cerebro, **RUN)) == expected
     for preload in (True, False, True):
         assert books(cerebro.run(preload=preload)[0]) == expected
 
@@ -134,7 +135,7 @@ def plain(table, market, broker=None, **kwargs):
 
 @pytest.mark.parametrize('mode', [{}, {'preload': False}, {'runonce': False}], ids=str)
 def test_without_cheat_on_open(mode, table):
-    feeds, market = (plain(table, market, AShareBroker(), **mode) for market in (False, True))
+    feeds, market = (plain(table, market, AShareBroker(delist_wait=0), **mode) for market in (False, True))
     assert market == feeds
     assert len(market[0]) > 80
 
@@ -221,8 +222,13 @@ def look(table, each=None, first=None, cerebro=None, **limits):
 
 
 def test_a_stock_is_a_feed_with_all_lines(table, days):
-    """Every line at every bar, against the table; a day without a row has the last close and flags, and nothing more."""
+    """Every line at every bar, against the table; a day without a row has the last close and flags, and nothing more.
+
+    The feed begins with the stock's first row: before it there is no bar, and after its last row nothing but the day.
+    """
     codes = sorted(set(table['code']))
+    begins = {code: days.index(day) for code, day in table.groupby('code', observed=True)['date'].min().items()}
+    assert len(set(begins.values())) > 2
     seen = {code: [] for code in codes}
     names = StockPandas(dataname=table[table['code'] == codes[0]]).getlinealiases()
 
@@ -230,7 +236,9 @@ def test_a_stock_is_a_feed_with_all_lines(table, days):
         for code in codes:
             feed = strategy.data.stock(code)
             assert feed is strategy.data.stock(code)
-            assert (isinstance(feed, bt.feed.DataBase), feed._name, len(feed)) == (True, code, len(strategy))
+            bars = max(0, len(strategy) - begins[code])
+            assert (isinstance(feed, bt.feed.DataBase), feed._name, len(feed)) == (True, code, bars)
+            assert [len(getattr(feed, name)) for name in names] == [bars] * len(names)
             seen[code].append([getattr(feed, name)[0] for name in names])
 
     look(table, each)
@@ -242,7 +250,8 @@ def test_a_stock_is_a_feed_with_all_lines(table, days):
         for name in ('open', 'high', 'low'):
             full.loc[missing, name] = full.loc[missing, 'close']
         full.loc[missing, 'volume'], full.loc[missing, 'paused'] = 0.0, 1.0
-        full = full.reindex(days).assign(openinterest=np.nan, datetime=[float(day.toordinal()) for day in days])
+        stamps = [float(day.toordinal()) if day >= rows.index[0] else np.nan for day in days]
+        full = full.reindex(days).assign(openinterest=np.nan, datetime=stamps)
         wanted = full.reindex(columns=names).to_numpy('float64')  # high_limit and low_limit are not in the table
         np.testing.assert_array_equal(np.array(seen[code]), wanted)
 
@@ -327,6 +336,7 @@ def test_a_section_cannot_hand_out_the_future(table, days):
 def test_no_day_after_the_last_bar(mode, table, days):
     """A line asked beyond the run's last bar, or whole, shows no day after todate."""
     codes, last = sorted(set(table['code'])), days[24]
+    first = table.groupby('code', observed=True)['date'].min()
 
     def each(strategy):
         if len(strategy) < 25:
@@ -340,7 +350,7 @@ def test_no_day_after_the_last_bar(mode, table, days):
                         assert math.isnan(line[ahead])
                     except IndexError:
                         asked.append(code)
-                assert len(line.array) == 25 or mode
+                assert len(line.array) == sum(first[code] <= day <= last for day in days) or mode
         inside = table[table['date'] <= last].groupby('code', observed=True)['close'].last()
         for code, close in inside.items():
             values = np.array(strategy.data.stock(code).close.array)

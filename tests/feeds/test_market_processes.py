@@ -33,7 +33,9 @@ def table():
 
 @pytest.fixture(scope='module')
 def expected(table):
-    return books(run_feeds(table, **PARAMS))
+    done = books(run_feeds(table, delist_wait=0, **PARAMS))
+    assert 'delisted' in {row.reason for row in done[1]}
+    return done
 
 
 @pytest.fixture(scope='module')
@@ -46,7 +48,7 @@ def folder(table, tmp_path_factory):
 def cerebro_of(source, **options):
     cerebro = bt.Cerebro(**options)
     cerebro.adddata(MarketFeed(dataname=source), name='market')
-    setup(cerebro)
+    setup(cerebro, delist_wait=0)  # forty days: with the default of 60 nothing would be delisted
     cerebro.addanalyzer(Blotter, _name='blotter')
     return cerebro
 
@@ -90,7 +92,7 @@ def main(method, folder, file):
             cerebro = bt.Cerebro(maxcpus=maxcpus)
             cerebro.adddata(MarketFeed(dataname=source), name='market')
             cerebro.optstrategy(MicroCapStrategy, min_cap=4e8, max_cap=6e9, stocknum=[2, 5], refresh_rate=3)
-            setup(cerebro)
+            setup(cerebro, delist_wait=0)
             cerebro.addanalyzer(Blotter, _name='blotter')
             key = f'{type(source).__name__} {maxcpus}'
             for (result,) in cerebro.run():
@@ -117,7 +119,7 @@ def test_optimisation_in_processes(method, table, folder, tmp_path):
     found, paths = json.loads(done.stdout)
     assert len(found) == 8
     for stocknum in (2, 5):
-        wanted = str([*books(run_feeds(table, **{**PARAMS, 'stocknum': stocknum}))])
+        wanted = str([*books(run_feeds(table, delist_wait=0, **{**PARAMS, 'stocknum': stocknum}))])
         assert {found[key] for key in found if key.endswith(str(stocknum))} == {wanted}
     assert paths[:3] == [str(folder), str(folder), 'None']
     assert not Path(paths[3]).exists()

@@ -14,6 +14,8 @@ from tests.support.stand_ins import (
     FORMATS,
     NO_NETWORK,
     FakeClient,
+    FakeDatabase,
+    FakeQuery,
     assert_one_line,
     check_signatures,
     needs_formats,
@@ -43,6 +45,16 @@ SECURITIES = {  # display_name, name, start_date, end_date, type
     "000222.XSHE": ("退市乙", "TSY", date(2000, 1, 4), date(2024, 2, 27), "stock"),
     "000333.XSHE": ("退市丙", "TSB", date(2000, 1, 4), date(2020, 2, 27), "stock"),
 }
+NAMES = [  # id, code, new_name, start_date; the delisting period of 乙 begins on the second day
+    [1, "000222.XSHE", "乙股份", date(2000, 1, 4)],
+    [2, "900901.XSHG", "退市Ｂ股", date(2000, 1, 4)],
+    [5, "000222.XSHE", "退市乙", date(2024, 2, 27)],
+    [9, "600111.XSHG", "甲股份", date(2010, 1, 4)],
+]
+
+
+def names_of(values=NAMES):
+    return pd.DataFrame(values, columns=["id", "code", "new_name", "start_date"]).assign(company_id=1, reason=None)
 
 
 def prices_of(values=PRICES):
@@ -84,7 +96,7 @@ def get_all_securities(types, date):
 
 @pytest.fixture
 def service(monkeypatch):
-    def make(waits=None, **other):
+    def make(waits=None, names=NAMES, **other):
         monkeypatch.setenv("JQDATA_USER", "13800000000")
         monkeypatch.setenv("JQDATA_PASSWORD", "word")
         answers = {
@@ -95,7 +107,10 @@ def service(monkeypatch):
                 for code in security},
             "get_index_stocks": lambda index_symbol, date: ["600111.XSHG"],
         }  # fmt: skip
-        return FakeClient("jqdatasdk", **(answers | other)).install(monkeypatch, waits)
+        client = FakeClient("jqdatasdk", **(answers | other)).install(monkeypatch, waits)
+        client.query = FakeQuery
+        client.finance = FakeDatabase(client, "finance", **({} if names is None else {"STK_NAME_HISTORY": names_of(names)}))
+        return client
 
     return make
 
@@ -130,6 +145,25 @@ def test_a_stock_alone_has_its_days_in_the_index():
     assert rows(joinquant.daily_bars(frame, values_of(), special_of(), "a", "600111.XSHG"), *COLUMNS) == HAND
 
 
+def test_the_delisting_period_is_in_the_name_of_the_day():
+    names = joinquant.name_changes(names_of([
+        [3, "600111.XSHG", "退市甲", "2024-02-28"],
+        [1, "600111.XSHG", "甲股份", "2010-01-04"],
+        [2, "600111.XSHG", "甲股", "2024-02-28"],  # entered before the other name of that day
+        [4, "000222.XSHE", "退市乙", "2010-01-04"],
+        [5, "600111.XSHG", None, "2024-02-29"],
+    ]))  # fmt: skip
+    assert rows(names) == [("000222.XSHE", date(2010, 1, 4), "退市乙"), ("600111.XSHG", date(2010, 1, 4), "甲股份"),
+                           ("600111.XSHG", DAYS[2], "退市甲")]  # fmt: skip
+    table = joinquant.daily_bars(prices_of(), values_of(), special_of(), "a", names=names)
+    assert table["delisting_period"].tolist() == [0, 0, 1]
+    assert table["delisting_period"].dtype == "uint8"
+    assert rows(table, *COLUMNS) == HAND
+    early = names[names["date"] == DAYS[2].isoformat()]  # no name before it
+    table = joinquant.daily_bars(prices_of(), values_of(), special_of(), "a", names=early)
+    assert table["delisting_period"].tolist() == [0, 0, 1]
+
+
 def test_damaged_answers():
     frame = prices_of().astype(object)
     frame.loc[1, "close"] = "停牌"
@@ -142,6 +176,9 @@ def test_damaged_answers():
     with pytest.raises(DataError) as error:
         joinquant.daily_bars(prices_of(), values_of().drop(columns="market_cap"), special_of(), "a")
     assert_one_line(error, "expected also market_cap")
+    with pytest.raises(DataError) as error:
+        joinquant.name_changes(names_of().drop(columns="start_date"))
+    assert_one_line(error, "joinquant STK_NAME_HISTORY: found id, code, new_name", "expected also start_date")
 
 
 @needs_formats
@@ -181,6 +218,29 @@ def test_saved_files(tmp_path):
     assert set(other["code"]) == {"000222.XSHE"}
     assert rows(request.reference_data["benchmarks"]) == [("000300", DAYS[0], 10.0, 10.5, 9.9, 10.2)]
     assert len(request.reference_data["listings"]) == 3
+    assert "delisting_period" not in table
+    assert request.about["delisting_period"] == "not known, no column: no files of STK_NAME_HISTORY"
+    names = request.reference_data["names"]
+    assert len(names) == 3 and set(names["date"].dt.date) == {download.today()}
+
+
+@pytest.mark.parametrize("name", ["STK_NAME_HISTORY.csv", "joinquant_STK_NAME_HISTORY_2024.csv"])
+def test_saved_names(tmp_path, name):
+    prices_of().assign(code="000222.XSHE").to_csv(tmp_path / "get_price_000222.XSHE.csv", index=False)
+    names_of().to_csv(tmp_path / name)
+    request, (table,) = read_source("joinquant", folder=tmp_path)
+    assert rows(table, "date", "delisting_period") == [(DAYS[0], 0), (DAYS[1], 1), (DAYS[2], 1)]
+    assert request.about["delisting_period"] == "by the name of the day"
+    assert rows(request.reference_data["names"]) == [
+        ("000222.XSHE", date(2000, 1, 4), "乙股份"), ("000222.XSHE", DAYS[1], "退市乙"),
+        ("600111.XSHG", date(2010, 1, 4), "甲股份")]  # fmt: skip
+    assert "listings" not in request.reference_data
+    get_all_securities(["stock"], None).to_csv(tmp_path / "get_all_securities.csv")
+    request, _ = read_source("joinquant", folder=tmp_path, codes=["000222.XSHE", "000333.XSHE"])
+    assert request.about["delisting_period"] == "by the name of the day; 0 for 1 stocks that have no names by date"
+    assert rows(request.reference_data["names"], "code", "name") == [
+        ("000222.XSHE", "乙股份"), ("000222.XSHE", "退市乙"), ("000333.XSHE", "退市丙")]  # fmt: skip
+    assert request.reference_data["listings"]["code"].tolist() == ["000222.XSHE", "000333.XSHE"]
 
 
 @needs_formats
@@ -203,7 +263,13 @@ def test_a_whole_download(tmp_path, service, capsys, monkeypatch):
     assert lists == [["000300.XSHG"], ["000222.XSHE", "000333.XSHE"], ["600111.XSHG"]]
     table = pd.concat(tables)
     assert rows(table[table["code"] == "600111.XSHG"], "date", "market_cap", "is_st") == [(day, 1.02e9, 0) for day in DAYS]
-    assert rows(table[table["code"] == "000222.XSHE"], "date", "is_st") == [(day, 1) for day in DAYS[:2]]
+    assert rows(table[table["code"] == "000222.XSHE"], "date", "is_st", "delisting_period") == [(DAYS[0], 1, 0), (DAYS[1], 1, 1)]
+    assert not table.loc[table["code"] == "600111.XSHG", "delisting_period"].any()
+    assert rows(request.reference_data["names"]) == [
+        ("000222.XSHE", date(2000, 1, 4), "乙股份"), ("000222.XSHE", DAYS[1], "退市乙"),
+        ("000333.XSHE", date(2024, 3, 1), "退市丙"),  # it has no name by date: as of today
+        ("600111.XSHG", date(2010, 1, 4), "甲股份")]  # fmt: skip
+    assert request.about["delisting_period"] == "by the name of the day; 0 for 1 stocks that have no names by date"
     assert client.calls[0] == ("auth", ("13800000000", "word"), {})
     assert client.call_names().count("auth") == 1
     reference_data = request.reference_data
@@ -224,10 +290,34 @@ def test_calls_have_the_real_signatures(tmp_path, service, monkeypatch):
     check_signatures(client, real)
 
 
+def test_the_query_of_the_names_as_the_real_client_writes_it(service, monkeypatch):
+    real = pytest.importorskip("jqdatasdk", reason="needs the package jqdatasdk")
+    asked, columns = [], {"id": "Integer, primary_key=True", "code": "String(12)", "new_name": "String(40)", "start_date": "Date"}
+
+    class Server:
+        def get_table_orm(self, db, table=None):
+            described = [(name, f"Column({kind})") for name, kind in columns.items()]
+            return {"name": "stk_name_history", "columns": described} if table else ["STK_NAME_HISTORY"]
+
+        def db_query(self, db, sql):
+            asked.append(" ".join(sql.split()))
+            return names_of()[list(columns)].iloc[: 4 - 4 * (len(asked) - 1)]
+
+    monkeypatch.setattr(real.JQDataClient, "instance", classmethod(lambda cls: Server()))
+    service()
+    client = joinquant.Client()
+    client._client, client.authenticated = real, True
+    assert len(client.names()) == 4
+    text = ("SELECT stk_name_history.id, stk_name_history.code, stk_name_history.new_name, stk_name_history.start_date FROM "
+            "stk_name_history WHERE stk_name_history.id > {} ORDER BY stk_name_history.id LIMIT 5000")  # fmt: skip
+    assert asked == [text.format(0), text.format(9)]
+
+
 def test_nothing_is_downloaded_twice(tmp_path, service, monkeypatch):
     client = service()
     monkeypatch.setattr(joinquant, "BATCH_SIZE", 2)
-    client.errors = [None] * 7 + [NO_NETWORK] * 5  # auth, stocks, industries; three calls; a price; then valuations
+    # auth, stocks, two pages of names, industries; three calls; a price; then valuations
+    client.errors = [None] * 9 + [NO_NETWORK] * 5
     with pytest.raises(DataError) as error:
         read_source("joinquant", cache=tmp_path)
     assert_one_line(error, "joinquant get_valuation 600111.XSHG to 600111.XSHG, 1: no answer in 5 attempts", "no network")
@@ -264,6 +354,52 @@ def test_a_valuation_that_may_be_cut_is_asked_for_in_halves(service):
     asked.clear()
     joinquant.Client().valuation(["600111.XSHG"], date(2024, 1, 1), date(2024, 3, 3))
     assert asked[-1] == ("2024-03-02", "2024-03-03")
+
+
+def test_names_have_several_pages(service):
+    values = [[2 * number, f"{600000 + number % 900}.XSHG", f"名{number}", date(2010, 1, 4)] for number in range(1, 12_002)]
+    client = service(names=values[::-1])
+    names = joinquant.Client().names()
+    assert names["id"].tolist() == [row[0] for row in values]
+    asked = [arguments[0].conditions[0][1] for name, arguments, _ in client.calls if name == "finance.run_query"]
+    assert asked == [0, 10_000, 20_000, 24_002]
+
+
+def test_an_account_that_may_not_ask_for_names(tmp_path, service):
+    def refuse(*_):
+        raise Exception("您没有权限查询该表")
+
+    for names, reason in ((NAMES, "您没有权限查询该表"), (None, "has no table 'STK_NAME_HISTORY'")):
+        made = service(names=names)
+        made.answers["finance.run_query"] = refuse
+        request, tables = read_source("joinquant", cache=tmp_path)
+        assert all("delisting_period" not in table for table in tables)
+        assert request.about["names"].startswith("as of today alone: joinquant STK_NAME_HISTORY: the source refuses: ")
+        assert request.about["delisting_period"].startswith("not known, no column: joinquant STK_NAME_HISTORY: ")
+        assert reason in request.about["names"] and reason in request.about["delisting_period"]
+        assert rows(request.reference_data["names"], "date", "name") == [
+            (date(2024, 3, 1), name) for name in ("退市乙", "退市丙", "甲股份")]  # fmt: skip
+        assert made.call_names().count("finance.run_query") <= 1  # not asked again
+
+
+def test_names_that_cannot_be_had_now_are_no_reason_to_do_without(tmp_path, service):
+    client = service()
+    client.errors = [None] * 2 + [NO_NETWORK] * 5
+    with pytest.raises(DataError) as error:
+        read_source("joinquant", cache=tmp_path)
+    assert_one_line(error, "joinquant STK_NAME_HISTORY: no answer in 5 attempts")
+
+    def refuse(*_, **__):
+        raise Exception("您当天的查询条数超过了每日最大查询限制：100万条")
+
+    client.answers["finance.run_query"] = refuse
+    with pytest.raises(DataError) as error:
+        read_source("joinquant", cache=tmp_path)
+    assert_one_line(error, "STK_NAME_HISTORY: the source refuses", "每日最大查询限制")
+    client = service(auth=refuse)  # the list of stocks is in the cache
+    with pytest.raises(DataError) as error:
+        read_source("joinquant", cache=tmp_path)
+    assert client.call_names() == ["auth"]
 
 
 def test_an_empty_answer_is_remembered(tmp_path, service):

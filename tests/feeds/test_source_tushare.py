@@ -181,6 +181,31 @@ def test_of_a_name_that_is_there_twice_the_one_with_an_end_counts():
     assert rows(table, "date", "name") == [(date(2010, 1, 4), "甲股份"), (DAYS[1], "*ST甲"), (DAYS[3], "甲股份")]
 
 
+def test_the_delisting_period_is_in_the_name_of_the_day():
+    values = [["600111.SH", "甲股份", "20100104", "20240226"], ["600111.SH", "退市甲", "20240227", None],
+              ["600111.SH", "退市甲", "20240227", "20240228"], ["600111.SH", "甲股份", "20240229", None],
+              ["000222.SZ", "退市乙", "20100104", None]]  # fmt: skip
+    table = tushare.TableBuilder(tushare.name_changes(frame("namechange", values))).build(answers_of(), "a")
+    assert table["delisting_period"].tolist() == [0, 1, 1, 0]  # the 28th is suspended
+    assert table["delisting_period"].dtype == "uint8"
+    table = tushare.TableBuilder(tushare.name_changes(frame("namechange", values[1:2]))).build(answers_of(), "a")
+    assert table["delisting_period"].tolist() == [0, 1, 1, 1]  # before its first name it is not known to be in it
+    table = tushare.TableBuilder(tushare.name_changes(frame("namechange", NAMES))).build(answers_of(), "a")
+    assert table["delisting_period"].tolist() == [0, 0, 0, 0]
+    assert "delisting_period" not in tushare.TableBuilder().build(answers_of(), "a")
+
+
+@pytest.mark.parametrize(("name", "flag"), [
+    ("退市甲", 1), ("甲股退", 1), ("*ST甲退", 1), ("退市甲(退)", 1), ("甲股份(退)", 0), ("甲股份（退）", 0), ("*ST甲", 0),
+    ("甲股份", 0), (None, 0)])  # fmt: skip
+def test_names_of_the_delisting_period(name, flag):
+    names = pd.DataFrame({"code": ["600111.XSHG"] * 2, "date": pd.to_datetime([DAYS[0], DAYS[1]]), "name": ["退", name]})
+    changes = tushare.delisting_changes(names)
+    assert changes["delisting_period"].tolist() == [1, flag]
+    table = pd.DataFrame({"date": pd.to_datetime(DAYS[:3][::-1]).astype("datetime64[s]"), "code": "600111.XSHG"})
+    assert tushare.delisting_flags(table, changes).tolist() == [flag, flag, 1]
+
+
 def test_damaged_answers():
     with pytest.raises(DataError) as error:
         tushare.daily_bars(frame("daily", [[*DAILY[0][:7], "无", 1.0]]), "tushare daily 2024-02-29")
@@ -228,6 +253,8 @@ def test_saved_files(tmp_path):
     assert rows(request.reference_data["benchmarks"]) == [("000300", DAYS[3], 1.5, 2.0, 1.0, 1.7)]
     assert len(request.reference_data["names"]) == 3
     assert len(request.reference_data["listings"]) == 2
+    assert table["delisting_period"].tolist() == [0, 0, 0, 0]
+    assert request.about["delisting_period"] == "by the name of the day"
 
 
 @needs_formats
@@ -239,6 +266,8 @@ def test_the_real_files(tmp_path):
     assert rows(table, "date", "close") == [(date(2019, 10, 24), 1.64), (date(2019, 10, 25), 1.71), (date(2019, 10, 28), 1.64)]
     assert rows(request.reference_data["benchmarks"].head(1), "date", "close") == [(date(2018, 1, 2), 4087.4012)]
     assert request.about["is_st"].startswith("not known, 0 on all days")
+    assert request.about["delisting_period"] == "not known, no column: no namechange"
+    assert "delisting_period" not in table
 
 
 # ------------------------------------------------------------------------------------ downloads
@@ -260,6 +289,19 @@ def test_a_whole_download_day_by_day(tmp_path, service, capsys):
     assert rows(reference_data["benchmarks"])[0] == ("000300", DAYS[0], 3500.5, 3510.0, 3490.0, 3505.0)
     assert capsys.readouterr() == ("", "")
     assert all("0123abc" not in path.read_bytes().decode("latin1") for path in tmp_path.rglob("*.parquet"))
+
+
+def test_the_delisting_period_of_a_download(service):
+    names = [["600111.SH", "甲股份", "20100104", None], ["600111.SH", "退市甲", "20240228", None]]
+    service(namechange=lambda: names)
+    for codes in (None, ["600111.XSHG"]):  # day by day, and stock by stock
+        request, tables = read_source("tushare", codes=codes)
+        assert pd.concat(tables)["delisting_period"].tolist() == [0, 0, 1, 1]
+        assert request.about["delisting_period"] == "by the name of the day"
+    service(namechange=list)
+    request, tables = read_source("tushare")
+    assert all("delisting_period" not in table for table in tables)
+    assert request.about["delisting_period"] == "not known, no column: no namechange"
 
 
 def test_a_few_stocks_are_asked_for_one_by_one(service):

@@ -147,6 +147,31 @@ def test_reference_data_progress_and_about(tmp_path):
     assert request.reference_data['names']['name'].tolist() == ['甲公司', 'ST甲', '乙退']
 
 
+def test_only_the_name_of_the_delisting_period_says_that_a_stock_is_delisted(tmp_path):
+    days = pd.bdate_range('2024-01-02', periods=30).strftime('%Y-%m-%d')  # to 2024-02-12
+    lives = {
+        'sh600001': [(days, '甲公司')],
+        'sh600002': [(days[:20], '乙公司')],  # suspended for the folder's last 10 days
+        'sh600003': [(days[:10], '*ST丙'), (days[10:20], '退市丙')],  # to 2024-01-29
+        'sh600004': [(days[:2], '丁公司')],  # ended long ago, and nothing says why
+        'sh600005': [(days[:5], '戊退'), (days[5:20], '戊公司')],  # not in it on its last day
+        'sh600006': [(days, '退市己')],  # in it on the folder's last day: not ended yet
+        'sh600007': [(days[:25], '庚退')],  # to 2024-02-05
+    }
+    for code, names in lives.items():
+        save(tmp_path / f'{code}.csv', [row(day, name, code) for part, name in names for day in part])
+
+    def delisted(**options):
+        listings = load(tmp_path, **options)[1].reference_data['listings']
+        return {row.code[:6]: str(row.delisted)[:10] for row in listings.itertuples() if not pd.isna(row.delisted)}
+
+    assert delisted() == {'600003': '2024-01-29', '600007': '2024-02-05'}
+    assert delisted(end=date(2024, 1, 30)) == {'600003': '2024-01-29'}
+    assert delisted(end=date(2024, 1, 29)) == {}
+    assert delisted(end=date(2024, 1, 10)) == {}  # before its delisting period
+    assert delisted(start=date(2024, 1, 29)) == {'600003': '2024-01-29', '600007': '2024-02-05'}
+
+
 @pytest.fixture
 def many(tmp_path):
     for number in range(40):

@@ -19,7 +19,8 @@ from bt_microcap.feeds.schema import check_table
 from tests.support.markets import bar, paused, tiny_market
 from tests.support.running import run_feeds
 
-PARAMS = {'min_cap': 4e8, 'max_cap': 6e9, 'stocknum': 5, 'refresh_rate': 3}
+# forty days: with the default wait of 60 none is delisted
+PARAMS = {'min_cap': 4e8, 'max_cap': 6e9, 'stocknum': 5, 'refresh_rate': 3, 'delist_wait': 0}
 FREE = {'slippage': 0.0, 'commission': 0.0, 'min_commission': 0.0, 'stamp_duty': 0.0, 'transfer_fee': 0.0}
 A, B, C = '600001.XSHG', '600002.XSHG', '600003.XSHG'
 THEIRS = bt.analyzers
@@ -66,20 +67,39 @@ def run(table, **options):
     return run_feeds(table, analyzers=PARTS, observers=WATCHERS, **{**PARAMS, **options})
 
 
-@pytest.fixture(scope='module')
-def ways(table):
+@pytest.fixture(scope='module', params=[0, 5], ids=['delisted at once', 'after 5 days'])
+def ways(request, table):
     """The run with one feed per stock, and the run with the market."""
-    return run(table), run(table, market=True)
+    return run(table, delist_wait=request.param), run(table, market=True, delist_wait=request.param)
+
+
+def waiting(ways):
+    return {**PARAMS, 'delist_wait': ways[1].broker.p.delist_wait}
+
+
+def only(items, part, twice):
+    """Give what is of a class: one, or two where ours stands in Backtrader's place too."""
+    found = [item for item in items if type(item) is part]
+    assert len(found) == 1 + twice
+    return found
+
+
+def over_a_market(strategy):
+    return hasattr(strategy.data, 'stocks')
 
 
 def analysis(strategy, part):
-    (found,) = (item for item in strategy.analyzers if type(item) is part)
-    return found.get_analysis()
+    found = only(strategy.analyzers, part, over_a_market(strategy) and part is PyFolio)
+    assert found[0].get_analysis() == found[-1].get_analysis()
+    return found[0].get_analysis()
 
 
 def shown(strategy, part):
-    (found,) = (item for item in strategy.observers if type(item) is part)
-    return {name: np.array(getattr(found.lines, name).array) for name in found.getlinealiases()}
+    found = only(strategy.observers, part, over_a_market(strategy) and part is Trades)
+    values, again = ({name: np.array(getattr(item.lines, name).array) for name in item.getlinealiases()}
+                     for item in (found[0], found[-1]))
+    np.testing.assert_equal(values, again)
+    return values
 
 
 def held_at_closes(strategy):
@@ -242,6 +262,23 @@ def test_transactions_against_the_fills(ways):
     assert {key: size for key, size in found.items() if key not in extra} == {key: s for key, s in wanted.items() if s}
 
 
+def test_backtraders_own_make_way_for_ours_over_a_market(table, ways):
+    """Those that would see nothing of a MarketFeed's stocks, under their names; subclasses of them stay."""
+    theirs = [THEIRS.PositionsValue, THEIRS.Transactions, THEIRS.PyFolio]
+    ours = [PositionsValue, Transactions, PyFolio]
+    done = [run_feeds(table, market=market, analyzers=theirs, observers=[bt.observers.Trades], **waiting(ways))
+            for market in (False, True)]
+    for strategy, wanted, seen in ((done[0], theirs, bt.observers.Trades), (done[1], ours, Trades)):
+        assert [type(part) for part in strategy.analyzers][1:] == wanted
+        assert strategy.analyzers.getnames()[1:] == ['positionsvalue', 'transactions', 'pyfolio']
+        assert [type(part) for part in strategy.observers].count(seen) == 1
+    assert done[1].analyzers.positionsvalue.get_analysis() == analysis(ways[1], PositionsValue)
+    assert done[1].analyzers.transactions.get_analysis() == analysis(ways[1], Transactions)
+    assert done[1].analyzers.pyfolio.get_analysis() == analysis(ways[1], PyFolio)
+    # a subclass is left as it is, and sees nothing
+    assert len(only(ways[1].analyzers, TheirTransactions, False)[0].get_analysis()) == 1
+
+
 def test_pyfolio_against_backtrader(ways):
     feeds, market = ways
     theirs, ours = analysis(feeds, THEIRS.PyFolio), analysis(market, PyFolio)
@@ -264,7 +301,7 @@ def test_trades_observer(ways):
             for name, values in shown(strategy, ours).items():
                 np.testing.assert_array_equal(values, wanted[name])
                 assert np.isfinite(values).sum() > 5
-        assert not any(np.isfinite(values).any() for values in shown(market, theirs).values())  # why ours exists
+    assert not any(np.isfinite(values).any() for values in shown(market, TheirGross).values())  # why ours exists
     assert not np.array_equal(shown(market, Trades)['pnlplus'], shown(market, Gross)['pnlplus'], equal_nan=True)
 
 
@@ -326,8 +363,9 @@ def test_only_what_is_held_is_valued(table, monkeypatch):
 def test_results_come_back_from_another_process(maxcpus, table, ways):
     cerebro = bt.Cerebro(maxcpus=maxcpus)
     cerebro.adddata(MarketFeed(dataname=table), name='market')
-    cerebro.optstrategy(MicroCapStrategy, **{**PARAMS, 'refresh_rate': [3, 7]})
-    setup(cerebro)
+    strategy = {name: value for name, value in PARAMS.items() if name != 'delist_wait'}
+    cerebro.optstrategy(MicroCapStrategy, **{**strategy, 'refresh_rate': [3, 7]})
+    setup(cerebro, delist_wait=waiting(ways)['delist_wait'])
     for part in (Positions, Transactions, PyFolio):
         cerebro.addanalyzer(part)
     first = next(result for (result,) in cerebro.run() if result.p.refresh_rate == 3)
@@ -354,7 +392,7 @@ def test_csv_writer(table, ways, tmp_path):
     for market in (False, True):
         cerebro = bt.Cerebro()
         cerebro.addwriter(bt.WriterFile, csv=True, out=str(tmp_path / f'{market}.csv'))
-        strategy = run_feeds(table, market=market, cerebro=cerebro, analyzers=[PyFolio], observers=[Trades], **PARAMS)
+        strategy = run_feeds(table, market=market, cerebro=cerebro, analyzers=[PyFolio], observers=[Trades], **waiting(ways))
         assert strategy.analyzers.blotter.equity == ways[1].analyzers.blotter.equity
         done[market] = rows_of(tmp_path / f'{market}.csv')
     assert (len(done[False]), len(done[True])) == (40, 40)

@@ -41,9 +41,9 @@ def test_a_benchmark_with_days_of_its_own_changes_nothing(table):
     cerebro = bt.Cerebro(stdstats=False)
     add_stocks(cerebro, table, benchmark=calendar_days(table))
     cerebro.addstrategy(MicroCapStrategy)
-    setup(cerebro)
+    setup(cerebro, delist_wait=0)
     cerebro.addanalyzer(Blotter, _name='blotter')
-    assert books(cerebro.run()[0]) == books(run_feeds(table))
+    assert books(cerebro.run()[0]) == books(run_feeds(table, delist_wait=0))
 
 
 def test_another_feed_with_days_of_its_own_changes_nothing(table):
@@ -51,9 +51,9 @@ def test_another_feed_with_days_of_its_own_changes_nothing(table):
     cerebro.adddata(MarketFeed(dataname=table), name='market')
     cerebro.adddata(bt.feeds.PandasData(dataname=calendar_days(table, 0, 0).set_index('date').assign(volume=1.0)))
     cerebro.addstrategy(MicroCapStrategy)
-    setup(cerebro)
+    setup(cerebro, delist_wait=0)
     cerebro.addanalyzer(Blotter, _name='blotter')
-    assert books(cerebro.run()[0]) == books(run_market(table))
+    assert books(cerebro.run()[0]) == books(run_market(table, delist_wait=0))
 
 
 @pytest.mark.parametrize('market', [False, True])
@@ -103,7 +103,8 @@ def test_sources_do_not_mix(tmp_path):
 
 
 def test_ruin_is_not_nothing():
-    blotter = type('Books', (), {'fills': [], 'rejections': [], 'equity': [Equity(None, -1.0, 0.0, -1.0)] * 3})
+    books = {'fills': [], 'rejections': [], 'orders': [], 'corporate_actions': [], 'cash_flows': []}
+    blotter = type('Books', (), {**books, 'equity': [Equity(None, -1.0, 0.0, -1.0)] * 3})
     assert statistics.statistics(blotter, 1e6)['annual_return'] == -1.0
 
 

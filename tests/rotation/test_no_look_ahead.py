@@ -11,7 +11,8 @@ from bt_microcap.feeds.universe import CrossSection, LookAheadError
 from tests.support.running import run_feeds
 
 # no volume limit: how much of an order the day's liquidity takes is a model of the fill, and decides nothing
-OPTIONS = {'min_cap': 4e8, 'max_cap': 6e9, 'stocknum': 5, 'refresh_rate': 2, 'cash': 1e6, 'volume_limit': 0.0}
+OPTIONS = {'min_cap': 4e8, 'max_cap': 6e9, 'stocknum': 5, 'refresh_rate': 2, 'cash': 1e6, 'volume_limit': 0.0,
+           'delist_wait': 0}  # thirty days: with the default of 60 nothing would be delisted
 LATER = ('high', 'low', 'close', 'volume', 'amount', 'market_cap')  # of a day, not known at its open
 KNOWN = ('open', 'preclose', 'paused', 'is_st', 'cash_dividend', 'share_ratio')
 
@@ -170,21 +171,31 @@ def test_what_is_known_at_an_open_does_change_it(profile):
 
 
 def test_a_strategy_that_peeks_is_caught():
-    """A strategy that ranks by today's close, straight from the feeds, does not pass the comparison."""
+    """A strategy that ranks by today's close is refused; behind the lines' back, it does not pass the comparison."""
 
-    class Peeking(Diary):
+    class Asking(Diary):
+        def close_of(self, feed):
+            return feed.close[0]
+
         def rank(self, section):
             now = max(data.datetime[0] for data in self.datas if len(data))
             feeds = [self.universe.feed(code) for code in section.codes]
             return np.array(
                 [
-                    feed.close[0] / feed.open[0] if len(feed) and feed.datetime[0] == now else np.nan
+                    self.close_of(feed) / feed.open[0] if len(feed) and feed.datetime[0] == now else np.nan
                     for feed in feeds
                 ]
             )
 
+    class Peeking(Asking):
+        def close_of(self, feed):
+            return feed.close.array[feed.close.idx]  # Backtrader's buffer itself
+
     table = market(3)
     day = sorted(set(table['date']))[11]
+    for market_feed in (False, True):
+        with pytest.raises(LookAheadError, match=r'close\[0\] of today is not known at the open: use close\[-1\]'):
+            run_feeds(table, strategy=Asking, market=market_feed, **OPTIONS)
     peeking = [
         run_feeds(changed, strategy=Peeking, **OPTIONS) for changed in (table, scramble(table, day, 1))
     ]

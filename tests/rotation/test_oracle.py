@@ -109,9 +109,67 @@ def test_ties_at_half_a_cent_go_up():
     assert round_half_up(1.005) == Fraction(101, 100)
     assert round_half_up(Fraction(4995, 1000)) == 5
     table = tiny_market({A: [5.0, 5.0, 5.0]})
-    result = run_oracle(table, stocknum=1, refresh_rate=1, cash=10_000.0)
+    options = {"stocknum": 1, "refresh_rate": 1, "cash": 10_000.0}
+    result = run_oracle(table, min_slippage_ticks=0.0, **options)
     # 5 x 1.001 = 5.005 -> 5.01; 5 x 0.999 = 4.995 -> 5.00: the seller's tie goes up too.
     assert [price for *_, price in fills(result)] == [5.01, 5.0, 5.01]
+    # Half a cent each way is less than the one price step that it is at least.
+    assert [price for *_, price in fills(run_oracle(table, **options))] == [5.01, 4.99, 5.01]
+
+
+def test_half_of_the_slippage_is_at_least_a_price_step():
+    table = tiny_market({A: [4.0, 4.0, 4.0]})
+    options = {"stocknum": 1, "refresh_rate": 1, "cash": 10_000.0}
+    # 4 x 1.001 = 4.004 would be 4.00.
+    assert [price for *_, price in fills(run_oracle(table, **options))] == [4.01, 3.99, 4.01]
+    # 4 + 0.025 and 4 - 0.025: the ties go up.
+    more = run_oracle(table, min_slippage_ticks=2.5, **options)
+    assert [price for *_, price in fills(more)] == [4.03, 3.98, 4.03]
+    # JoinQuant knows of no such least: 4 x 1.00123 = 4.00492. And without a slippage there is none.
+    assert [price for *_, price in fills(run_oracle(table, profile="joinquant", **options))] == [4.0, 4.0, 4.0]
+    assert [price for *_, price in fills(run_oracle(table, slippage=0.0, **options))] == [4.0, 4.0, 4.0]
+    # Above 10 yuan half of 0.2 % is more: 20.02 and 19.98.
+    assert [price for *_, price in fills(run_oracle(tiny_market({A: [20.0] * 3}), **options))] == [20.02, 19.98, 20.02]
+    # Ticks and impact come on top of it: 1 + 2 steps.
+    assert [price for *_, price in fills(run_oracle(table, slippage_ticks=2.0, **options))] == [4.03, 3.97, 4.03]
+
+
+def test_an_open_beyond_the_computed_limit_proves_that_there_is_none():
+    options = {"stocknum": 1, "cash": 10_000.0, **FREE}
+    # 11.00 is the limit of 10.00; 11.01 is beyond it by a whole tick.
+    assert refusals(run_oracle(tiny_market({A: [10.0, (11.0, 10.0)]}), **options)) == [(JAN3, "BUY", A, "limit up")]
+    assert fills(run_oracle(tiny_market({A: [10.0, (11.01, 10.0)]}), **options)) == [(JAN3, "BUY", A, 900, 11.01)]
+    # Then none holds on either side, unless the data gives one: the upper is given here, 12.00.
+    given = [10.0, bar(11.01, high_limit=12.0)]
+    assert fills(run_oracle(tiny_market({A: given}), **options)) == [(JAN3, "BUY", A, 900, 11.01)]
+    given = [10.0, bar(12.0, high_limit=12.0)]
+    assert refusals(run_oracle(tiny_market({A: given}), **options)) == [(JAN3, "BUY", A, "limit up")]
+    # Below the lower one, 9.00, a holding is sold: 8.99 is free, 9.00 is not.
+    for opening, sides in ((9.0, ["BUY"]), (8.99, ["BUY", "SELL", "BUY"])):
+        table = tiny_market({A: [10.0, 10.0, (opening, 9.5)]})
+        assert [t["side"] for t in run_oracle(table, refresh_rate=1, **options).trades] == sides
+
+
+def test_the_first_day_of_the_delisting_period_has_no_computed_limit():
+    b = {B: [bar(10.0, cap=9e9)] * 4}
+    options = {"stocknum": 1, "refresh_rate": 1, "cash": 10_000.0, **FREE}
+    # 9.00 is the lower limit of 10.00: nothing is sold there, but on the first day of the period it is no limit.
+    days = [bar(10.0, delisting_period=0)] * 2
+    first = tiny_market({A: [*days, bar(9.0, 10.0, delisting_period=1), bar(9.0, delisting_period=1)], **b})
+    assert fills(run_oracle(first, **options)) == [(JAN3, "BUY", A, 1000, 10.0), (JAN4, "SELL", A, 1000, 9.0)]
+    second = tiny_market({A: [*days, bar(10.0, delisting_period=0), bar(9.0, delisting_period=0)], **b})
+    assert refusals(run_oracle(second, **options)) == [(JAN5, "SELL", A, "limit down")]
+    # A day without a row between does not make it another day than the first.
+    gap = tiny_market({A: [*days, None, bar(9.0, delisting_period=1)], **b})
+    assert fills(run_oracle(gap, **options))[-1] == (JAN5, "SELL", A, 1000, 9.0)
+
+
+def test_the_volume_limit_is_one_for_all_orders_of_a_day():
+    table = tiny_market({A: [10.0, bar(10.0, volume=10_000), bar(10.0, volume=15_000)]})
+    result = run_oracle(table, stocknum=1, refresh_rate=1, cash=10_000.0, volume_limit=0.1, **FREE)
+    # A tenth of 15,000 shares: the 1,000 sold leave 500 to buy back, for which there is cash for 1,000.
+    assert fills(result) == [(JAN3, "BUY", A, 1000, 10.0), (JAN4, "SELL", A, 1000, 10.0), (JAN4, "BUY", A, 500, 10.0)]
+    assert refusals(result) == [(JAN4, "BUY", A, "volume limit")]
 
 
 @pytest.mark.parametrize(
@@ -246,7 +304,8 @@ def test_volume_limit_cuts_and_cancels_the_rest():
 
 def test_delisting_pays_the_last_close_or_nothing():
     table = tiny_market({A: [bar(10.0, cap=2e9), 10.0, (10.0, 9.5)], B: [bar(10.0, cap=9e9)] + [10.0] * 4})
-    result = run_oracle(table, stocknum=1, cash=10_000.0, **FREE)
+    options = {**FREE, "stocknum": 1, "cash": 10_000.0, "delist_wait": 0}
+    result = run_oracle(table, **options)
     assert refusals(result) == [(JAN4, "SELL", A, "delisted")]
     assert [(day["cash"], day["market_value"]) for day in result.equity] == [
         (0.0, 10000.0),
@@ -255,13 +314,28 @@ def test_delisting_pays_the_last_close_or_nothing():
         (9500.0, 0.0),
     ]
     assert result.actions == [{"date": JAN5, "code": A, "before": 1000, "after": 0, "cash": 9500.0}]
-    part = run_oracle(table, stocknum=1, cash=10_000.0, delist=0.25, **FREE)
+    part = run_oracle(table, delist=0.25, **options)
     assert [day["total_value"] for day in part.equity] == [10000.0, 9500.0, 7125.0, 7125.0]
-    nothing = run_oracle(table, stocknum=1, cash=10_000.0, delist="zero", **FREE)
+    nothing = run_oracle(table, delist="zero", **options)
     assert [day["total_value"] for day in nothing.equity] == [10000.0, 9500.0, 0.0, 0.0]
-    ended = run_oracle(table, stocknum=1, cash=10_000.0, end="2024-01-04", **FREE)
+    ended = run_oracle(table, end="2024-01-04", **options)
     assert ended.rejections == []
     assert ended.equity[-1]["market_value"] == 9500.0
+
+
+def test_a_delisting_is_believed_after_some_days_without_a_row():
+    table = tiny_market({A: [bar(10.0, cap=2e9), 10.0, (10.0, 9.5)], B: [bar(10.0, cap=9e9)] + [10.0] * 6})
+    options = {**FREE, "stocknum": 1, "cash": 10_000.0}
+    # The last row is of 4 January; 5 and 8 January are the two days without one, 9 January brings the money.
+    result = run_oracle(table, delist_wait=2, **options)
+    assert refusals(result) == [(JAN8, "SELL", A, "delisted")]
+    assert [day["cash"] for day in result.equity] == [0.0, 0.0, 0.0, 0.0, 9500.0, 9500.0]
+    assert [day["total_value"] for day in result.equity] == [10000.0] + [9500.0] * 5
+    assert [action["date"] for action in result.actions] == [JAN9]
+    held = run_oracle(table, **options)  # 60 days
+    # The rebalance of 10 January finds it held, without a row.
+    assert refusals(held) == [(dt.date(2024, 1, 10), "SELL", A, "suspended")]
+    assert (held.actions, held.equity[-1]["market_value"]) == ([], 9500.0)
 
 
 def test_ex_rights_with_columns():

@@ -172,7 +172,7 @@ def test_stamp_duty_and_transfer_fee_by_date():
         assert (sale["side"], sale["quantity"], sale["price"], sale["commission"]) == ("SELL", 900, 10.0, 5.0)
         return sale["tax"], sale["transfer_fee"]
 
-    assert fees(["2015-07-28", "2015-07-29", "2015-07-31"]) == (9.0, 0.0)
+    assert fees(["2015-07-28", "2015-07-29", "2015-07-31"]) == (9.0, 0.27)  # 0.03 % of the face value of 900 shares
     assert fees(["2015-07-30", "2015-07-31", "2015-08-03"]) == (9.0, 0.18)
     assert fees(["2022-04-26", "2022-04-27", "2022-04-28"]) == (9.0, 0.18)
     assert fees(["2022-04-27", "2022-04-28", "2022-04-29"]) == (9.0, 0.09)

@@ -44,7 +44,7 @@ def run(table, profile='realistic', strategy=MicroCapStrategy, cerebro=None, **f
     cerebro = cerebro or bt.Cerebro()
     add_stocks(cerebro, table, checked=True, **feed_options)
     cerebro.addstrategy(strategy, **PARAMS)
-    setup(cerebro, profile)
+    setup(cerebro, profile, delist_wait=0)  # forty days: with the default of 60 nothing would be delisted
     cerebro.addanalyzer(Blotter, _name='blotter')
     return cerebro.run()[0]
 
@@ -117,7 +117,7 @@ def test_optimisation(options, table):
     add_stocks(cerebro, table, checked=True)
     band = {'min_cap': 4e8, 'max_cap': 6e9}
     cerebro.optstrategy(MicroCapStrategy, stocknum=[2, 5], refresh_rate=[1, 4], **band)
-    setup(cerebro, 'realistic')
+    setup(cerebro, 'realistic', delist_wait=0)
     cerebro.addanalyzer(Blotter, _name='blotter')
     called = []
     cerebro.optcallback(called.append)
@@ -130,7 +130,7 @@ def test_optimisation(options, table):
     assert set(done) == {(2, 1), (2, 4), (5, 1), (5, 4)}
     assert len(called) == 4
     for (stocknum, refresh_rate), found in done.items():
-        assert found == books(run_feeds(table, stocknum=stocknum, refresh_rate=refresh_rate, **band))
+        assert found == books(run_feeds(table, stocknum=stocknum, refresh_rate=refresh_rate, delist_wait=0, **band))
     assert len({str(found) for found in done.values()}) == 4
 
 
@@ -142,10 +142,11 @@ def test_setup_by_hand(profile, table, expected):
     """What setup() puts in place, in three lines of ordinary Backtrader."""
     cerebro = bt.Cerebro(cheat_on_open=True)
     if profile == 'realistic':
-        broker = AShareBroker(cash=1e6, slippage=0.002, volume_limit=0.1, star_protection=0.02, dividend_tax='holding')
+        broker = AShareBroker(cash=1e6, slippage=0.002, min_slippage_ticks=1, volume_limit=0.1, star_protection=0.02,
+                              dividend_tax='holding', delist_wait=0)
         fees = {'stamp_duty': 'dated', 'transfer_fee': 'dated'}
     else:
-        broker = AShareBroker(slippage=0.00246, size_with_fees=False, star_market_orders=False)
+        broker = AShareBroker(slippage=0.00246, size_with_fees=False, star_market_orders=False, delist_wait=0)
         broker.setcash(1e6)
         fees = {'commission': 0.0003, 'min_commission': 5, 'stamp_duty': 0.001}
     cerebro.setbroker(broker)

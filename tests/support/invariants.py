@@ -6,7 +6,7 @@ import pytest
 
 from bt_microcap.profiles import PROFILES
 from tests.support.model import compare
-from tests.support.oracle import board_of, legal_buy, price_limits
+from tests.support.oracle import board_of, legal_buy, limits_at_open
 from tests.support.recompute import Market, largest_difference, walk
 from tests.support.running import run_feeds, run_market
 
@@ -21,23 +21,32 @@ def check_run(table, options, blotter):
     options = {**PROFILES[options.get('profile', 'realistic')], 'profile': 'realistic', 'cash': 1e6, **options}
     rows = {(stamp.date(), row['code']): row for stamp, row in zip(table['date'], table.to_dict('records'), strict=True)}
     days = sorted({day for day, _ in rows})
-    first_row = {}
+    first_row, row_before, last = {}, {}, {}
     for day, code in sorted(rows):
         first_row.setdefault(code, day)
+        row_before[day, code] = last.get(code)
+        last[code] = rows[day, code]
     number = {day: at for at, day in enumerate(days)}
     tolerance = money(options['cash'], *(row.total_value for row in blotter.equity))
 
     check_figures(blotter, tolerance)
+    traded = {}
     for fill in blotter.fills:
         row = rows[fill.datetime, fill.code]  # a fill on a day without a row is a KeyError
         listed = number[fill.datetime] - number[first_row[fill.code]] + 1 if first_row[fill.code] != days[0] else None
-        check_fill(fill, row, options, price_limits(row, fill.code, fill.datetime, listed))
+        before = row_before[fill.datetime, fill.code] or {}
+        delisting = int(row.get('delisting_period') == 1 and before.get('delisting_period') == 0)
+        check_fill(fill, row, options, limits_at_open(row, fill.code, fill.datetime, listed, delisting))
+        key = fill.datetime, fill.code
+        traded[key] = traded.get(key, 0) + fill.quantity
+        if options['volume_limit']:  # one for all orders of the day
+            assert traded[key] <= options['volume_limit'] * row['volume'] + 1e-6, fill
     check_books(rows, options, blotter, tolerance)
     check_orders(blotter, tolerance)
 
     told = [row._asdict() for row in blotter.equity]
     trades = [fill._asdict() for fill in blotter.fills]
-    rules = {name: options[name] for name in ('cash', 'ex_rights', 'dividend_tax', 'delist')}
+    rules = {name: options[name] for name in ('cash', 'ex_rights', 'dividend_tax', 'delist', 'delist_wait')}
     book, events = walk(Market(table), trades, [row.date for row in blotter.equity], **rules)
     assert largest_difference(book, told) < tolerance
     assert len([kind for kind, _, _ in events if kind == 'delisted']) == len(
@@ -66,7 +75,8 @@ def check_fill(fill, row, options, limits):
     part = fill.quantity / row['volume']
     if options['volume_limit']:
         assert fill.quantity <= options['volume_limit'] * row['volume'] + 1e-6, fill
-    move = opening * (options['slippage'] / 2 + options['impact'] * math.sqrt(part)) + options['slippage_ticks'] * 0.01
+    spread = max(opening * options['slippage'] / 2, options['min_slippage_ticks'] * 0.01 if options['slippage'] else 0.0)
+    move = spread + opening * options['impact'] * math.sqrt(part) + options['slippage_ticks'] * 0.01
     away = fill.price - opening if buy else opening - fill.price
     assert -0.005 - 1e-9 <= away <= move + 0.005 + 1e-9, fill
     if not buy and opening - move > 0.02:

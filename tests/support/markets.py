@@ -102,6 +102,8 @@ def run_options(draw):
         "stocknum": draw(st.integers(1, 5)),
         "refresh_rate": draw(st.integers(1, 6)),
         "cash": draw(st.sampled_from((1_000_000.0, 100_000.0, 12_345.67, 30_000.0, 3_000.0, 400.0, 5e7))),
+        # A market has forty days: with the default of 60 nothing is ever booked out.
+        "delist_wait": draw(st.sampled_from((0, 0, 1, 2, 5, 60))),
     }
     rare = {
         "min_cap": st.sampled_from((0.0, 1.5e9, 2.25e9)),
@@ -112,6 +114,7 @@ def run_options(draw):
         "transfer_fee": st.sampled_from(("dated", 0.0, 0.00002)),
         "slippage": st.sampled_from((0.0, 0.002, 0.00246, 0.02, 0.0003)),
         "slippage_ticks": st.sampled_from((1.0, 0.5, 3.0)),
+        "min_slippage_ticks": st.sampled_from((0.0, 1.0, 2.0, 0.5)),
         "impact": st.sampled_from((0.1, 0.03, 1.0, 0.5)),
         "volume_limit": st.sampled_from((0.25, 0.0, 0.1, 0.01, 0.0005, 1.0)),
         "star_protection": st.sampled_from((0.0, 0.005, 0.02, 0.001)),
@@ -259,7 +262,7 @@ def _stock_rows(shape, number, dates):
             opening = high = low = close = preclose
             volume = 0
         else:
-            span = high_limit - low_limit
+            span, floor, ceiling = high_limit - low_limit, low_limit, high_limit
             opening = _near(preclose, (draws[11] - 0.5) * 0.04, low_limit, high_limit)
             kind = draws[12]
             if kind < 0.05 * often:
@@ -272,9 +275,12 @@ def _stock_rows(shape, number, dates):
                 opening = min(high_limit, low_limit + 1)
             elif kind < 0.18 * often:
                 opening = low_limit + int(draws[13] * span)
-            close = _near(opening, (draws[14] - 0.5) * 0.08, low_limit, high_limit)
-            high = max(opening, close, min(high_limit, max(opening, close) + int(draws[15] * 20)))
-            low = min(opening, close, max(low_limit, min(opening, close) - int(draws[16] * 20)))
+            elif kind < 0.19 * often:  # far beyond the limits, as at a relisting: none holds
+                opening = max(1, int(preclose * (0.4 if draws[13] < 0.3 else 1 + 3 * draws[13])))
+                floor, ceiling = 1, 2 * opening
+            close = _near(opening, (draws[14] - 0.5) * 0.08, floor, ceiling)
+            high = max(opening, close, min(ceiling, max(opening, close) + int(draws[15] * 20)))
+            low = min(opening, close, max(floor, min(opening, close) - int(draws[16] * 20)))
             volume = int(liquid * (0.3 + draws[17])) // 100 * 100
             if draws[18] < 0.02 * often:
                 volume = 0  # traded by the calendar, but nothing changed hands

@@ -42,10 +42,10 @@ class Market:
         table = table[columns].assign(date=stamps.dt.date, code=table['code'].astype(str))
         self.rows = {(row['date'], row['code']): row for row in table.to_dict('records')}
         self.ends = table.groupby('code', observed=True)['date'].max().to_dict()
-        self.last = max(self.ends.values())
+        self.number = {day: number for number, day in enumerate(sorted(set(table['date'])))}
 
 
-def walk(market, trades, days, *, cash, ex_rights, dividend_tax, delist):
+def walk(market, trades, days, *, cash, ex_rights, dividend_tax, delist, delist_wait):
     """Return the account of each day, and what happened to it without a trade.
 
     Parameters
@@ -55,7 +55,7 @@ def walk(market, trades, days, *, cash, ex_rights, dividend_tax, delist):
         Rows of trades.csv.
     days : list of date
         The trading days of the run.
-    cash, ex_rights, dividend_tax, delist
+    cash, ex_rights, dividend_tax, delist, delist_wait
         As summary.json says.
 
     Returns
@@ -63,18 +63,20 @@ def walk(market, trades, days, *, cash, ex_rights, dividend_tax, delist):
     list of tuple
         (date, cash, market value, total value), floats.
     list of tuple
-        (kind, date, code): kind is 'ex-rights' or 'delisted'; a delisting has the stock's last day.
+        (kind, date, code): kind is 'ex-rights' or 'delisted'; a delisting has the trading day before its money.
     """
     by_day = {}
     for trade in trades:
         by_day.setdefault(str(trade['datetime']), []).append(trade)
     cash, held, marks, book, events = exact(cash), {}, {}, [], []
     lost = exact({'last_close': 0, 'zero': 1}.get(delist, delist))
+    before = {number: day for day, number in market.number.items()}
     for day in days:
         for code in list(held):
-            if market.ends[code] < day and market.ends[code] < market.last:
+            # days without a row until yesterday: the stock is believed delisted when they are enough
+            if market.number[day] - 1 - market.number[market.ends[code]] >= delist_wait:
                 cash += held.pop(code) * marks[code] * (1 - lost)
-                events.append(('delisted', market.ends[code], code))
+                events.append(('delisted', before[market.number[day] - 1], code))
         for code in list(held):
             row = market.rows.get((day, code))
             if row is None or ex_rights == 'off':
@@ -134,7 +136,7 @@ def recompute(table, folder):
     """Return the largest difference of a run's equity.csv to the account worked out again, and the events."""
     folder = Path(folder)
     summary = json.loads((folder / 'summary.json').read_text('utf-8'))
-    rules = {name: summary['rules'][name] for name in ('ex_rights', 'dividend_tax', 'delist')}
+    rules = {name: summary['rules'][name] for name in ('ex_rights', 'dividend_tax', 'delist', 'delist_wait')}
     equity = read(folder / 'equity.csv')
     days = [dt.date.fromisoformat(row['date']) for row in equity]
     book, events = walk(Market(table), read(folder / 'trades.csv'), days, cash=summary['params']['cash'], **rules)

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import backtrader as bt
 
 from bt_microcap import AShareBroker, AShareCommission
+from bt_microcap.feeds.market import MarketFeed
 from bt_microcap.feeds.schema import check_table
 from bt_microcap.feeds.stock import add_stocks
 
@@ -54,7 +55,7 @@ class Scripted(bt.Strategy):
         return len(self.data) - 1  # the first feed is the market's index: it has every day
 
     def feed(self, code):
-        return self.getdatabyname(code)
+        return self.data.stock(code) if hasattr(self.data, 'stock') else self.getdatabyname(code)
 
     def _act(self):
         step = self.p.script.get(self.today())
@@ -92,21 +93,32 @@ class Scripted(bt.Strategy):
             result.fills.append(Fill(day, order.data._name, bit.size, bit.price))
 
 
-def play(table, script, *, at_open=True, cash=100_000.0, broker=None, commission=None, cheat=None, **params):
-    """Run a script over one feed per stock.
+def play(table, script, *, at_open=True, cash=100_000.0, broker=None, commission=None, cheat=None, market=False,
+         cerebro=None, beside=None, analyzers=(), **params):
+    """Run a script over one feed per stock, or with ``market=True`` over one `MarketFeed`.
 
     ``script`` maps a day (0 is the first of the market) to a function of the strategy; it acts at that day's
     open, or with ``at_open=False`` after its close. ``params`` are the broker's. The fees are those of
-    ``AShareCommission()`` unless given: 0.03 %, at least 5 yuan, and 0.1 % on sales.
+    ``AShareCommission()`` unless given: 0.03 %, at least 5 yuan, and 0.1 % on sales. ``cerebro`` are further
+    switches of Cerebro; ``beside`` is called with it and adds feeds beside the market; ``analyzers`` are added
+    under the names of their classes.
     """
-    cerebro = bt.Cerebro(stdstats=False, cheat_on_open=at_open if cheat is None else cheat)
-    add_stocks(cerebro, check_table(table), checked=True)
+    switches = {'stdstats': False, 'cheat_on_open': at_open if cheat is None else cheat, **(cerebro or {})}
+    cerebro = bt.Cerebro(**switches)
+    if market:
+        cerebro.adddata(MarketFeed(dataname=check_table(table)), name='market')
+    else:
+        add_stocks(cerebro, check_table(table), checked=True)
+    if beside is not None:
+        beside(cerebro)
     broker = broker or AShareBroker(cash=cash, **params)
     broker.addcommissioninfo(commission or AShareCommission())
     cerebro.setbroker(broker)
     result = Result(broker)
     cerebro.addstrategy(Scripted, script=script, result=result, at_open=at_open)
     cerebro.addanalyzer(bt.analyzers.TradeAnalyzer, _name='trades')
+    for analyzer in analyzers:
+        cerebro.addanalyzer(analyzer, _name=analyzer.__name__.lower())
     strategy = cerebro.run()[0]
     result.trades = strategy.analyzers.trades.get_analysis()
     result.strategy = strategy

@@ -4,8 +4,9 @@ import inspect
 import sys
 from datetime import date, datetime, timedelta
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -50,6 +51,56 @@ class FakeClient(ModuleType):
         return self
 
 
+class FakeColumn:
+    """A column of a table in a query; compared, it is a condition on the rows."""
+
+    def __init__(self, table, name):
+        self.table, self.name = table, name
+
+    def __gt__(self, value):
+        assert type(value) in (int, str), "what the real client can write into its SQL"
+        return self, value
+
+
+class FakeQuery:
+    """A query as jqdatasdk.query() gives it: columns of one table, picked when it is run."""
+
+    def __init__(self, *columns, conditions=(), order=None):
+        self.columns, self.conditions, self.order = columns, conditions, order
+
+    def filter(self, *conditions):
+        return FakeQuery(*self.columns, conditions=(*self.conditions, *conditions), order=self.order)
+
+    def order_by(self, column):
+        return FakeQuery(*self.columns, conditions=self.conditions, order=column.name)
+
+    def run(self, tables, limit):
+        (name,) = {column.table for column in self.columns}  # no joins
+        frame = tables[name]
+        for column, value in self.conditions:
+            frame = frame[frame[column.name] > value]
+        frame = frame.sort_values(self.order) if self.order else frame
+        return frame[[column.name for column in self.columns]].head(limit).reset_index(drop=True)
+
+
+class FakeDatabase:
+    """A database such as jqdatasdk.finance, a frame per table; an answer has 5,000 rows at most."""
+
+    RESULT_ROWS_LIMIT = 5000
+
+    def __init__(self, client, name, **tables):
+        self._client, self._name, self._tables = client, name, tables
+        client.answers.setdefault(f"{name}.run_query", lambda query: query.run(tables, self.RESULT_ROWS_LIMIT))
+
+    def __getattr__(self, name):
+        if name not in self._tables:
+            raise AttributeError(f"database {self._name!r} has no table {name!r}")
+        return SimpleNamespace(**{column: FakeColumn(name, column) for column in self._tables[name]})
+
+    def run_query(self, query_object):
+        return self._client.answer(f"{self._name}.run_query", query_object)
+
+
 class PagedResult:
     """An answer as baostock gives it: rows of text, in pages."""
 
@@ -80,7 +131,7 @@ def check_signatures(stand_in, real, ignore=()):
     assert stand_in.calls
     for name, arguments, named in stand_in.calls:
         if name not in ignore:
-            inspect.signature(getattr(real, name)).bind(*arguments, **named)
+            inspect.signature(attrgetter(name)(real)).bind(*arguments, **named)
 
 
 def read_source(name, **fields):

@@ -45,6 +45,7 @@ def table():
 @pytest.fixture(autouse=True)
 def silence(caplog):
     """Nothing may be warned or logged: matplotlib does so where it is given NaN."""
+    plt.close('all')  # Backtrader draws on the first figure, also where another test has left one
     with warnings.catch_warnings(), caplog.at_level(logging.WARNING):
         warnings.simplefilter('error')
         yield
@@ -54,7 +55,8 @@ def silence(caplog):
 
 def run(table, market=True, strategy=All, **options):
     cerebro = bt.Cerebro()
-    done = run_feeds(table, market=market, strategy=strategy, cerebro=cerebro, **{**PARAMS, **options})
+    # forty days: with the default wait of 60 none is delisted
+    done = run_feeds(table, market=market, strategy=strategy, cerebro=cerebro, **{**PARAMS, 'delist_wait': 0, **options})
     return cerebro, done
 
 
@@ -77,13 +79,15 @@ def stocks_of(found):
     return sorted(name for name in found if name.endswith(('XSHG', 'XSHE', 'BJSE')))
 
 
-def test_the_same_charts_as_with_one_feed_per_stock(table):
+@pytest.mark.parametrize('wait', [0, 5])
+def test_the_same_charts_as_with_one_feed_per_stock(wait, table):
     days = [stamp.date() for stamp in sorted(set(table['date']))]
-    feeds, strategy = run(table, market=False)
-    feeds, market = charts(feeds), charts(run(table)[0])
+    feeds, strategy = run(table, market=False, delist_wait=wait)
+    feeds, market = charts(feeds), charts(run(table, delist_wait=wait)[0])
     assert set(feeds) == set(market)
     assert len(stocks_of(market)) > 5
-    gone = {row.code: days.index(row.date) for row in strategy.analyzers.blotter.rejections if row.reason == 'delisted'}
+    # code -> bar of the day on which it became cash
+    gone = {row.code: days.index(row.date) + 1 for row in strategy.analyzers.blotter.rejections if row.reason == 'delisted'}
     gaps = 0
     for code in stocks_of(market):
         rows = table[table['code'] == code]
@@ -94,12 +98,13 @@ def test_the_same_charts_as_with_one_feed_per_stock(table):
         gaps += len(drawn) > len(closes)  # a day without a row shows the last close
         for name in ('buy', 'sell'):
             theirs, ours = points(feeds[code][name]), points(market[code][name])
-            if code in gone and name == 'sell':  # paid out on the day after the last, whose bar only the market has
-                bar = gone[code]
-                assert ours.pop(bar + 1) == closes[bar]
-                theirs = {at: price for at, price in theirs.items() if at != bar}
-            assert {at: price for at, price in ours.items() if at not in gone.values()} == {
-                at: price for at, price in theirs.items() if at not in gone.values()}
+            if code in gone and name == 'sell':  # paid out on a day whose bar only the market has
+                bar, last = gone[code], max(closes)
+                assert bar == last + wait + 1
+                assert ours.pop(bar) == closes[last]
+                # the other shows it at its last bar, unless a sale is there
+                assert theirs.pop(last) == ours.pop(last, closes[last])
+            assert ours == theirs
     assert gone
     assert gaps
     for name in ('Account', 'Drawdown', 'Holdings', 'market'):
@@ -112,14 +117,17 @@ def test_the_same_charts_as_with_one_feed_per_stock(table):
     {'style': 'bar', 'volume': True}, {'style': 'bar', 'volume': True, 'voloverlay': False},
 ], ids=lambda options: '-'.join(map(str, options.values())))
 def test_stocks_that_come_late_or_go(options, table):
-    """NaN before the first and after the last day breaks nothing, and is not written anywhere."""
+    """A first day of its own, and NaN after the last, breaks nothing; NaN is not written anywhere."""
     life = table.groupby('code', observed=True)['date'].agg(['min', 'max'])
     late, gone = life['min'] > life['min'].min(), life['max'] < life['max'].max()
     few = [*life.index[late], *life.index[gone], life.index[0]]
     cerebro, strategy = run(table[table['code'].isin(few)], min_cap=0.0, max_cap=1e12, boards=('main', 'chinext', 'star', 'bse'))
-    ends = [(feed.close.array[0], feed.close.array[-1]) for feed in fills_of(strategy)]
-    assert any(math.isnan(first) for first, _ in ends)
-    assert any(math.isnan(last) for _, last in ends)
+    feeds = list(fills_of(strategy))
+    begins = table.groupby('code', observed=True)['date'].min().map(sorted(set(table['date'])).index)
+    assert [len(feed.close.array) for feed in feeds] == [DAYS - begins[feed._name] for feed in feeds]  # from their first rows on
+    assert any(len(feed.close.array) < DAYS for feed in feeds)
+    assert not any(math.isnan(feed.close.array[0]) for feed in feeds)
+    assert any(math.isnan(feed.close.array[-1]) for feed in feeds)
     ((figure,),) = cerebro.plot(**{'volume': False, 'rowsmajor': 5, 'rowsminor': 1, **options})
     figure.canvas.draw()
     texts = [text.get_text() for axes in figure.axes for text in axes.texts]

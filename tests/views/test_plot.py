@@ -11,6 +11,7 @@ import pytest
 
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # before the first plot(): without a screen Backtrader's own choice fails
+from backtrader.plot import PlotScheme
 
 from bt_microcap import Blotter, MicroCapStrategy, setup
 from bt_microcap.feeds.demo import demo_market
@@ -41,6 +42,7 @@ def default(table):
 
 @pytest.fixture(autouse=True)
 def close_figures():
+    plt.close('all')  # Backtrader draws on the first figure, also where another test has left one
     yield
     plt.close('all')
 
@@ -49,14 +51,15 @@ def run(table, cerebro=None, strategy=MicroCapStrategy, **params):
     cerebro = cerebro or bt.Cerebro()
     add_stocks(cerebro, table, checked=True)
     cerebro.addstrategy(strategy, **{**PARAMS, **params})
-    setup(cerebro, 'realistic')
+    setup(cerebro, 'realistic', delist_wait=0)  # forty days: with the default of 60 none is delisted
     cerebro.addanalyzer(Blotter, _name='blotter')
     return cerebro, cerebro.run()[0]
 
 
 def charts(cerebro):
     """Plot without a screen: first word of a chart's label -> its lines, by the last word of theirs."""
-    ((figure,),) = cerebro.plot()
+    # a scheme of its own: Backtrader keeps the options of one plot for the next
+    ((figure,),) = cerebro.plot(scheme=PlotScheme())
     found = {}
     for axes in figure.axes:
         lines = [line for line in axes.lines if not line.get_label().startswith('_')]

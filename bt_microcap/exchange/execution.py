@@ -1,0 +1,246 @@
+"""Whether, how much and at what price an order fills on a bar."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from backtrader.order import Order
+
+from . import rules
+from .account import AccountBroker, line_value
+from .fills import affordable, on_tick, slipped
+
+# Why an order was refused or cut; what notify_order finds in order.info.reason and rejections.csv shows.
+SUSPENDED = 'suspended'
+NO_VOLUME = 'no volume'
+LIMIT_UP = 'limit up'
+LIMIT_DOWN = 'limit down'
+BOUGHT_TODAY = 'bought today'
+BELOW_ONE_LOT = 'below one lot'
+STAR_MARKET_ORDER = 'star market order'
+SLIPPED = 'slipped past the limit'
+VOLUME_LIMIT = 'volume limit'
+NOT_HELD = 'not held'
+
+# Which price of an order is a limit that its fill keeps to.
+LIMIT_PRICES = {Order.Limit: ('price',), Order.StopLimit: ('pricelimit',), Order.StopTrailLimit: ('pricelimit',)}
+
+
+class ExecutionBroker(AccountBroker):
+    """The account with the rules by which an order fills; `AShareBroker` adds how orders are taken and wait.
+
+    Params: ``slippage`` to ``star_protection``, as `AShareBroker` describes them.
+    """
+
+    params = (
+        ('slippage', 0.0),  # fraction of the open, both ways together
+        ('slippage_ticks', 0.0),  # price steps of 0.01 yuan each way
+        ('min_slippage_ticks', 0.0),  # price steps each way that slippage is at least
+        ('impact', 0.0),  # fraction of the open for an order as large as the day's volume
+        ('volume_limit', 0.0),  # fraction of the day's volume, 0: none
+        ('size_with_fees', True),  # a buy's budget covers slippage and fees
+        ('star_market_orders', True),  # STAR takes market orders
+        ('star_protection', 0.0),  # fraction of the open
+    )
+
+    def _refuse(self, order: Order, reason: str) -> None:
+        order.addinfo(reason=reason)
+        order.reject(self)
+        self.notify(order)
+        self._ococheck(order)
+        self._bracketize(order, cancel=True)
+
+    def _cancel_rest(self, order: Order, reason: str) -> None:
+        order.addinfo(reason=reason)
+        order.cancel()
+        self.notify(order)
+        self._ococheck(order)
+
+    def _closed(self, data: Any) -> str:
+        """Return why a stock does not trade on this bar; empty where it does."""
+        if not len(data) or self.calendar.is_ours(data) and int(data.datetime[0]) != self.day:
+            return SUSPENDED
+        if line_value(data, 'paused') == 1.0 or not data.open[0] > 0:
+            return SUSPENDED
+        return NO_VOLUME if data.volume[0] == 0 else ''
+
+    def _try_exec(self, order: Order) -> None:
+        closed = self._closed(order.data)
+        if order.exectype not in (Order.Market, Order.Close):
+            if not closed:
+                super()._try_exec(order)  # comes back in _execute with the price that was reached
+        elif closed:
+            self._refuse(order, closed)
+        else:
+            self._fill_at(order, order.data.open[0] if order.exectype == Order.Market else order.data.close[0])
+
+    def _fill_at(self, order: Order, price: float) -> None:
+        """Fill an order at the open or at the close, or refuse it."""
+        data, buy = order.data, order.isbuy()
+        order.info['open'] = price  # what the fill is compared with
+        low, high = self._limits(data)
+        star = rules.board(data._name) == rules.STAR if self.p.star_protection or not self.p.star_market_orders else False
+        if buy:
+            if star and not self.p.star_market_orders:
+                return self._refuse(order, STAR_MARKET_ORDER)
+            if price >= high - rules.HALF_TICK:
+                return self._refuse(order, LIMIT_UP)
+            size = self._buy_size(order, price, self._fill_price(data, price, True))
+        else:
+            if (reason := self._unsellable(order)) is not None:
+                return self._refuse(order, reason)
+            if price <= low + rules.HALF_TICK:
+                return self._refuse(order, LIMIT_DOWN)
+            size = self._sell_size(order)
+        if not size:
+            return self._refuse(order, BELOW_ONE_LOT)
+        allowed = self._allowed(order, size, price)
+        fill = self._fill_price(data, price, buy)
+        fill = fill(allowed) if callable(fill) else fill
+        away = self.p.star_protection * price + rules.HALF_TICK + 1e-9 if star and self.p.star_protection else math.inf
+        if fill > high + rules.HALF_TICK or fill < low - rules.HALF_TICK or abs(fill - price) > away:
+            return self._refuse(order, SLIPPED)
+        return self._fill_allowed(order, size, allowed, fill)
+
+    def _fill_price(self, data: Any, price: float, buy: bool, limit: float | None = None) -> float | Callable[[int], float]:
+        """Return what an order fills at; with impact it depends on the size. A limit order slips up to its limit."""
+        slip = {'slippage': self.p.slippage, 'ticks': self.p.slippage_ticks, 'least': self.p.min_slippage_ticks,
+                'impact': self.p.impact}
+        volume = data.volume[0]
+        worst = (min if buy else max) if limit is not None else None
+        if not self.p.impact or not volume > 0:
+            fill = slipped(price, buy, **slip)
+            return fill if worst is None else worst(fill, limit)
+        most = self.p.volume_limit * volume if self.p.volume_limit else math.inf
+
+        def at(size: int) -> float:
+            fill = slipped(price, buy, min(size, most) / volume, **slip)
+            return fill if worst is None else worst(fill, limit)
+
+        return at
+
+    def _execute(
+        self, order: Order, ago: int | None = None, price: float | None = None, cash: Any = None,
+        position: Any = None, dtcoc: Any = None,
+    ) -> None:
+        """Fill a resting order at the price that Backtrader found; wait where the rules forbid it today."""
+        if ago is None or price is None:
+            return
+        data, buy = order.data, order.isbuy()
+        if order.exectype == Order.Historical:
+            self._resize(order, abs(order.size))
+            self._fill(order, abs(order.size), price)
+            return
+        low, high = self._limits(data)
+        limits = LIMIT_PRICES.get(order.exectype)
+        limit = on_tick(getattr(order.created, limits[0]), up=not buy) if limits else None  # a trailing one is off the tick
+        price = rules.round_half_up(price)
+        reached = self._fill_price(data, price, buy, limit)
+        if buy:
+            size = self._buy_size(order, price, reached)
+        else:
+            size = 0 if self._unsellable(order) is not None else self._sell_size(order)
+        if not size:
+            return
+        allowed = self._allowed(order, size, price)
+        fill = reached(allowed) if callable(reached) else reached
+        # at the limit itself nobody is on the other side; a slippage may end there
+        if (price >= high - rules.HALF_TICK) if buy else (price <= low + rules.HALF_TICK):
+            return
+        if allowed and not (fill > high + rules.HALF_TICK or fill < low - rules.HALF_TICK):
+            order.info['open'] = price
+            self._fill_allowed(order, size, allowed, fill)
+
+    def _unsellable(self, order: Order) -> str | None:
+        if not self.getposition(order.data).size:
+            return NOT_HELD
+        return None if self.sellable(order.data) > 0 else BOUGHT_TODAY
+
+    def _allowed(self, order: Order, size: int, price: float) -> int:
+        """Return how much of a legal size the day's volume, and a filler, let through."""
+        data, most = order.data, math.inf
+        volume = data.volume[0]
+        if self.p.volume_limit and volume == volume:
+            day, traded = self._traded.get(data, (0, 0))  # by earlier orders of the day
+            most = math.floor(self.p.volume_limit * volume + 1e-9) - (traded if day == self.day else 0)
+        if self.p.filler is not None:
+            most = min(most, self.p.filler(order, price, 0))
+        if most >= size:
+            return size
+        most = max(0, int(most))
+        # a sale was a legal order already: its fill only keeps to the steps of the board
+        step = rules.LOTS[rules.board(data._name)].step
+        return rules.legal_buy(data._name, most) if order.isbuy() else most // step * step
+
+    def _fill_allowed(self, order: Order, size: int, allowed: int, fill: float) -> None:
+        """Fill what the volume limit lets through; what it cuts is cancelled and reported."""
+        at_once = order.exectype in (Order.Market, Order.Close)
+        if not allowed:
+            if at_once:
+                self._refuse(order, VOLUME_LIMIT)
+            return
+        self._resize(order, size)
+        self._fill(order, allowed, fill)
+        if allowed < size and at_once:
+            self._cancel_rest(order, VOLUME_LIMIT)
+        elif allowed < size and order.parent is not None:  # the other child of a bracket is for what is left, too
+            for other in self._pchildren.get(order.parent.ref, ()):
+                if other is not order and other.alive():
+                    self._resize(other, abs(int(order.executed.remsize)))
+
+    # -- sizes --------------------------------------------------------------------------------------------
+
+    def _buy_size(self, order: Order, price: float, fill: float | Callable[[int], float]) -> int:
+        """Return the legal size of a buy: at most what was asked for, the budget and the cash allow."""
+        asked = order.executed.remsize
+        code = order.data._name
+        value = order.info.get('value')
+        if not self.p.size_with_fees:  # JoinQuant: at the raw open, without slippage or fees
+            size = asked
+            if size * price > self.cash:
+                size = math.floor(self.cash / price)
+                order.addinfo(cash_limited_to=size)
+            return rules.legal_buy(code, size)
+        limit = self.cash if value is None else min(value, self.cash)
+        return affordable(code, asked, fill, limit, lambda size, at: self._fees(order, size, at).total)
+
+    def _sell_size(self, order: Order) -> int:
+        position = self.getposition(order.data).size
+        settled = self.sellable(order.data)
+        asked = position if order.info.get('whole') else -order.executed.remsize
+        size = min(asked, position)
+        if settled < size:
+            size = settled
+            order.addinfo(reason=BOUGHT_TODAY)  # the settled part is sold, and the cut is told
+        return rules.legal_sell(order.data._name, size, position)
+
+    @staticmethod
+    def _resize(order: Order, size: int) -> None:
+        """Make a cut order whole at what it may still fill, so that this fill ends it ``Completed``."""
+        signed = size if order.isbuy() else -size
+        order.size = order.created.size = order.executed.size + signed
+        order.executed.remsize = signed
+
+    def _limits(self, data: Any) -> tuple[float, float]:
+        """Return today's (low, high) limit; the data's own win, NaN where there is none."""
+        low, high = line_value(data, 'low_limit'), line_value(data, 'high_limit')
+        if low == low and high == high:
+            return low, high
+        preclose, opening = line_value(data, 'preclose'), data.open[0]
+        if preclose == preclose:
+            computed = rules.price_limits(data._name, self.day, preclose, line_value(data, 'is_st', 0.0) == 1.0,
+                                          self.calendar.listed_day(data, self.day), self._delisting_day(data))
+            # an open beyond it proves that no such limit holds on the day, as at a relisting
+            if not (opening > computed[1] + rules.HALF_TICK or opening < computed[0] - rules.HALF_TICK):
+                low, high = (low if low == low else computed[0]), (high if high == high else computed[1])
+        return low, high
+
+    @staticmethod
+    def _delisting_day(data: Any) -> int:
+        """Return 1 on the first day of the delisting period, else 0."""
+        if not getattr(data, 'has_delisting_period', False):
+            return 0
+        line = data.delisting_period
+        return int(line[0] == 1.0 and len(data) > 1 and line[-1] == 0.0)
