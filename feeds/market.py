@@ -22,7 +22,7 @@ from .daily import STOCK_LINES, DailyFeed
 from .errors import DataError
 from .history import History, StoreDays
 from .store import MarketStore
-from .universe import CrossSection
+from .universe import CrossSection, check_close
 
 NAN = float('nan')
 
@@ -511,5 +511,6 @@ class MarketUniverse:
     def section(self, at_open: bool) -> CrossSection:
         """Return the cross-section of the current bar; see `universe.StockUniverse.section`."""
         market = self._market
+        check_close(at_open, market._env)
         day = market.offset + market.lines.datetime.idx
         return CrossSection(self.codes, _StoreValues(market.store, day - 1 if at_open else day, day, self._history))

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bt_microcap.exchange.opening import PRE_OPEN
+from bt_microcap.exchange.opening import PRE_OPEN, opening_of
 from bt_microcap.exchange.opening import LookAheadError as LookAheadError
 
 from .errors import DataError
@@ -177,6 +177,14 @@ class _FeedValues:
         return self._cache[key]
 
 
+def check_close(at_open: bool, cerebro: Any) -> None:
+    """Refuse a cross-section of the close of a day while orders at its open are decided."""
+    opening = None if at_open or cerebro is None else opening_of(cerebro)
+    if opening is not None and opening.deciding:
+        raise LookAheadError('section(at_open=False) is the close of today, which is not known at the open: use '
+                             'section(at_open=True)')
+
+
 class StockUniverse:
     """The universe of one feed per stock.
 
@@ -215,6 +223,7 @@ class StockUniverse:
             True at the open of the bar: the previous day is the bar before. False after its close: the bar
             itself is the previous day, and its flags stand in for those of the next day, not known yet.
         """
+        check_close(at_open, self._feeds[0]._env if self._feeds else None)
         stamps = [feed.datetime[0] if len(feed) else -1.0 for feed in self._feeds]
         now = max(stamps, default=-1.0)
         current = [0 if stamp == now else None for stamp in stamps]

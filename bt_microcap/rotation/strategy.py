@@ -25,7 +25,8 @@ class MicroCapStrategy(bt.Strategy):
     its orders fill at the next open: the same days, but today's ST and suspension stand in for tomorrow's,
     sizes come from today's close, and the buys count on all sales going through.
 
-    Day 0 is the second bar of the data, the first that has a day before it.
+    Day 0 is the second bar of the data, the first that has a day before it. At the open today is
+    ``self.data.datetime.date(0)``: Backtrader moves the strategy's own ``self.datetime`` only after ``next_open``.
 
     To change the strategy override one of its steps: `is_rebalance_day` (timer), `screen`, `rank` and
     `select` (selection), `budget` and `size` (sizing), `sell_all`, `buy_picks` and `buy_stock` (orders).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,8 @@ def save_plot(cerebro: bt.Cerebro, path: str | Path, width: float = 16, height: 
         options = {'volume': False, 'rowsmajor': rows[0], 'rowsminor': rows[1], 'fmt_x_ticks': '%Y-%m-%d'}
         options.update(kwargs)
         how = {name: options.pop(name) for name in ('numfigs', 'start', 'end') if name in options}
-        plotter = (backtrader.plot.Plot_OldSync if cerebro.p.oldsync else backtrader.plot.Plot)(**options)
+        # a scheme of its own: Backtrader's default one is shared by all plots of the process
+        plotter = backtrader.plot.Plot(scheme=backtrader.plot.PlotScheme(), **options)
         # a figure of its own number: cerebro.plot() before this has drawn on the first ones
         number = max([0, *plt.get_fignums()]) + 1
         figures = plotter.plot(cerebro.runstrats[0][0], figid=number, iplot=False, **how)
@@ -61,4 +63,5 @@ def save_plot(cerebro: bt.Cerebro, path: str | Path, width: float = 16, height: 
         for figure in figures:
             plt.close(figure)
     finally:
-        matplotlib.use(before)
+        with contextlib.suppress(ImportError):  # a window that was asked for where there is no screen
+            matplotlib.use(before)

@@ -197,3 +197,27 @@ def test_a_buy_at_the_close_is_sized_and_slipped_at_the_close(market):
     run = trade([10.0, (10.0, 10.5), 10.5], {1: buy(A, 9_000, exectype=CLOSE, value=50_000.0)}, slippage=0.002, market=market)
     assert run.fills == [(1, A, 4_700, 10.51)]
     assert run.cash[1] == pytest.approx(100_000 - 4_700 * 10.51)
+
+
+# ------------------------------------------------------------------------------ days that open at a limit and leave it
+
+
+@WAYS
+def test_a_limit_buy_fills_on_a_day_that_opens_at_the_upper_limit_and_falls(market):
+    """Open 11.00, sealed; later 10.40 is traded freely."""
+    run = trade([10.0, (11.0, 10.3), 10.4], {1: buy(A, 1000, exectype=LIMIT, price=10.4)}, market=market)
+    assert run.fills == [(1, A, 1000, 10.4)]
+
+
+@WAYS
+def test_a_limit_sale_fills_on_a_day_that_opens_at_the_lower_limit_and_rises(market):
+    run = trade([10.0, 10.0, (9.0, 9.8), 9.8], {1: buy(A, 1000), 2: sell(A, 1000, exectype=LIMIT, price=9.6)}, market=market)
+    assert run.fills[1:] == [(2, A, -1000, 9.6)]
+
+
+@WAYS
+def test_a_stop_that_is_only_reached_at_the_limit_of_the_day_waits(market):
+    """A stop sale at 9.00 on a day that falls to the lower limit of 9.00: nobody buys there."""
+    script = {1: buy(A, 1000), 2: sell(A, 1000, exectype=STOP, price=9.0)}
+    run = trade([10.0, 10.0, (9.5, 9.0), (8.9, 8.8)], script, market=market)
+    assert run.fills[1:] == [(3, A, -1000, 8.9)]
