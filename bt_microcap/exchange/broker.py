@@ -167,6 +167,9 @@ class AShareBroker(ExecutionBroker):
 
     @staticmethod
     def _check_daily(data: Any) -> None:
+        if hasattr(data, 'universe'):
+            raise ValueError(f'{data._name}: an order for the whole market, expected one for a stock: '
+                             "self.buy(data=self.data.stock('600000.XSHG'), ...)")
         if data._timeframe != bt.TimeFrame.Days or len(data) > 1 and int(data.datetime[0]) == int(data.datetime[-1]):
             raise ValueError(f'{data._name}: an order for bars that are not daily, which AShareBroker cannot fill; order the '
                              'daily feed, and let the other give signals beside it')

@@ -82,23 +82,30 @@ class GuardedLine(bt.linebuffer.LineBuffer):
     _stamps: bt.linebuffer.LineBuffer  # the feed's datetime
     _label: str
     _late: bool  # not known at the open
+    _slow: bool = False  # of bars made of a daily feed's, such as weeks
 
-    def _check(self, ago: int) -> None:
+    def _known(self, ago: int) -> int:
+        """Return what to read instead of a bar: the bar itself, or it is refused."""
         # a bar that still stands from before, as of a suspended stock, is known
-        if ago > 0 or self._late and self._opening.deciding and self._idx >= 0 and (
-                self._stamps.array[self._stamps._idx] >= self._opening.now):
+        if ago <= 0 and not (self._late and self._opening.deciding and self._idx >= 0 and (
+                self._stamps.array[self._stamps._idx] >= self._opening.now)):
+            return ago
+        if self._slow and ago <= 0:
+            return ago - 1  # a week that ends today is not over at the open: the one before still stands
+        if ago >= 0:
             raise self._opening.refuse(self._label, ago)
+        return ago
 
     def __getitem__(self, ago: int) -> float:
-        if ago >= 0:
-            self._check(ago)
+        if ago >= 0 or self._slow:
+            ago = self._known(ago)
         at = self._idx + ago
         return self.array[at] if at >= 0 else math.nan
 
     def get(self, ago: int = 0, size: int = 1) -> array | list:
         """Return some values, the newest of them `ago` bars away; as Backtrader's, but fewer where there are no more."""
-        if ago >= 0:
-            self._check(ago)
+        if ago >= 0 or self._slow:
+            ago = self._known(ago)
         end = max(0, self._idx + ago + 1)
         begin = max(0, self._idx + ago + 1 - size)
         return list(islice(self.array, begin, end)) if self.useislice else self.array[begin:end]
@@ -122,12 +129,14 @@ def guard_indicators(owner: Any, opening: Opening) -> None:
 def guard(feed: Any, opening: Opening) -> None:
     """Hide in a feed's lines what is not known yet.
 
-    Every registered feed is guarded, also Backtrader's own and weekly bars made of a daily feed; a line that is no
-    ordinary ``LineBuffer`` is left as it is.
+    Every registered feed is guarded, also Backtrader's own; a line that is no ordinary ``LineBuffer`` is left as it is. Of
+    weekly bars made of a daily feed the week before is shown until the week is over.
     """
     if hasattr(feed, 'opening'):
         feed.opening = opening  # for the stocks of a market, whose lines are made when they are asked for
     for name, line in zip(feed.getlinealiases(), feed.lines, strict=True):
         if name != 'datetime' and type(line) in (bt.linebuffer.LineBuffer, GuardedLine):
             line.__class__ = GuardedLine
-            line._opening, line._stamps, line._label, line._late = opening, feed.lines.datetime, name, name not in PRE_OPEN
+            line._opening, line._stamps, line._label = opening, feed.lines.datetime, name
+            line._slow = bool(feed.resampling and not feed.replaying)
+            line._late = line._slow or name not in PRE_OPEN

@@ -71,7 +71,7 @@ def _hide_gaps(data: Any) -> None:
 def _draw_fills(data: Any, fills: list[tuple[float, int, float]]) -> None:
     """Fill a `Fills` observer with the stock's executions, each at its own bar and price."""
     bars = data.buflen()
-    stamps = data.lines.datetime.array
+    stamps = data.lines.datetime.array[:bars]
     values = {'buy': array('d', [float('nan')]) * bars, 'sell': array('d', [float('nan')]) * bars}
     for stamp, size, price in fills:
         column = values['buy' if size > 0 else 'sell']

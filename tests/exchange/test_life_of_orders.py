@@ -187,6 +187,25 @@ def test_the_children_of_a_cut_parent_live_for_what_it_got():
     assert last_statuses(run, run.orders) == ['Canceled', 'Canceled', 'Completed']
 
 
+def test_a_market_child_goes_before_a_limit_that_rests_longer():
+    # 100 shares bought within the third day; on the fourth the child sells at the open, nothing is left for 10.50
+    days = [10.0, 10.0, (10.0, 9.7), (10.2, 10.6), 10.3]
+    rests = sell(A, 100, exectype=LIMIT, price=10.5)
+    parent = bracket(WAITING, {'exectype': MARKET}, {'exectype': LIMIT, 'price': 11.0}, size=100)
+    run = trade(days, {1: steps(rests, parent)}, commission=free())
+    assert run.fills == [(2, A, 100, 9.8), (3, A, -100, 10.2)]
+    assert run.refusals == []
+
+
+def test_the_other_child_is_for_what_the_first_has_left():
+    # 1,000 beside the bracket's 1,000; 400 take their profit, then the stop sells the other 600
+    days = [10.0, 10.0, bar(10.0, 10.5, volume=4_000.0), (10.0, 9.46), 9.46]
+    script = {1: steps(buy(A, 1000), bracket({'exectype': MARKET}, {'exectype': STOP, 'price': 9.5}, PROFIT))}
+    run = trade(days, script, volume_limit=0.1, commission=free())
+    assert run.fills == [(1, A, 1000, 10.0), (1, A, 1000, 10.0), (2, A, -400, 10.5), (3, A, -600, 9.5)]
+    assert run.shares[-1] == {A: 1000}
+
+
 # ------------------------------------------------------------------------------------------ cancelled by the user
 
 

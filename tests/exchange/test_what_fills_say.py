@@ -108,6 +108,14 @@ def test_the_cash_after_each_fill_is_kept():
     assert run.orders[0].info['cash'] == pytest.approx(91_995.0)
 
 
+@pytest.mark.parametrize('duty', [0.001, 'dated'])
+def test_one_share_bought_pays_no_duty_and_one_sold_does(duty):
+    commission = AShareCommission(stamp_duty=duty)
+    day = 738_000  # 2021-07-31
+    assert tuple(commission.fees(1, 20.0, day, A)) == (5.0, 0.0, 0.0, 0.0)
+    assert tuple(commission.fees(-1, 20.0, day, A)) == (5.0, pytest.approx(0.02), 0.0, 0.0)
+
+
 # ------------------------------------------------------------------------------------------ open trades
 
 

@@ -10,6 +10,7 @@ from bt_microcap.feeds.columns import ordinals
 from bt_microcap.feeds.errors import DataError
 from bt_microcap.feeds.market import MarketFeed
 from bt_microcap.feeds.schema import check_table
+from bt_microcap.feeds.stock import StockPandas
 from bt_microcap.feeds.store.writer import ingest_tables
 from bt_microcap.feeds.universe import StockUniverse
 from tests.support.markets import bar, frame, tiny_market
@@ -90,6 +91,21 @@ def test_equal_limits_are_not_swapped():
     assert len(check_table(priced().assign(high_limit=10.0, low_limit=10.0))) == 2
     with pytest.raises(DataError, match='found 9.99, expected at least the low_limit 10; the two limits are swapped'):
         check_table(priced().assign(high_limit=9.99, low_limit=10.0))
+
+
+@pytest.mark.parametrize(('count', 'told'), [(12, 'c11;'), (13, 'c11, ...;')])
+def test_twelve_columns_are_named_and_no_more(count, told):
+    with pytest.raises(DataError) as error:
+        check_table(pd.DataFrame({f'c{number}': [1.0] for number in range(count)}))
+    assert told in str(error.value)
+
+
+@pytest.mark.parametrize('codes', [[A, A, B, A], [A, A, A, B]])
+def test_a_feed_of_one_stock_refuses_a_table_of_two(codes):
+    table = pd.concat([priced(), priced()]).assign(code=codes, date=pd.to_datetime(DAYS[:4])).reset_index(drop=True)
+    with pytest.raises(DataError, match=f'row {codes.index(B)}, column code: found {B} beside {A}, expected one stock'):
+        StockPandas(dataname=table)
+    assert StockPandas(dataname=table[table['code'] == A]).first_day == int(ordinals(DAYS[:1])[0])
 
 
 # ------------------------------------------------------------------------------------------ listing days

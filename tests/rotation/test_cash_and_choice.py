@@ -89,6 +89,19 @@ def test_at_the_open_the_cash_is_there_already():
     assert seen[1] == pytest.approx((970.3 + 103_950 - 31.185 - 103.95,) * 2)
 
 
+@pytest.mark.parametrize('cheat', [False, True])
+@pytest.mark.parametrize('market', [False, True])
+def test_a_stock_that_is_listed_late_holds_nothing_up(market, cheat):
+    # C comes on the fifth day of six: until then Backtrader waits for it, the strategy does not
+    table = tiny_market({A: [bar(10.0, cap=2.1e9)] + [10.0] * 5, C: [None] * 4 + [bar(10.0, cap=9e9), 10.0]})
+    seen = estimates(table, AShareCommission(), market=market, cheat=cheat, refresh_rate=1)
+    assert len(seen) == (5 if cheat else 6)
+    # 9,900 shares leave 970.30 after the first day
+    assert seen[0][0] == 100_000.0
+    if not cheat:
+        assert seen[1][0] == pytest.approx(970.3)
+
+
 # ------------------------------------------------------------------------------------------ sizes
 
 
