@@ -110,13 +110,15 @@ class _ClockedLine(bt.linebuffer.LineBuffer):
         return self._values
 
     def __getitem__(self, ago: int) -> float:
-        if ago >= 0 and (opening := self._market.opening) is not None and (
-                ago > 0 or self._late and opening.deciding and self._clock.array[self._clock._idx] >= opening.now):
-            raise opening.refuse(self._label, ago)
-        at = self._clock._idx + self._shift + ago
+        clock = self._clock
+        if ago >= 0:
+            opening = self._market.opening
+            if opening is not None and (ago or opening.deciding and self._late and clock.array[clock._idx] >= opening.now):
+                raise opening.refuse(self._label, ago)
+        at = clock._idx + self._shift + ago
         if 0 <= at < self._size:
             return self._block[at]
-        if at - self._shift >= len(self._clock.array):
+        if at - self._shift >= len(clock.array):
             raise IndexError('array index out of range')  # after the last bar, as in any line
         return NAN
 

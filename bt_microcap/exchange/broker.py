@@ -167,6 +167,8 @@ class AShareBroker(ExecutionBroker):
 
     @staticmethod
     def _check_daily(data: Any) -> None:
+        if 'first_day' in data.__dict__:
+            return  # a stock of ours
         if hasattr(data, 'universe'):
             raise ValueError(f'{data._name}: an order for the whole market, expected one for a stock: '
                              "self.buy(data=self.data.stock('600000.XSHG'), ...)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
+from functools import partial
 from typing import Any
 
 import backtrader as bt
@@ -65,7 +66,11 @@ def _hide_gaps(data: Any) -> None:
     last, volume = data.close.array[-1], data.volume
     data.plotinfo.plotlinevalues = data.plotinfo.plotvaluetags = last == last
     # of this line, for the plot only: its values stay as they are
-    volume.plotrange = lambda start, end: [0.0 if value != value else value for value in volume.array[start:end]]
+    volume.plotrange = partial(_without_nan, volume)
+
+
+def _without_nan(line: Any, start: int, end: int) -> list[float]:
+    return [0.0 if value != value else value for value in line.array[start:end]]
 
 
 def _draw_fills(data: Any, fills: list[tuple[float, int, float]]) -> None:

@@ -77,3 +77,9 @@ def test_impact_of_an_unknown_part_of_the_volume_is_none():
     assert slipped(10.0, True, 0.04, impact=0.1) == 10.2
     assert slipped(10.0, True, slippage=0.02) == 10.1
     assert slipped(10.0, False, ticks=2) == 9.98
+
+
+def test_what_is_not_given_moves_no_price():
+    assert slipped(10.0, True, 0.04) == slipped(10.0, False, 0.04) == 10.0
+    assert slipped(10.0, True, slippage=0.0002) == 10.0  # no price step at least
+    assert slipped(10.0, True, slippage=0.0002, least=1) == 10.01

@@ -87,6 +87,12 @@ def test_odd_shares_go_with_whole_lots_or_stay(asked, sold):
     assert run.fills[1:] == [(3, A, -sold, 8.0)]
 
 
+def test_without_a_volume_limit_an_order_may_be_larger_than_the_volume():
+    days = [10.0, bar(10.0, volume=100.0), bar(10.0, volume=100.0)]
+    run = trade(days, {1: buy(A, 1000), 2: close(A)})
+    assert run.fills == [(1, A, 1000, 10.0), (2, A, -1000, 10.0)]
+
+
 def test_orders_of_a_day_share_its_volume():
     days = [10.0, bar(10.0, volume=4_000.0), bar(10.0, volume=4_000.0)]
     run = trade(days, {1: steps(buy(A, 300), buy(A, 300), buy(A, 300), buy(A, 300)), 2: close(A)}, volume_limit=0.2)

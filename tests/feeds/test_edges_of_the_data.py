@@ -100,6 +100,12 @@ def test_twelve_columns_are_named_and_no_more(count, told):
     assert told in str(error.value)
 
 
+def test_mixed_code_styles_say_how_codes_are_written():
+    table = pd.concat([priced(), priced()]).assign(code=[A, A, 'sh600002', 'sh600002'])
+    with pytest.raises(DataError, match=f'mixes code styles .{A} is right.: write codes as 600000.XSHG, 000001.XSHE or 835508'):
+        check_table(table)
+
+
 @pytest.mark.parametrize('codes', [[A, A, B, A], [A, A, A, B]])
 def test_a_feed_of_one_stock_refuses_a_table_of_two(codes):
     table = pd.concat([priced(), priced()]).assign(code=codes, date=pd.to_datetime(DAYS[:4])).reset_index(drop=True)

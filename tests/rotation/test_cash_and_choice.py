@@ -114,6 +114,17 @@ def test_a_budget_below_one_share_is_an_order_that_the_broker_refuses(run):
 
 
 @WAYS
+def test_a_pick_that_is_not_listed_yet_is_an_order_that_the_broker_refuses(run):
+    class Early(MicroCapStrategy):
+        def select(self, section):
+            return [C]
+
+    table = tiny_market({A: [10.0] * 4, C: [None, None, 10.0, 10.0]})
+    blotter = run(table, strategy=Early, stocknum=1, cash=1_000.0, refresh_rate=100, **FREE).analyzers.blotter
+    assert [(order.code, order.wanted, order.quantity, order.reason) for order in blotter.orders] == [(C, 1, 0, 'suspended')]
+
+
+@WAYS
 @pytest.mark.parametrize(('cash', 'wanted'), [(250.0, 2), (300.0, 3), (99.0, 1), (199.99, 1)])
 def test_a_buy_asks_for_the_whole_shares_of_its_budget(run, cash, wanted):
     table = tiny_market({A: [bar(100.0, cap=2.1e9)] + [100.0] * 3})
