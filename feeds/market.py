@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from array import array
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import backtrader as bt
 import numpy as np
@@ -18,9 +18,10 @@ import numpy as np
 from bt_microcap.exchange.opening import PRE_OPEN
 
 from .columns import INDEX_LINES, ordinals
-from .daily import STOCK_LINES, DailyFeed
+from .daily import DailyFeed
 from .errors import DataError
 from .history import History, StoreDays
+from .market_stock import ClockedLine, MarketStock
 from .store import MarketStore
 from .universe import CrossSection, check_close
 
@@ -49,217 +50,6 @@ def open_store(source: Any) -> MarketStore:
     from .files import load_table  # with it comes pandas, which a run from a store does without
 
     return MarketStore.from_table(load_table(source), checked=True)
-
-
-class _ClockedLine(bt.linebuffer.LineBuffer):
-    """A line that reads a stock's block of days at the clock's bar; NaN outside it."""
-
-    @classmethod
-    def over(
-        cls, owner: Any, market: MarketFeed, block: Any, shift: int, start: int = 0, label: str = '', late: bool = False
-    ) -> _ClockedLine:
-        """Return a line over a block of days; Backtrader's own construction would look for the owner, at ten times the cost.
-
-        Parameters
-        ----------
-        owner : data feed
-        market : MarketFeed
-            Its bars are the clock.
-        block : memoryview, optional
-            Values of some days without a gap; None: there are none.
-        shift : int
-            Place in the block of the market's first bar.
-        start : int
-            The market's bar that is the line's first: a line of a stock that is listed later begins later, so that
-            indicators on it begin with its first row.
-        label : str
-            The line's name.
-        late : bool
-            Whether today's value is not known at the open.
-        """
-        line = object.__new__(cls)
-        line._clock, line._market = market.lines.datetime, market
-        line._block, line._shift, line._start, line._label, line._late = block, shift, start, label, late
-        line._size = 0 if block is None else len(block)
-        line._owner = owner  # the feed: where an indicator on the line is drawn, and whose bars it counts
-        line._values = None
-        return line
-
-    lines = property(lambda self: [self])
-    mode = bt.linebuffer.LineBuffer.UnBounded
-    bindings = ()
-    useislice = False
-    extension = 0
-    _tz = None
-    idx = _idx = property(lambda self: self._clock._idx - self._start)
-    lencount = property(lambda self: max(0, self._clock.lencount - self._start))
-    # whether operators make lines (in __init__) or compare values (in next): as the market's, which Cerebro tells
-    _opstage = property(lambda self: self._clock._opstage, lambda self, stage: None)
-
-    @property
-    def array(self) -> array:
-        """The column over all bars of the run, made when it is asked for: plots and indicators do."""
-        bars = self.buflen()
-        if self._values is None or len(self._values) != bars:
-            shift = self._shift + self._start
-            out = np.full(bars, NAN)
-            low, high = max(0, -shift), min(bars, self._size - shift)
-            if low < high:
-                out[low:high] = self._block[low + shift:high + shift]
-            self._values = array('d', out.tobytes())
-        return self._values
-
-    def __getitem__(self, ago: int) -> float:
-        clock = self._clock
-        if ago >= 0:
-            opening = self._market.opening
-            if opening is not None and (ago or opening.deciding and self._late and clock.array[clock._idx] >= opening.now):
-                raise opening.refuse(self._label, ago)
-        at = clock._idx + self._shift + ago
-        if 0 <= at < self._size:
-            return self._block[at]
-        if at - self._shift >= len(clock.array):
-            raise IndexError('array index out of range')  # after the last bar, as in any line
-        return NAN
-
-    def get(self, ago: int = 0, size: int = 1) -> array:
-        """Return some values, the newest of them `ago` bars away; as Backtrader's, but fewer where there are no more."""
-        if ago >= 0:
-            _ = self[ago]  # refused where it is not known yet
-        end = self._idx + ago + 1
-        return self.array[max(0, end - size):max(0, end)]
-
-    def __len__(self) -> int:
-        return self.lencount
-
-    def buflen(self) -> int:
-        """Return the bars of the run, from the line's first on."""
-        return max(0, len(self._clock.array) - self._start)
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = self.__dict__.copy()  # what travels to another process is no view
-        state['_block'] = None if self._block is None else array('d', self._block)
-        return state
-
-    def _stay(self, *args: Any, **kwargs: Any) -> None:
-        """Do nothing: the clock moves, and the columns are what they are."""
-
-    reset = home = forward = backwards = rewind = advance = extend = addbinding = qbuffer = minbuffer = _stay
-
-
-class _Lines:
-    """The lines of one `MarketStock`, made when they are first asked for."""
-
-    def __init__(self, feed: MarketStock) -> None:
-        self._feed = feed
-        self._made: dict[int, Any] = {}
-
-    def __getitem__(self, number: int) -> Any:
-        line = self._made.get(number)
-        if line is None:
-            if not 0 <= number < len(self):
-                raise IndexError(number)
-            line = self._made[number] = self._feed._make_line(number)
-        return line
-
-    def __len__(self) -> int:
-        return self._feed._line_count
-
-    def __iter__(self) -> Any:
-        return (self[number] for number in range(len(self)))
-
-
-class MarketStock(bt.feed.DataBase):
-    """The feed of one stock of a `MarketFeed`; made by `MarketFeed.stock`, with the lines of `StockPandas`.
-
-    It has every bar of the run from its first row on. After its last all is NaN; on a day without a row the prices
-    repeat the last close, ``volume`` is 0, ``paused`` is 1 and the rest is NaN.
-    """
-
-    lines = STOCK_LINES
-
-    market: MarketFeed
-    _clock = property(lambda self: self.market)  # the bars that count for the minimum periods of indicators
-    _opstage = property(lambda self: self._market_stage(), lambda self, stage: None)  # as the market's: see _ClockedLine
-
-    def _market_stage(self) -> int:
-        market = self.__dict__.get('market')  # none yet while the template is made
-        return 1 if market is None else market._opstage
-
-    def __len__(self) -> int:
-        return max(0, self.market.lines.datetime.lencount - self._start)
-
-    def _twin(self, number: int) -> MarketStock:
-        """Return a feed like this one for a stock of the store: Backtrader's own construction costs ten times as much."""
-        store = self.market.store
-        twin = object.__new__(type(self))
-        twin.__dict__.update(self.__dict__)
-        twin._number = number
-        twin._name = twin._dataname = str(store.codes[number])
-        twin._shift = self.market.offset - int(store.first[number])
-        twin.first_day = self.market.listed.get(twin._name, int(store.days[store.first[number]]))
-        twin.last_day = int(store.days[store.last[number]])
-        twin.delisted_day = self.market.delisted.get(twin._name, 0)
-        twin._start = max(0, -twin._shift)
-        twin.plotinfo = copy.copy(self.plotinfo)
-        lines = object.__new__(type(self.lines))
-        lines.lines = _Lines(twin)
-        twin.lines = twin.l = lines
-        return twin
-
-    def _make_line(self, number: int) -> Any:
-        market, store = self.market, self.market.store
-        column = market.columns[number]
-        if not isinstance(column, memoryview):
-            return market.shared_line(column is None, self._start)
-        first = int(store.arrays['start'][self._number])
-        bars = max(0, market.end - market.offset + self._shift)  # nothing after the last bar
-        stop = min(int(store.arrays['start'][self._number + 1]), first + bars)
-        return _ClockedLine.over(self, market, column[first:stop], self._shift, self._start, *market.labels[number])
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            line = getattr(self.lines, name)
-            if isinstance(line, bt.linebuffer.LineBuffer):
-                self.__dict__[name] = line  # not found the long way again
-            return line
-        except AttributeError:
-            number = name.removeprefix('line').removeprefix('_') or '0'
-            if name.startswith('line') and number.isdigit():  # line, line0, line_0: Backtrader's shortcuts
-                return self.lines[int(number)]
-            raise
-
-
-    # -- travel: as the market and a name, no view of it ------------------------------------------------------
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {'market': self.market, '_name': self._name}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        if 'store' in self.market.__dict__:
-            self._arrive()
-        else:  # the market is still on its way, and will ask
-            self.market.__dict__.setdefault('_arriving', []).append(self)
-
-    def _arrive(self) -> None:
-        """Become what the market's feed of this name is."""
-        market = self.market
-        if market._template is None:
-            market._template = market._make_template()
-        twin = market._template._twin(market.store.stock_number(self._name))
-        self.__dict__.update(twin.__dict__)
-        self.lines.lines._feed = self
-        market._made[self._name] = self
-
-    # -- what only a registered feed can do -------------------------------------------------------------------
-
-    def _not_registered(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise DataError(f'{self._name}: a stock of a MarketFeed is no feed of its own: it cannot be added to Cerebro, resampled, '
-                        'replayed or filtered; add_stocks(cerebro, table) or StockPandas gives feeds that can, and '
-                        'section.history() gives the days before today')
-
-    setenvironment = resample = replay = addfilter = addfilter_simple = clone = copyas = _not_registered
 
 
 class _DatasByName(dict):
@@ -351,7 +141,7 @@ class MarketFeed(DailyFeed):
             return self.lines.datetime
         if (empty, start) not in self._shared:
             block = None if empty else self.stamps[start:]
-            self._shared[empty, start] = _ClockedLine.over(self, self, block, -start, start, 'this line')
+            self._shared[empty, start] = ClockedLine.over(self, self, block, -start, start, 'this line')
         return self._shared[empty, start]
 
     @property
@@ -372,7 +162,7 @@ class MarketFeed(DailyFeed):
         self.columns = [None if column is None else memoryview(column) for column in columns]
         self.columns[template.getlinealiases().index('datetime')] = self.lines.datetime
         self.labels = [(name, name not in PRE_OPEN) for name in template.getlinealiases()]
-        self._shared: dict[tuple[bool, int], _ClockedLine] = {}
+        self._shared: dict[tuple[bool, int], ClockedLine] = {}
         self.stamps = memoryview(self.days[self.offset:self.end].astype('float64'))
         self.listed: dict[str, int] = {}  # code -> ordinal
         self.delisted: dict[str, int] = {}
