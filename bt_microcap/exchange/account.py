@@ -76,7 +76,8 @@ class AccountBroker(bt.brokers.BackBroker):
         for hook in self.before_run:
             hook(self.cerebro)
         timers = self.cerebro._pretimers
-        timers[:] = [self._make_opening(), *(timer for timer in timers if not isinstance(timer, Opening))]
+        self.opening = Opening(self)
+        timers[:] = [self.opening, *(timer for timer in timers if not isinstance(timer, Opening))]
 
     def stop(self) -> None:
         """Let go of what an optimizer's worker would send back beside the results; called by Cerebro after a run."""
@@ -86,10 +87,6 @@ class AccountBroker(bt.brokers.BackBroker):
             for strategy in self.cerebro.runningstrats:
                 for analyzer in strategy.analyzers:
                     _release_children(analyzer)
-
-    def _make_opening(self) -> Opening:
-        self.opening = Opening(self)
-        return self.opening
 
     # -- the day ------------------------------------------------------------------------------------------
 
@@ -120,11 +117,6 @@ class AccountBroker(bt.brokers.BackBroker):
             self.day, self._open = int(now), True
             self._settle_delisted()
             self._apply_ex_rights()
-
-    @property
-    def is_open(self) -> bool:
-        """Whether orders may be given at the open of the current bar: from its start until the orders are filled."""
-        return self._open
 
     # -- positions ----------------------------------------------------------------------------------------
 
