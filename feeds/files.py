@@ -1,32 +1,79 @@
-"""Reading a canonical table from a file, whole or in parts."""
+"""Reading tables from files: Parquet and CSV, whole or in parts, as people have them."""
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
+import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
-from typing import IO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from .errors import DataError
-from .schema import check_table
+from .headings import Headings, recognise
+from .parsing import KNOWN, arrow_fits, check_headings, is_number, rows_of_arrow, rows_of_frame
+from .rows import Rows
 
-# money is exact: no digit is lost on the way in; pandas does so by itself from 3 on
-_EXACT = {'float_precision': 'round_trip'} if int(pd.__version__.split('.')[0]) < 3 else {}
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .quarantine import Quarantine
+
 ENDINGS = ('.parquet', '.csv', '.csv.gz')
+BATCH = 500_000  # rows of a part, about
+_PART = 1 << 22  # bytes
+_HEADER_LINES = 3  # of which one is the header; before it there may be a banner
 
 
-def load_table(path: str | Path) -> pd.DataFrame:
+@dataclass
+class TableFile:
+    """A file with a table.
+
+    Parameters
+    ----------
+    path : Path
+    names : list of str
+        The columns, as the file calls them.
+    encoding : str
+        Of a text file.
+    header : int
+        Lines before the header.
+    separator : str
+    """
+
+    path: Path
+    names: list[Any]
+    encoding: str = ''
+    header: int = 0
+    separator: str = ','
+    whole: bool = False  # Parquet with an index that only pandas understands
+    rows: int = 0  # of a Parquet file
+
+    @property
+    def parquet(self) -> bool:
+        """Whether it is a Parquet file."""
+        return not self.encoding
+
+
+def load_table(
+    path: str | Path, *, strict: bool = False, quarantine: Quarantine | None = None, rename: Mapping[str, str] | None = None,
+    start: date | None = None, end: date | None = None,
+) -> pd.DataFrame:
     """Read a canonical table from a Parquet or CSV file, and check it.
 
     Parameters
     ----------
     path : str or Path
-        ``.parquet``, ``.csv`` or ``.csv.gz`` (UTF-8).
+        ``.parquet``, ``.csv`` or ``.csv.gz`` (UTF-8 or GBK).
+    strict, quarantine, rename, start, end
+        See `schema.check_table`.
 
     Returns
     -------
@@ -38,24 +85,19 @@ def load_table(path: str | Path) -> pd.DataFrame:
     DataError
         No such file, not readable as what its name says, or wrong content.
     """
-    table, lines, first_row = next(parts(path))
-    return check_table(table, str(path), lines=lines, first_row=first_row)
+    from .schema import check_table
+
+    file = open_table(path)
+    frame, lines = load_frame(file)
+    with warnings.catch_warnings(record=True) as caught:
+        table = check_table(frame, str(path), lines=lines, strict=strict, quarantine=quarantine, rename=rename, start=start, end=end)
+    for warning in caught:
+        warnings.warn(warning.message, stacklevel=2)
+    return table
 
 
-def parts(path: str | Path, rows: int | None = None) -> Iterator[tuple[pd.DataFrame, np.ndarray | None, int]]:
-    """Read a table from a file part by part, unchecked.
-
-    Parameters
-    ----------
-    path : str or Path
-        ``.parquet``, ``.csv`` or ``.csv.gz`` (UTF-8).
-    rows : int, optional
-        Rows of a part, about; without it the whole file is one part.
-
-    Yields
-    ------
-    tuple
-        The rows; their lines in a CSV, else None; the number of the first row.
+def open_table(path: str | Path) -> TableFile:
+    """Find out what a file holds, without reading its rows.
 
     Raises
     ------
@@ -71,83 +113,212 @@ def parts(path: str | Path, rows: int | None = None) -> Iterator[tuple[pd.DataFr
     if not name.endswith(ENDINGS):
         raise DataError(f'{path}: found the ending {path.suffix or "(none)"}, expected .parquet, .csv or .csv.gz; '
                         'save the table in one of these formats')
-    parquet = name.endswith('.parquet')
+    with _readable(path):
+        return _open_parquet(path) if name.endswith('.parquet') else _open_csv(path)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn what readers raise into one line."""
     try:
-        yield from _parquet(path, rows) if parquet else _csv(path, rows)
+        yield
     except UnicodeDecodeError:
-        raise DataError(f'{path}, line {_line_not_utf8(path)}: found bytes that are not UTF-8, expected UTF-8 text; '
-                        'convert it (a GBK file: open(path, encoding="gb18030"))') from None
-    except pd.errors.EmptyDataError:
-        raise DataError(f'{path}: found an empty file, expected a header line and rows') from None
+        raise DataError(f'{path}, line {_line_not_text(path)}: found bytes that are neither UTF-8 nor GBK, expected text; '
+                        'save the file again') from None
     except DataError:
         raise
     except (OSError, ValueError, EOFError, zlib.error) as error:  # pyarrow's and the parser's are ValueErrors or OSErrors
+        if type(error).__name__ == 'EmptyDataError':
+            raise DataError(f'{path}: found an empty file, expected a header line and rows') from None
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        kind = 'Parquet' if parquet else 'CSV'
+        kind = 'Parquet' if path.name.lower().endswith('.parquet') else 'CSV'
         raise DataError(f'{path}: not readable as {kind} ({reason}); write the file again') from None
 
 
-def _parquet(path: Path, rows: int | None) -> Iterator[tuple[pd.DataFrame, None, int]]:
-    if rows is None:
-        yield pd.read_parquet(path), None, 0
-        return
+def _open_parquet(path: Path) -> TableFile:
     import pyarrow.parquet as pq
 
-    first = 0
-    text = ['code'] if 'code' in pq.read_schema(path).names else None  # as categories: a tenth of the memory
-    with pq.ParquetFile(path, read_dictionary=text) as file:
-        for group in range(file.num_row_groups):
-            if file.metadata.row_group(group).num_rows <= 2 * rows:  # half the memory of a batch out of it
-                tables = [file.read_row_group(group, use_threads=False)]
-            else:
-                tables = file.iter_batches(batch_size=rows, row_groups=[group], use_threads=False)
-            for table in tables:
-                if len(table):
-                    yield table.to_pandas(), None, first
-                    first += len(table)
-        if not first:
-            yield file.schema_arrow.empty_table().to_pandas(), None, 0
+    metadata = pq.read_metadata(path)
+    schema = metadata.schema.to_arrow_schema()
+    pandas = schema.pandas_metadata or {}
+    index = [name for name in pandas.get('index_columns', ()) if isinstance(name, str)]
+    whole = len(pandas.get('column_indexes', ())) > 1 or any(name.startswith('__index_level_') for name in index)
+    return TableFile(path, list(schema.names), whole=whole, rows=metadata.num_rows)
 
 
-def parquet_column(path: Path, name: str) -> pd.Series:
-    """Return one column of a Parquet file."""
-    return pd.read_parquet(path, columns=[name])[name]
+def _open_csv(path: Path) -> TableFile:
+    encoding = _encoding(path)
+    with _opener(path)(path, 'rt', encoding=encoding, newline='') as stream:
+        lines = [line for line in (stream.readline() for _ in range(_HEADER_LINES + 2)) if line.strip()]
+    if not lines:
+        raise DataError(f'{path}: found an empty file, expected a header line and rows')
 
+    def fields(line: str) -> tuple[list[str], str]:
+        separator = max(',\t;', key=line.count)
+        return next(csv.reader([line], delimiter=separator), []), separator
 
-def _csv(path: Path, rows: int | None) -> Iterator[tuple[pd.DataFrame, np.ndarray, int]]:
-    with _open(path) as stream:
-        reader = csv.reader(stream)
-        header, first = next(reader, []), next((row for row in reader if row), [])
-    doubled = [name for number, name in enumerate(header) if name in header[:number]]
+    heads = [fields(line) for line in lines[:_HEADER_LINES]]
+    known = [len(recognise(list(dict.fromkeys(names))).columns) for names, _ in heads]
+    header = known.index(max(known)) if max(known) > 1 else 0  # before it there may be a banner
+    names, separator = heads[header]
+    first = next((fields(line)[0] for line in lines[header + 1:]), [])
+    if len(first) > len(names):  # pandas would shift or drop a column
+        raise DataError(f'{path}: found rows of {len(first)} fields under a header of {len(names)}; '
+                        'name each column in the first line')
+    doubled = [name for number, name in enumerate(names) if name in names[:number]]
     if doubled:  # pandas would rename the second one
         raise DataError(f'{path}: the column {doubled[0]!r} is there twice; keep one')
-    if len(first) > len(header) > 0:  # pandas would shift or drop a column
-        raise DataError(f'{path}: found rows of {len(first)} fields under a header of {len(header)}; '
-                        'name each column in the first line')
+    return TableFile(path, names, encoding, header, separator)
+
+
+def _encoding(path: Path) -> str:
+    """Return how a text file is encoded: UTF-8, with or without a mark, else GBK in its widest form.
+
+    Raises
+    ------
+    UnicodeDecodeError
+        Neither.
+    """
+    for encoding in ('utf-8-sig', 'gb18030'):
+        decoder = codecs.getincrementaldecoder(encoding)()
+        with _opener(path)(path, 'rb') as stream:
+            try:
+                while part := stream.read(_PART):
+                    decoder.decode(part)
+                decoder.decode(b'', final=True)
+                return encoding
+            except UnicodeDecodeError as error:
+                reason = error
+    raise reason
+
+
+def load_frame(file: TableFile) -> tuple[pd.DataFrame, Any]:
+    """Return a whole table unchecked, and the lines of its rows in a text file, else None."""
+    import pandas as pd
+
+    with _readable(file.path):
+        if file.parquet:
+            return pd.read_parquet(file.path), None
+        return next(_csv_parts(file, None))
+
+
+def parts(
+    file: TableFile, headings: Headings, *, start: date | None = None, end: date | None = None, further: bool = True
+) -> Iterator[Rows]:
+    """Read a long table part by part, unchecked.
+
+    Parameters
+    ----------
+    file : TableFile
+    headings : Headings
+        What its columns are; they are all there.
+    start, end : date, optional
+        First and last day.
+    further : bool
+        Also read columns that are none of ours.
+
+    Raises
+    ------
+    DataError
+        Not readable as what its name says.
+    """
+    check_headings(headings, file.names, str(file.path))
+    days = {'start': start, 'end': end}
+    with _readable(file.path):
+        if file.parquet:
+            yield from _parquet_parts(file, headings, further, days)
+            return
+        for frame, lines in _csv_parts(file, BATCH, headings):
+            yield rows_of_frame(frame, headings, str(file.path), lines=lines, **days)
+
+
+def _parquet_parts(file: TableFile, headings: Headings, further: bool, days: dict[str, Any]) -> Iterator[Rows]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema, theirs = pq.read_schema(file.path), headings.columns
+    wanted = [theirs[name] for name in theirs if name in KNOWN or name in ('date', 'code', 'name')]
+    wanted += [str(name) for name in headings.further] if further else []
+    fits, first = arrow_fits(schema, headings), 0
+    with pq.ParquetFile(file.path, read_dictionary=[theirs[name] for name in ('code', 'name') if name in theirs]) as reader:
+        for group in range(reader.num_row_groups):
+            if reader.metadata.row_group(group).num_rows <= 2 * BATCH:  # half the memory of a batch out of it
+                tables: Any = [reader.read_row_group(group, columns=wanted)]
+            else:
+                tables = reader.iter_batches(batch_size=BATCH, row_groups=[group], columns=wanted)
+            for table in tables:
+                if not table.num_rows:
+                    continue
+                if fits:
+                    yield rows_of_arrow(table, headings, str(file.path), first_row=first, **days)
+                else:
+                    yield rows_of_frame(table.to_pandas(ignore_metadata=True), headings, str(file.path), first_row=first, **days)
+                first += table.num_rows
+                del table
+                pa.default_memory_pool().release_unused()  # its reader keeps what it had for later
+
+
+def _csv_parts(file: TableFile, rows: int | None, headings: Headings | None = None) -> Iterator[tuple[pd.DataFrame, Any]]:
+    import pandas as pd
+
+    # money is exact: no digit is lost on the way in; pandas does so by itself from 3 on
+    exact = {'float_precision': 'round_trip'} if int(pd.__version__.split('.')[0]) < 3 else {}
+    headings = headings or recognise(file.names)
+    text = {headings.columns[name]: str for name in ('date', 'code', 'name') if name in headings.columns}
     # blank lines are kept until here, so that a row's number tells its line
-    reader = pd.read_csv(path, dtype={'code': str, 'date': str}, encoding='utf-8-sig', low_memory=False,
-                         skip_blank_lines=False, chunksize=rows or None, index_col=False, **_EXACT)
-    seen = False
+    reader = pd.read_csv(file.path, dtype=text, encoding=file.encoding, low_memory=False, skip_blank_lines=False, sep=file.separator,
+                         chunksize=rows or None, index_col=False, skiprows=file.header, **exact)
     for table in (reader if rows else [reader]):
         blank = table.isna().all(axis=1).to_numpy()
         table = table[~blank] if blank.any() else table
-        if not len(table) and rows and seen:
-            continue  # a part of blank lines after the last row
-        seen = True
-        yield table, table.index.to_numpy() + 2, int(table.index[0]) if len(table) else 0
+        yield table, table.index.to_numpy() + file.header + 2
 
 
-def _open(path: Path) -> IO[str]:
-    opener = gzip.open if path.name.lower().endswith('.gz') else open
-    return opener(path, 'rt', encoding='utf-8-sig', newline='')
+def late_columns(file: TableFile, reading: Any) -> dict[str, Any]:
+    """Return the further number columns of a long Parquet file, with their dtypes: they can be read one by one later."""
+    if not file.parquet or file.whole:
+        return {}
+    import pyarrow.parquet as pq
+
+    schema, headings = pq.read_schema(file.path), reading.headings(file.names, str(file.path))
+    if not {'date', 'code'} <= set(headings.columns):
+        return {}
+    kinds = {name: schema.field(name).type for name in headings.further}
+    return {name: np.dtype(kind.to_pandas_dtype()) for name, kind in kinds.items() if is_number(kind)}
 
 
-def _line_not_utf8(path: Path) -> int:
-    opener = gzip.open if path.name.lower().endswith('.gz') else open
-    with opener(path, 'rb') as stream:
+def read_column(path: Path, name: str) -> np.ndarray:
+    """Return a number column of a Parquet file as floats; NaN where there is nothing."""
+    import pyarrow.parquet as pq
+
+    with _readable(path):
+        values = pq.read_table(path, columns=[name])[name].combine_chunks().to_numpy()
+        return values if values.dtype == np.float32 else values.astype('float64')
+
+
+def _opener(path: Path) -> Any:
+    return gzip.open if path.name.lower().endswith('.gz') else open
+
+
+def _line_not_text(path: Path) -> int:
+    with _opener(path)(path, 'rb') as stream:
         for number, line in enumerate(stream, 1):
             try:
                 line.decode('utf-8')
             except UnicodeDecodeError:
-                return number
+                try:
+                    line.decode('gb18030')
+                except UnicodeDecodeError:
+                    return number
     return 0
+
+
+def columns_of(file: TableFile, rename: Mapping[str, str] | None = None) -> Headings:
+    """Return what the columns of a file are."""
+    return recognise(file.names, rename, str(file.path))
+
+
+def stems(paths: Sequence[Path]) -> list[str]:
+    """Return the names of files without their endings: of a wide frame the column that it holds."""
+    return [path.name[:-len(next(end for end in ('.csv.gz', '.csv', '.parquet') if path.name.lower().endswith(end)))]
+            for path in paths]

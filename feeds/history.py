@@ -6,22 +6,26 @@ cross-section says where it ends, nothing here looks beyond that.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 
-from bt_microcap.exchange.rules import HALF_TICK
+from bt_microcap.exchange import rules
+from bt_microcap.exchange.calendar import Calendar
 
-from .columns import OPTIONAL, PRICES
+from .columns import OPTIONAL, PRICES, ordinals
 
+LIMITS = ('low_limit', 'high_limit')  # computed where the data lacks them
 ADJUSTABLE = (*PRICES, 'preclose', 'high_limit', 'low_limit')  # yuan a share: what ex-rights move
 
 
 class Days(Protocol):
     """Reads the market day by day."""
+
+    codes: np.ndarray
 
     def __len__(self) -> int:
         """Return the number of stocks."""
@@ -29,8 +33,14 @@ class Days(Protocol):
     def vector(self, name: str, day: int) -> np.ndarray:
         """Return a column of all stocks on a day; NaN where the stock has no row."""
 
-    def last_close(self, day: int) -> np.ndarray:
-        """Return the close of each stock's last row before a day, yuan; only asked for stocks with a row on the day."""
+    def last(self, name: str, day: int) -> np.ndarray:
+        """Return the close or a flag of each stock's last row before a day; only asked for stocks with a row on the day."""
+
+    def ordinal(self, day: int) -> int:
+        """Return the ordinal of a day."""
+
+    def listed_days(self, day: int) -> np.ndarray:
+        """Return the number of the trading day since each stock's listing, as `exchange.calendar.Calendar` counts it."""
 
 
 class History:
@@ -50,6 +60,7 @@ class History:
         """Empty the buffers: the days have other numbers now."""
         self._columns: dict[str, _Rolling] = {}
         self._factors = _Rolling(self._factor, len(self._days))
+        self._limits: dict[int, dict[str, np.ndarray]] = {}  # of the last few days asked for
 
     def rows(self, name: str, n: int, end: int, adjusted: bool = False) -> np.ndarray:
         """Return the last days before a day; see `universe.CrossSection.history`.
@@ -73,10 +84,19 @@ class History:
         if adjusted and name not in ADJUSTABLE:
             raise ValueError(f'{name!r} cannot be adjusted for ex-rights: only prices can, which are {", ".join(ADJUSTABLE)}')
         low = end - int(n)
-        column = self._columns.get(name) or _Rolling(partial(self._days.vector, name), len(self._days))
+        read = partial(self.limit, name) if name in LIMITS else partial(self._days.vector, name)
+        column = self._columns.get(name) or _Rolling(read, len(self._days))
         rows = column.window(low, end)
         self._columns[name] = column  # now that there is such a column
         return restated(rows, self._factors.window(low, end)) if adjusted else rows
+
+    def limit(self, name: str, day: int) -> np.ndarray:
+        """Return ``low_limit`` or ``high_limit`` of all stocks on a day; what the data lacks is computed, as by the broker."""
+        if day not in self._limits:
+            if len(self._limits) >= 4:  # today's are yesterday's tomorrow
+                self._limits.clear()
+            self._limits[day] = dict(zip(LIMITS, limits_of_day(self._days, day), strict=True))
+        return self._limits[day][name]
 
     def __getstate__(self) -> dict[str, Any]:
         return {'_days': self._days}  # the buffers do not travel to another process
@@ -87,7 +107,7 @@ class History:
 
     def _factor(self, day: int) -> np.ndarray:
         actions = (self._days.vector(name, day) for name in ('preclose', 'cash_dividend', 'share_ratio'))
-        return ex_rights_factor(self._days.last_close(day), *actions)
+        return ex_rights_factor(self._days.last('close', day), *actions)
 
 
 class _Rolling:
@@ -132,6 +152,42 @@ class _Rolling:
         self._rows, self._low, self._high = rows, start, stop
 
 
+def limits_of_day(days: Days, day: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the price limits of all stocks on a day, by the rule of `exchange.execution`.
+
+    The data's own value wins. Else `rules.price_limits_of_day` tells it from the preclose; an open that lies beyond those by
+    more than half a tick proves that none holds on the day. All of it is known at the open.
+
+    Returns
+    -------
+    tuple of ndarray of float, shape (stocks,)
+        (low_limit, high_limit) in yuan; NaN where there is none, where the preclose is not known, for what is no A share, and
+        before the rules begin.
+    """
+    low, high = (days.vector(name, day) for name in LIMITS)
+    preclose, on = days.vector('preclose', day), days.ordinal(day)
+    lacking = (preclose > 0) & ~((low == low) & (high == high))
+    if on < rules.VALID_FROM.toordinal() or not lacking.any():
+        return low, high
+    try:
+        is_st = days.vector('is_st', day) == 1
+    except KeyError:  # a feed of another kind
+        is_st = np.zeros(len(days), bool)
+    leaving = days.vector('delisting_period', day) == 1
+    if leaving.any():
+        leaving &= days.last('delisting_period', day) == 0
+    computed = rules.price_limits_of_day(days.codes, on, preclose, is_st, days.listed_days(day), leaving, skip_unknown=True)
+    opening = days.vector('open', day)
+    lacking &= ~((opening > computed[1] + rules.HALF_TICK) | (opening < computed[0] - rules.HALF_TICK))
+    return tuple(np.where(lacking & (given != given), rule, given) for given, rule in zip((low, high), computed, strict=True))
+
+
+def calendar_of(cerebro: Any, datas: list) -> Calendar:
+    """Return the trading days of a run: the broker's where it counts them, else those of the feeds."""
+    found = None if cerebro is None else getattr(cerebro.broker, 'calendar', None)
+    return found if found is not None and len(found.days) else Calendar(datas if cerebro is None else cerebro.datas)
+
+
 def ex_rights_factor(
     last_close: np.ndarray, preclose: np.ndarray, cash_dividend: np.ndarray, share_ratio: np.ndarray
 ) -> np.ndarray:
@@ -158,7 +214,7 @@ def ex_rights_factor(
         1 where nothing happens; NaN where a dividend is not below the last close, so that no price is left.
     """
     known = last_close > 0
-    moved = known & (preclose > 0) & (np.abs(preclose - last_close) > HALF_TICK)
+    moved = known & (preclose > 0) & (np.abs(preclose - last_close) > rules.HALF_TICK)
     factor = np.divide(preclose, last_close, out=np.ones(len(last_close)), where=moved)
     told = np.flatnonzero(known & ((cash_dividend == cash_dividend) | (share_ratio == share_ratio)))
     if len(told):
@@ -189,10 +245,18 @@ def restated(prices: np.ndarray, factors: np.ndarray) -> np.ndarray:
 
 
 class StoreDays:
-    """Reads the days of a store; see `Days`."""
+    """Reads the days of a store; see `Days`.
 
-    def __init__(self, store: Any) -> None:
-        self._store = store
+    Parameters
+    ----------
+    store : MarketStore
+    market : MarketFeed, optional
+        Shows the store in a run, whose calendar then counts.
+    """
+
+    def __init__(self, store: Any, market: Any = None) -> None:
+        self._store, self._market, self.codes = store, market, store.codes
+        self._lives: tuple[Calendar, np.ndarray] | None = None  # trading days, and each stock's listing day
 
     def __len__(self) -> int:
         return len(self._store)
@@ -201,16 +265,36 @@ class StoreDays:
         """Return a column of all stocks on a day."""
         return self._store.vector(name, day)
 
-    def last_close(self, day: int) -> np.ndarray:
-        """Return the close of each stock's last row before a day, yuan, however long ago."""
+    def last(self, name: str, day: int) -> np.ndarray:
+        """Return the close or a flag of each stock's last row before a day, however long ago."""
         if not day:
             return np.full(len(self), np.nan)
         store, arrays = self._store, self._store.arrays
-        out = store.vector('close', day - 1)
+        out = store.vector(name, day - 1)
         here = arrays['day_stock'][arrays['day_start'][day]:arrays['day_start'][day + 1]]
-        late = here[np.isnan(out[here]) & (store.first[here] < day)]  # no row the day before: the block repeats the last close
-        out[late] = arrays['stock/close'][arrays['start'][late] + (day - 1 - store.first[late])]
+        late = here[np.isnan(out[here]) & (store.first[here] < day)]  # no row the day before: the block repeats the last one
+        out[late] = arrays[f'stock/{name}'][arrays['start'][late] + (day - 1 - store.first[late])]
         return out
+
+    def ordinal(self, day: int) -> int:
+        """Return the ordinal of a day."""
+        return int(self._store.days[day])
+
+    def listed_days(self, day: int) -> np.ndarray:
+        """Return the number of the trading day since each stock's listing: its listing day, else its first row's."""
+        if self._lives is None:
+            store = self._store
+            listed = store.days[store.first]
+            if 'listings' in store.reference_names:
+                table = store.reference_table('listings').dropna(subset='listed')
+                known = dict(zip(table['code'], ordinals(table['listed']).tolist(), strict=True))
+                listed = np.array([known.get(code, first) for code, first in zip(self.codes.tolist(), listed, strict=True)])
+            self._lives = calendar_of(None if self._market is None else self._market._env, [store]), listed
+        calendar, listed = self._lives
+        return calendar.listed_days(listed, self.ordinal(day))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, '_lives': None}
 
 
 class FeedDays:
@@ -227,7 +311,8 @@ class FeedDays:
     """
 
     def __init__(self, feeds: list) -> None:
-        self._feeds = feeds
+        self._feeds, self.codes = feeds, np.array([feed._name for feed in feeds], dtype=str)
+        self._calendar: Calendar | None = None
         self._days: np.ndarray | None = None  # stamps, ascending
         self._columns: dict[str, list] = {}
         self._found: tuple[int, list] = (-1, [])
@@ -280,16 +365,38 @@ class FeedDays:
             out[number] = _bar_value(self._feeds[number], name, ago)
         return out
 
-    def last_close(self, day: int) -> np.ndarray:
-        """Return the close of each stock's last row before a day, yuan, however long ago."""
+    def last(self, name: str, day: int) -> np.ndarray:
+        """Return the close or a flag of each stock's last row before a day, however long ago."""
         out = np.full(len(self), np.nan)
-        closes = self._whole('close')
+        columns = self._whole(name)
         for number, at in self._places(day):
-            if at:
-                out[number] = closes[number][at - 1]
+            if at and columns[number] is not None:
+                out[number] = columns[number][at - 1]
         for number, ago in self._bars(day):
-            out[number] = _bar_value(self._feeds[number], 'close', ago - 1)
+            out[number] = _bar_value(self._feeds[number], name, ago - 1)
         return out
+
+    def ordinal(self, day: int) -> int:
+        """Return the ordinal of a day."""
+        return int(self._days[day])
+
+    def listed_days(self, day: int) -> np.ndarray:
+        """Return the number of the trading day since each stock's first row."""
+        if self._calendar is None:
+            self._calendar = calendar_of(self._feeds[0]._env, self._feeds)
+            self._first_days = np.array([getattr(feed, 'first_day', 0) for feed in self._feeds])
+        return self._calendar.listed_days(self._first_days, self.ordinal(day))
+
+    def columns(self, name: str) -> Iterator[np.ndarray]:
+        """Give the column of each feed, later rows too; of a feed that is not ours the bars that are loaded."""
+        for feed in self._feeds:
+            if _keeps_rows(feed):
+                column = feed.column(name)
+            else:
+                line = getattr(feed.lines, name, None)
+                column = None if line is None else np.array(line.array)
+            if column is not None:
+                yield column
 
     def _whole(self, name: str) -> list:
         """Return the column of each feed of ours; None where it is not known, and for other feeds."""

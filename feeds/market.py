@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from array import array
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,10 @@ from bt_microcap.exchange.opening import PRE_OPEN
 from .columns import INDEX_LINES, ordinals
 from .daily import DailyFeed
 from .errors import DataError
-from .history import History, StoreDays
+from .history import LIMITS, History, StoreDays
 from .market_stock import ClockedLine, MarketStock
 from .store import MarketStore
-from .universe import CrossSection, check_close
+from .universe import CrossSection, any_between, check_close, extremes_of
 
 NAN = float('nan')
 
@@ -47,9 +48,7 @@ def open_store(source: Any) -> MarketStore:
         return MarketStore.from_table(source)
     if Path(source).is_dir():
         return MarketStore.open(source)
-    from .files import load_table  # with it comes pandas, which a run from a store does without
-
-    return MarketStore.from_table(load_table(source), checked=True)
+    return MarketStore.from_file(source)
 
 
 class _DatasByName(dict):
@@ -79,10 +78,13 @@ class MarketFeed(DailyFeed):
       - ``dataname`` (required): a store's folder, a canonical table's file (``.parquet``, ``.csv``, ``.csv.gz``), a
         `MarketStore`, or a DataFrame in the canonical layout.
       - ``fromdate``, ``todate``: first and last day, as in any feed.
-      - ``benchmark`` (default: ``''``): six digits of an index that the store has; its own lines show it instead.
+      - ``benchmark`` (default: ``''``, the market): what its own lines show: ``market``, ``microcap`` (the 400 smallest
+        stocks), one of the two with options, such as ``microcap:100:renew=5:weight=float_cap:new=60``, or six digits of an
+        index that the store has; see `MarketStore.benchmark`. One renewed every k days is renewed on the run's day 0, its
+        second bar, and every k days from there.
     """
 
-    params = (('benchmark', ''),)  # an index of the store
+    params = (('benchmark', ''),)  # see MarketStore.benchmark
 
     opening = None  # of the run, where AShareBroker hides what is not known at the open
 
@@ -95,11 +97,15 @@ class MarketFeed(DailyFeed):
 
     def _prepare(self) -> None:
         self.days = self.store.days
-        # what its own lines show: open, high, low, close and volume of every day of the market
-        self.level = self.store.reference_data.benchmark(self.p.benchmark) if self.p.benchmark else self.store.index()
         low, high = (None if day is None else bt.date2num(day) for day in (self.p.fromdate, self.p.todate))
         self.offset = 0 if low is None else int(np.searchsorted(self.days, low))
         self.end = len(self.days) if high is None else int(np.searchsorted(self.days, high, side='right'))
+        # what its own lines show: open, high, low, close and volume of every day of the market
+        self.level = self._benchmark(self.p.benchmark or 'market')
+
+    def _benchmark(self, spec: str) -> dict[str, np.ndarray]:
+        # of all days, also later ones than today; day 0 of the run, its second bar, is a day of renewal
+        return self.store.benchmark(spec, self.offset + 1)
 
     # -- what a strategy asks -------------------------------------------------------------------------------
 
@@ -261,8 +267,9 @@ class MarketFeed(DailyFeed):
 class _StoreValues:
     """Reads vectors from a store: of a day, of the day before, and the days up to that one."""
 
-    def __init__(self, store: MarketStore, previous: int, today: int, past: History) -> None:
-        self._store, self._day, self._cache, self._past = store, {True: previous, False: today}, {}, past
+    def __init__(self, market: MarketFeed, previous: int, today: int, past: History) -> None:
+        store = market.store
+        self._market, self._store, self._day, self._cache, self._past = market, store, {True: previous, False: today}, {}, past
         self.before = int(store.days[max(previous, 0)])
 
     @property
@@ -274,12 +281,19 @@ class _StoreValues:
         key = name, previous
         if key not in self._cache:
             day = self._day[previous]
-            self._cache[key] = (self._store.vector(name, day) if 0 <= day < len(self._store.days)
-                                else np.full(len(self._store), NAN))
+            if not 0 <= day < len(self._store.days):
+                self._cache[key] = np.full(len(self._store), NAN)
+            else:
+                self._cache[key] = self._past.limit(name, day).copy() if name in LIMITS else self._store.vector(name, day)
         return self._cache[key]
 
     def history(self, name: str, n: int, adjusted: bool) -> np.ndarray:
         return self._past.rows(name, n, self._day[True] + 1, adjusted)
+
+    def benchmark(self, spec: str, n: int) -> np.ndarray:
+        end = self._day[True] + 1
+        known = self._market._benchmark(spec)['close'][max(end - n, 0):end]
+        return np.concatenate([np.full(n - len(known), NAN), known])
 
 
 class MarketUniverse:
@@ -288,7 +302,7 @@ class MarketUniverse:
     def __init__(self, market: MarketFeed) -> None:
         self._market = market
         self.codes = market.store.codes
-        self._history = History(StoreDays(market.store))
+        self._history = History(StoreDays(market.store, market))
 
     def feed(self, code: str) -> MarketStock:
         """Return the feed of a stock.
@@ -300,9 +314,21 @@ class MarketUniverse:
         """
         return self._market.stock(code)
 
+    def _vectors(self, name: str) -> Iterator[np.ndarray]:
+        """Give a column of each day of the run."""
+        return (self._market.store.vector(name, day) for day in range(self._market.offset, self._market.end))
+
+    def ever_between(self, name: str, low: float, high: float) -> bool:
+        """Return whether a column lies in a range on any day of the run; see `universe.Universe`."""
+        return any_between(self._vectors(name), low, high)
+
+    def extremes(self, name: str) -> tuple[float, float]:
+        """Return the least and the largest value of a column on the days of the run; see `universe.Universe`."""
+        return extremes_of(self._vectors(name))
+
     def section(self, at_open: bool) -> CrossSection:
         """Return the cross-section of the current bar; see `universe.StockUniverse.section`."""
         market = self._market
         check_close(at_open, market._env)
         day = market.offset + market.lines.datetime.idx
-        return CrossSection(self.codes, _StoreValues(market.store, day - 1 if at_open else day, day, self._history))
+        return CrossSection(self.codes, _StoreValues(market, day - 1 if at_open else day, day, self._history))

@@ -16,7 +16,7 @@ from bt_microcap.exchange.opening import PRE_OPEN, opening_of
 from bt_microcap.exchange.opening import LookAheadError as LookAheadError
 
 from .errors import DataError
-from .history import FeedDays, History, value_of
+from .history import LIMITS, FeedDays, History, value_of
 
 
 class CrossSection:
@@ -48,7 +48,8 @@ class CrossSection:
         Returns
         -------
         ndarray of float, shape (stocks,)
-            NaN where the stock has no row on that day.
+            NaN where the stock has no row on that day. Of ``high_limit`` and ``low_limit`` what the data lacks is computed, as
+            the broker does: NaN where the day has no limit, or it is not known.
         """
         return self._source.vector(name, True)
 
@@ -95,6 +96,38 @@ class CrossSection:
         """
         return self._source.history(name, n, adjusted)
 
+    def benchmark(self, spec: str, n: int = 1) -> np.ndarray:
+        """Return the closes of an index on the last trading days before today.
+
+        Parameters
+        ----------
+        spec : str
+            ``market``, ``microcap``, one of the two with options, such as ``microcap:100:renew=5``, or six digits of an index
+            that the store has; see `store.MarketStore.benchmark`. One renewed every k days is renewed on the run's day 0.
+        n : int
+            Trading days, 1 or more.
+
+        Returns
+        -------
+        ndarray of float, shape (n,)
+            Points, the oldest day first; NaN before the data, or the index, begins. Read-only.
+
+        Raises
+        ------
+        DataError
+            The market has no such index, or the run has one feed per stock.
+        ValueError
+            `n` is not a whole number of 1 or more.
+        """
+        if isinstance(n, (bool, np.bool_)) or not isinstance(n, (int, np.integer)) or n < 1:
+            raise ValueError(f'n is {n!r}: expected a whole number of 1 or more')
+        if not hasattr(self._source, 'benchmark'):
+            raise DataError("feeds of one stock each do not tell a benchmark: use a MarketFeed, or read the index' own feed, "
+                            'such as the one that add_stocks puts first')
+        closes = self._source.benchmark(spec, int(n))
+        closes.flags.writeable = False
+        return closes
+
     def today(self, name: str) -> np.ndarray:
         """Return a fact of the coming session that is known before its open.
 
@@ -106,7 +139,7 @@ class CrossSection:
         Returns
         -------
         ndarray of float, shape (stocks,)
-            NaN where the stock has no row on that day.
+            NaN where the stock has no row on that day; ``high_limit`` and ``low_limit`` as in `previous`.
 
         Raises
         ------
@@ -157,23 +190,52 @@ class Universe(Protocol):
     def feed(self, code: str) -> Any:
         """Return the stock's feed."""
 
+    def ever_between(self, name: str, low: float, high: float) -> bool:
+        """Return whether any value of a column, also of later days, lies in a range, both ends in: no basis of a decision."""
+
+    def extremes(self, name: str) -> tuple[float, float]:
+        """Return the least and the largest value of a column, also of later days; NaN where none is known."""
+
+
+def any_between(pieces: Iterable[np.ndarray], low: float, high: float) -> bool:
+    """Return whether any value of the pieces of a column lies in a range, both ends in; no more is read than needed."""
+    return any(bool(((piece >= low) & (piece <= high)).any()) for piece in pieces)
+
+
+def extremes_of(pieces: Iterable[np.ndarray]) -> tuple[float, float]:
+    """Return the least and the largest value of the pieces of a column; NaN where none is known."""
+    known = [piece[piece == piece] for piece in pieces]
+    known = [piece for piece in known if len(piece)]
+    if not known:
+        return np.nan, np.nan
+    return float(min(piece.min() for piece in known)), float(max(piece.max() for piece in known))
+
 
 class _FeedValues:
     """Reads vectors from one feed per stock.
 
-    `ago` is 0, -1 or None (no such row) for each; None for all of them before the run's second bar. `past` gives the history.
+    `ago` is 0, -1 or None (no such row) for each; None for all of them before the run's second bar. `past` gives the history,
+    `limits` the price limits by name and whether of the day before.
     """
 
-    def __init__(self, feeds: list, previous: list | None, today: list, past: Callable[[str, int, bool], np.ndarray]) -> None:
+    def __init__(self, feeds: list, previous: list | None, today: list, past: Callable[[str, int, bool], np.ndarray],
+                 limits: Callable[[str, bool], np.ndarray]) -> None:
         self._feeds, self._ago, self._cache, self.history = feeds, {True: previous, False: today}, {}, past
+        self._limits = limits
 
     def vector(self, name: str, previous: bool) -> np.ndarray:
         key = name, previous
         if key not in self._cache:
             agos = self._ago[previous]
-            self._cache[key] = self.history(name, 1, False)[0].copy() if agos is None else np.array([
-                np.nan if ago is None else value_of(feed, name, ago) for feed, ago in zip(self._feeds, agos, strict=True)
-            ])
+            if agos is None:
+                self._cache[key] = self.history(name, 1, False)[0].copy()
+            elif name in LIMITS:
+                missing = np.array([ago is None for ago in agos], dtype=bool)
+                self._cache[key] = np.full(len(agos), np.nan) if missing.all() else np.where(
+                    missing, np.nan, self._limits(name, previous))
+            else:
+                self._cache[key] = np.array([
+                    np.nan if ago is None else value_of(feed, name, ago) for feed, ago in zip(self._feeds, agos, strict=True)])
         return self._cache[key]
 
 
@@ -214,6 +276,14 @@ class StockUniverse:
         """
         return self._by_code[code]
 
+    def ever_between(self, name: str, low: float, high: float) -> bool:
+        """Return whether any row of a column lies in a range; see `Universe`."""
+        return any_between(self._days.columns(name), low, high)
+
+    def extremes(self, name: str) -> tuple[float, float]:
+        """Return the least and the largest value of all rows of a column; see `Universe`."""
+        return extremes_of(self._days.columns(name))
+
     def section(self, at_open: bool) -> CrossSection:
         """Return the cross-section of the current bar.
 
@@ -229,7 +299,7 @@ class StockUniverse:
         current = [0 if stamp == now else None for stamp in stamps]
         if not at_open:
             past = partial(self._past, np.nextafter(now, np.inf))
-            return CrossSection(self.codes, _FeedValues(self._feeds, current, current, past))
+            return CrossSection(self.codes, _FeedValues(self._feeds, current, current, past, partial(self._limits, now, 0)))
         # the last bar before today: one back where today has a bar, else the bar that still stands at 0
         before = [feed.datetime[-1] if here == 0 and len(feed) > 1 else (-1.0 if here == 0 else stamp)
                   for feed, here, stamp in zip(self._feeds, current, stamps, strict=True)]
@@ -237,8 +307,13 @@ class StockUniverse:
         previous = [(-1 if here == 0 else 0) if stamp == last and stamp > 0 else None
                     for here, stamp in zip(current, before, strict=True)]
         past = partial(self._past, now)
-        return CrossSection(self.codes, _FeedValues(self._feeds, previous if last > 0 else None, current, past))
+        limits = partial(self._limits, now, 1)
+        return CrossSection(self.codes, _FeedValues(self._feeds, previous if last > 0 else None, current, past, limits))
 
     def _past(self, stamp: float, name: str, n: int, adjusted: bool) -> np.ndarray:
         """Return the days before a stamp; see `CrossSection.history`."""
         return self._history.rows(name, n, self._days.find(stamp, self._history.forget), adjusted)
+
+    def _limits(self, stamp: float, back: int, name: str, previous: bool) -> np.ndarray:
+        """Return a price limit of a day, or of the one that is some days back."""
+        return self._history.limit(name, self._days.find(stamp, self._history.forget) - (back if previous else 0))

@@ -7,16 +7,23 @@ orders.csv, corporate_actions.csv, summary.json and equity.png into --out and pr
 from __future__ import annotations
 
 import argparse
+import warnings
+from datetime import date
 from pathlib import Path
 
 import backtrader as bt
+import numpy as np
 
 from ..feeds.errors import DataError
+from ..feeds.market import MarketFeed
+from ..feeds.store.benchmarks import FORMS, parse
+from ..feeds.store.data_report import shortcomings
 from ..profiles import PROFILES, setup
 from ..record.blotter import Blotter
 from ..record.files import write_run
 from ..record.statistics import statistics, summary_table
-from ..rotation.strategy import MicroCapStrategy
+from ..rotation.screens import check_band
+from ..rotation.strategy import MicroCapStrategy, NothingTradedWarning
 from ..views.picture import picture
 from .command_line import (
     Parser,
@@ -38,7 +45,8 @@ def parse_args(pargs: list[str] | None = None) -> argparse.Namespace:
     """Return the arguments of the command line."""
     parser = Parser('backtest', description=__doc__.splitlines()[0])
     add_market_arguments(parser)
-    parser.add_argument('--benchmark', default='', metavar='INDEX', help='index of the store, such as 000300')
+    parser.add_argument('--benchmark', default='market', metavar='INDEX',
+                        help=f'what the return is compared with: {FORMS} (default: market, all A shares, equal weight)')
     parser.add_argument('--stocknum', type=number(int, 1), default=3, help='stocks held (default: 3)')
     parser.add_argument('--refresh-rate', type=number(int, 1), default=5, help='trading days between rebalances (default: 5)')
     parser.add_argument('--out', type=Path, default=Path('out'), help='folder for the results (default: out)')
@@ -50,14 +58,29 @@ def parse_args(pargs: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
+def _level(feed: MarketFeed, source: str) -> np.ndarray:
+    """Return the benchmark's level at the close of each bar, 1 at the first one, the day before the run."""
+    level = feed.level['close'][feed.offset:feed.end]
+    if level[0] != level[0]:
+        known = np.flatnonzero(feed.level['close'] == feed.level['close'])
+        start = ''
+        if len(known) and known[0] + 1 < feed.end:
+            start = f'--start {date.fromordinal(int(feed.days[known[0] + 1]))} or later, or '
+        raise DataError(f'{source}: the benchmark {feed.p.benchmark} has nothing on the day before the run; '
+                        f'give {start}another --benchmark, such as market')
+    return level / level[0]
+
+
 @one_line_errors
 def main(pargs: list[str] | None = None) -> int:
     """Run the backtest."""
     args = parse_args(pargs)
+    if args.data is None and parse(args.benchmark).of_store:
+        raise DataError(f'the demo market: has no benchmark {args.benchmark}, as it is made up; give --benchmark market or '
+                        'microcap, or --data with a store that has the index')
     feed, source = open_feed(args.data, args.start, args.end, args.benchmark)
-    level = feed.level['close'][feed.offset:feed.end]
-    if level[0] != level[0]:
-        raise DataError(f'{source}: the benchmark {args.benchmark} has nothing on the day before the run; give a later --start')
+    level = _level(feed, source)
+    check_band(feed.universe(), args.min_cap, args.max_cap)  # here, before anything is written
     out = output_folder(args.out)
 
     cerebro = bt.Cerebro(stdstats=False)  # observers are for cerebro.plot(), which this script does not call
@@ -68,24 +91,29 @@ def main(pargs: list[str] | None = None) -> int:
     setup(cerebro, args.profile, cash=args.cash, **rules)
     cerebro.addanalyzer(Blotter, _name='blotter')
     cerebro.addanalyzer(Progress, total=feed.end - feed.offset)
-    blotter = cerebro.run()[0].analyzers.blotter
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', NothingTradedWarning)  # the summary says it
+        strategy = cerebro.run()[0]
+    blotter = strategy.analyzers.blotter
 
     figures = statistics(blotter, args.cash, **conventions(args))
     summary = {
         **figures,
-        'market_return': float(level[-1] / level[0] - 1),
-        'benchmark': args.benchmark or 'all stocks, equal weight',
+        'benchmark': args.benchmark,
+        'benchmark_return': float(level[-1] - 1),
+        'benchmark_about': parse(args.benchmark).about(),
         'data': source,
         'data_about': feed.store.about,
         'profile': args.profile,
         'params': {name: getattr(args, name) for name in ('stocknum', 'refresh_rate', 'min_cap', 'max_cap', 'cash')},
         'rules': {**PROFILES[args.profile], **rules},
     }
-    write_run(out, blotter, summary)
-    print(summary_table(figures, summary['market_return']))
-    for name, text in feed.store.about.items():
-        if 'estimated' in str(text):
-            print(f'{"note":<14} {name} is {text}')
+    write_run(out, blotter, summary, level[1:])
+    print(summary_table(figures, summary['benchmark_return'], args.benchmark))
+    if nothing := strategy.nothing_traded():
+        print(f'{"warning":<14} {nothing}')
+    for text in shortcomings(feed.store.about):
+        print(f'{"note":<14} {text}')
     if 'preclose' not in feed.store.columns and 'high_limit' not in feed.store.columns:
         print(f'{"note":<14} the data has no preclose: price limits' + (
             '' if feed.store.explicit_actions else ' and ex-rights') + ' are not applied')
@@ -93,7 +121,7 @@ def main(pargs: list[str] | None = None) -> int:
     if not args.no_plot:
         title = f'{args.stocknum} smallest stocks of {args.min_cap / 1e9:g}-{args.max_cap / 1e9:g} bn yuan, ' \
                 f'every {args.refresh_rate} days ({args.profile})'
-        picture(out / 'equity.png', blotter, args.cash, level, title, args.benchmark or 'all stocks, equal weight')
+        picture(out / 'equity.png', blotter, args.cash, level, title, args.benchmark)
         written += ', equity.png'
     print(f'{"written":<14} {out}/: {written}')
     return 0

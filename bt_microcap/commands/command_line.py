@@ -80,6 +80,14 @@ def number(kind: type, low: float, high: float = float('inf'), *, open_low: bool
     return parse
 
 
+def fraction(text: str) -> float:
+    """Argument type: a fraction; 10 for 10 % would be ten times the whole."""
+    value = number(float, 0)(text)
+    if value > 1:
+        raise argparse.ArgumentTypeError(f'found {text!r}, expected a fraction of at most 1: 0.1 for 10 %')
+    return value
+
+
 def word_or_number(words: tuple[str, ...], low: float, high: float) -> Callable[[str], Any]:
     """Return an argument type: one of some words, or a number within bounds."""
 
@@ -144,7 +152,7 @@ def add_profile_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument('--stamp-duty', type=dated_or_rate, metavar='dated|RATE', help='of sales')
     group.add_argument('--transfer-fee', type=dated_or_rate, metavar='dated|RATE', help='both sides')
     group.add_argument('--slippage', type=number(float, 0, 1), help='in all, half of it each way')
-    group.add_argument('--volume-limit', type=number(float, 0, 100), metavar='FRACTION',
+    group.add_argument('--volume-limit', type=fraction, metavar='FRACTION',
                        help="of a stock's volume of the whole day, for all orders together, filled at one price; 0 = none")
     group.add_argument('--slippage-ticks', type=number(float, 0, 1e6), metavar='TICKS', help='price steps each way')
     group.add_argument('--min-slippage-ticks', type=number(float, 0, 1e6), metavar='TICKS',

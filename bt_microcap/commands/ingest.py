@@ -1,13 +1,14 @@
 """Make a store of the whole market from what you have, keep it up to date, check it, compare two.
 
-    ingest.py parquet|csv FILE... --store DIR [--append]
-    ingest.py xbx FOLDER --store DIR
-    ingest.py baostock|akshare|tushare|joinquant --start D [--end D] --store DIR
-    ingest.py --check DIR
-    ingest.py --compare DIR DIR
+    {ingest} parquet|csv FILE... --store DIR [--append]
+    {ingest} xbx FOLDER --store DIR
+    {ingest} baostock|akshare|tushare|joinquant --start D [--end D] --store DIR
+    {ingest} --check DIR
+    {ingest} --compare DIR DIR
 
 A store is a folder of memory-mapped arrays: opened at once, read only where it is used, shared by processes. The
-same command again brings it up to date. A report on the data is printed, and written to DIR.report.txt.
+same command again brings a source's store up to date; rows from files are added by --append. A report on the data is
+printed, and written to DIR.report.txt; rows that were mended or left out are listed in DIR.quarantine.csv.
 """
 
 from __future__ import annotations
@@ -20,16 +21,34 @@ from typing import Any
 
 from ..feeds import sources
 from ..feeds.columns import CODE_PATTERN
+from ..feeds.invocation import title
 from ..feeds.store import MANIFEST, MarketStore, check
 from .command_line import Parser, day, one_line_errors, progress
+from .market_data import reading, renaming, scaling
 
+INDEX = re.compile(r'(\d{6})=(.+)')
 ENDINGS = {'parquet': ('.parquet',), 'csv': ('.csv', '.csv.gz')}
 FOLDERS = ('xbx',)  # sources that need a folder
 
 
+def index_file(text: str) -> tuple[str, Path]:
+    """Argument type: an index and a file, as 000300=FILE."""
+    match = INDEX.fullmatch(text)
+    if not match:
+        raise argparse.ArgumentTypeError(f'found {text!r}, expected six digits and a file, as 000300=FILE')
+    return match[1], Path(match[2])
+
+
+def index_or_file(text: str) -> str:
+    """Argument type: an index as 000300, or with a file as 000300=FILE."""
+    if not re.fullmatch(r'\d{6}(=.+)?', text):
+        raise argparse.ArgumentTypeError(f'found {text!r}, expected six digits as 000300, or 000300=FILE')
+    return text
+
+
 def parse_args(pargs: list[str] | None = None) -> argparse.Namespace:
     """Return the arguments of the command line."""
-    parser = Parser('ingest', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser('ingest', description=__doc__.replace('{ingest}', title('ingest')), formatter_class=argparse.RawDescriptionHelpFormatter)
     names = [*ENDINGS, *sources.SOURCES]
     parser.add_argument('source', nargs='?', choices=names, metavar='SOURCE', help=', '.join(names))
     parser.add_argument('inputs', nargs='*', type=Path, metavar='INPUT', help='files, or the folder of xbx')
@@ -38,7 +57,18 @@ def parse_args(pargs: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--start', type=day, help='first day, YYYY-MM-DD')
     parser.add_argument('--end', type=day, help='last day, YYYY-MM-DD (default of a download: today)')
     parser.add_argument('--codes', nargs='+', metavar='CODE', help='only these stocks, such as 600000.XSHG')
-    parser.add_argument('--benchmark', metavar='INDEX', help='also keep an index, such as 000300')
+    parser.add_argument('--rename', type=renaming, action='append', default=[], metavar='OLD=NEW',
+                        help='parquet, csv: a column that is not recognised by its name')
+    parser.add_argument('--scale', type=scaling, action='append', default=[], metavar='COLUMN=FACTOR',
+                        help='parquet, csv: what a column is to be multiplied by, such as volume=100 where it is in lots')
+    parser.add_argument('--strict', action='store_true', help='refuse the first row that is not as it should be')
+    parser.add_argument('--benchmark', type=index_or_file, action='append', default=[], metavar='INDEX[=FILE]',
+                        help='also keep an index: 000300 of a download, 000300=FILE with date and close')
+    parser.add_argument('--members', type=index_file, action='append', default=[], metavar='INDEX=FILE',
+                        help='members of an index: code and date of each list, or the days on which each came and went')
+    parser.add_argument('--listings', type=Path, metavar='FILE', help='code, listed, delisted')
+    parser.add_argument('--names', type=Path, metavar='FILE', help='code, date from which it holds, name')
+    parser.add_argument('--industries', type=Path, metavar='FILE', help='code, date from which it holds, industry')
     parser.add_argument('--from-files', type=Path, metavar='FOLDER', help="the source's saved frames instead of a download")
     parser.add_argument('--cache', type=Path, metavar='DIR', help='raw answers of a download (default: beside the store)')
     parser.add_argument('--skip-bad', action='store_true', help='leave out bad files and report them')
@@ -65,10 +95,17 @@ def _check_inputs(parser: Parser, args: argparse.Namespace) -> None:
         for file in args.inputs:
             if not file.name.lower().endswith(ENDINGS[args.source]):
                 parser.error(f'{file}: found no {args.source} file, expected {" or ".join(ENDINGS[args.source])}')
-        for name in ('start', 'end', 'codes', 'benchmark', 'from_files', 'cache', 'skip_bad'):
+        for name in ('codes', 'from_files', 'cache', 'skip_bad'):
             if getattr(args, name):
                 parser.error(f'--{name.replace("_", "-")} does nothing with {args.source}: files are taken as they are')
+        for name in args.benchmark:
+            if '=' not in name:
+                parser.error(f'--benchmark {name}: found no file, expected --benchmark {name}=FILE with date and close')
+        _check_days(parser, args)
         return
+    for name in ('rename', 'scale'):
+        if getattr(args, name):
+            parser.error(f'--{name} goes with parquet and csv: the columns of {args.source} are known')
     if args.append:
         parser.error(f'--append goes with parquet and csv: {args.source} extends a store by itself')
     if args.source in FOLDERS:
@@ -78,11 +115,36 @@ def _check_inputs(parser: Parser, args: argparse.Namespace) -> None:
         parser.error(f'found {args.inputs[0]}, expected no input: {args.source} downloads; or give --from-files FOLDER')
     elif not args.start and not args.from_files:
         parser.error('found no --start, expected the first day of the download')
-    if args.start and args.end and args.start > args.end:
-        parser.error(f'--start {args.start} is after --end {args.end}')
+    _check_days(parser, args)
+    downloads = [name for name in args.benchmark if '=' not in name]
+    if len(downloads) > 1:
+        parser.error(f'--benchmark {downloads[1]}: found a second index to download, expected one a command')
     for code in args.codes or ():
         if not re.fullmatch(CODE_PATTERN, code):
             parser.error(f'argument --codes: found {code!r}, expected codes such as 600000.XSHG, 000001.XSHE or 835508.BJSE')
+
+
+def _check_days(parser: Parser, args: argparse.Namespace) -> None:
+    if args.start and args.end and args.start > args.end:
+        parser.error(f'--start {args.start} is after --end {args.end}')
+
+
+def side_tables(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the tables beside the market that the user gives as files."""
+    given = [(name, '', getattr(args, name)) for name in ('listings', 'names', 'industries') if getattr(args, name)]
+    given += [('constituents', *member) for member in args.members]
+    given += [('benchmarks', *index_file(name)) for name in args.benchmark if '=' in name]
+    if not given:
+        return {}
+    import pandas as pd
+
+    from ..feeds.side_tables import read_side_table
+
+    tables: dict[str, Any] = {}
+    for name, index, path in given:
+        table = read_side_table(name, path, index)
+        tables[name] = pd.concat([tables[name], table], ignore_index=True) if name in tables else table
+    return tables
 
 
 class Bar:
@@ -121,13 +183,25 @@ def main(pargs: list[str] | None = None) -> int:
     finally:
         bar.close()
     print(describe(store))
+    from ..feeds import quarantine
     from ..feeds.store import data_report
 
-    lines = [*data_report.describe(store).lines(), *(f'left out: {reason}' for reason in skipped)]
-    print('\n'.join(lines))
+    found = store.findings()
+    lines = data_report.describe(store).lines()
+    lines += [f'left out: {reason}' for reason in skipped]
     path = args.store.with_name(args.store.name + '.report.txt')
+    written = f'{args.store}/ and {path}'
+    listed = args.store.with_name(args.store.name + '.quarantine.csv')
+    if len(found):
+        quarantine.save(found, listed)
+        lines = [*lines, *quarantine.report_lines(found)]
+        written = f'{args.store}/, {path} and {listed}'
+        lines.append(f'{quarantine.summary_line(found)}; each is in {listed.name}')
+    else:
+        listed.unlink(missing_ok=True)  # of a store that is no more
+    print('\n'.join(lines))
     data_report.save(lines, path)
-    print(f'written {args.store}/ and {path}')
+    print(f'written {written}')
     return 0
 
 
@@ -135,17 +209,21 @@ def ingest(args: argparse.Namespace, bar: Bar) -> tuple[MarketStore, list[str]]:
     """Make or extend the store; return it, and the files that were left out."""
     from ..feeds.store import writer  # not for --help: with it comes pandas
 
+    sides = side_tables(args)
     if args.source in ENDINGS:
-        return writer.ingest(args.inputs, args.store, append=args.append, progress=bar), []
+        return writer.ingest(args.inputs, args.store, append=args.append, progress=bar, reading=reading(args),
+                             strict=args.strict, reference_data=sides), []
     about: dict[str, Any] = {'source': args.source}
     request = sources.Request(
         folder=args.inputs[0] if args.inputs else args.from_files, start=args.start,
         end=args.end or (None if args.inputs or args.from_files else date.today()), codes=args.codes,
-        cache=args.cache or args.store.with_name(args.store.name + '.cache'), benchmark=args.benchmark, skip_bad=args.skip_bad,
+        cache=args.cache or args.store.with_name(args.store.name + '.cache'),
+        benchmark=next((name for name in args.benchmark if '=' not in name), None), skip_bad=args.skip_bad,
         progress=bar, about=about)
     there = (args.store / MANIFEST).exists()
     store = writer.ingest_tables(
-        sources.read(args.source, request), args.store, append=there, about=request.about, reference_data=request.reference_data)
+        sources.read(args.source, request), args.store, append=there, about=request.about, reference_data=request.reference_data,
+        strict=args.strict, given=sides)
     return store, request.skipped
 
 

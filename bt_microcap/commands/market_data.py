@@ -2,23 +2,65 @@
 
 from __future__ import annotations
 
+import argparse
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..feeds.errors import DataError
+from ..feeds.invocation import command
 from ..feeds.market import MarketFeed, open_store
 from ..feeds.store import MarketStore
 
 
-def open_market(data: Path | None) -> tuple[MarketStore, str]:
+def renaming(text: str) -> tuple[str, str]:
+    """Argument type: a column's name and what it is, as OLD=NEW."""
+    old, equals, new = text.rpartition('=')
+    if not equals or not old or not new:
+        raise argparse.ArgumentTypeError(f'found {text!r}, expected OLD=NEW, such as cap=market_cap')
+    return old, new
+
+
+def scaling(text: str) -> tuple[str, float]:
+    """Argument type: a column and a factor, as COLUMN=FACTOR."""
+    name, _, factor = text.rpartition('=')
+    try:
+        value = float(factor)
+    except ValueError:
+        value = 0.0
+    if not name or not 0 < value < float('inf'):
+        raise argparse.ArgumentTypeError(f'found {text!r}, expected COLUMN=FACTOR, such as volume=100')
+    return name, value
+
+
+def add_table_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add how a table given by --data is read."""
+    parser.add_argument('--rename', type=renaming, action='append', default=[], metavar='OLD=NEW',
+                        help='a column of the table that is not recognised by its name')
+    parser.add_argument('--scale', type=scaling, action='append', default=[], metavar='COLUMN=FACTOR',
+                        help='what a column of the table is to be multiplied by, such as volume=100 where it is in lots')
+    parser.add_argument('--strict', action='store_true', help='refuse the first row of the table that is not as it should be')
+
+
+def reading(args: argparse.Namespace) -> Any:
+    """Return how the user wants tables to be read; see `tables.Reading`."""
+    from ..feeds.tables import Reading  # with it comes pandas
+
+    days = {name: getattr(args, name) for name in ('start', 'end')} if hasattr(args, 'store') else {}
+    return Reading(dict(args.rename), dict(args.scale), **days)
+
+
+def open_market(data: Path | None, args: argparse.Namespace | None = None) -> tuple[MarketStore, str]:
     """Return a market and what it is called.
 
     Parameters
     ----------
     data : Path or None
         A store's folder, a canonical table's file, or nothing for the demo market.
+    args : Namespace, optional
+        The options of `add_table_arguments`.
 
     Raises
     ------
@@ -29,7 +71,14 @@ def open_market(data: Path | None) -> tuple[MarketStore, str]:
         from ..feeds.demo import demo_market  # with it comes pandas, which a run from a store does without
 
         return MarketStore.from_table(demo_market(), checked=True), 'the demo market'
-    return open_store(data), str(data)
+    if not data.exists():
+        raise DataError(f'{data}: there is no such file or folder; expected a store made with {command("ingest")}, or a canonical '
+                        'table (.parquet, .csv or .csv.gz)')
+    if data.is_dir() or args is None:
+        return open_store(data), str(data)
+    from ..feeds.quarantine import Quarantine
+
+    return MarketStore.from_file(data, quarantine=Quarantine(args.strict), reading=reading(args)), str(data)
 
 
 def bars_of(days: np.ndarray, start: date | None, end: date | None, source: str) -> np.ndarray:
@@ -58,8 +107,10 @@ def bars_of(days: np.ndarray, start: date | None, end: date | None, source: str)
     return bars
 
 
-def open_feed(data: Path | None, start: date | None, end: date | None, benchmark: str = '') -> tuple[MarketFeed, str]:
+def open_feed(
+    data: Path | None, start: date | None, end: date | None, benchmark: str = '', args: argparse.Namespace | None = None
+) -> tuple[MarketFeed, str]:
     """Return a feed over the bars of a run, and what the market is called; see `open_market` and `bars_of`."""
-    store, source = open_market(data)
+    store, source = open_market(data, args)
     bars = bars_of(store.days, start, end, source)
     return MarketFeed(dataname=store, fromdate=date.fromordinal(int(bars[0])), todate=end, benchmark=benchmark or ''), source

@@ -144,6 +144,55 @@ def measure_read(file: str) -> Figures:
     return timed(pq.read_table, file)[1]
 
 
+def make_xbx(file: str, folder: str) -> Figures:
+    """Make a folder of CSV files, one per stock, as the source xbx reads them, from a Parquet file; where it is not there."""
+    import pandas as pd
+
+    from ..feeds.sources.xbx import CODE_COLUMN, COLUMNS, DATE_COLUMN, EXCHANGES, NAME_COLUMN, NUMBER_COLUMNS
+
+    path = Path(folder)
+    if path.exists():
+        return {}
+    part = Path(tempfile.mkdtemp(prefix='xbx-', dir=path.parent))
+    table = pd.read_parquet(file)
+    marks = {exchange: mark for mark, exchange in EXCHANGES.items()}
+    for code, rows in table.groupby('code', observed=True):
+        name = marks[code[7:]] + code[:6]
+        out = pd.DataFrame({theirs: rows[ours] if ours in rows else rows['market_cap'] for theirs, ours in NUMBER_COLUMNS.items()})
+        out[CODE_COLUMN], out[DATE_COLUMN] = name, rows['date'].dt.strftime('%Y-%m-%d')
+        out[NAME_COLUMN] = np.where(rows['is_st'] == 1, 'ST', '') + name
+        out['成交额'] = (rows['volume'] * rows['close']).round(2)
+        out = out[rows['paused'] == 0][list(COLUMNS)]
+        if len(out):
+            (part / f'{name}.csv').write_text('made up\n' + out.to_csv(index=False), encoding='gb18030')
+    part.rename(path)
+    return {}
+
+
+def measure_read_xbx(folder: str) -> Figures:
+    """Measure pyarrow's read of the CSV files of a folder, one after the other."""
+    import pyarrow.csv as pa_csv
+
+    def read() -> None:
+        for path in sorted(Path(folder).iterdir()):
+            pa_csv.read_csv(path, read_options=pa_csv.ReadOptions(skip_rows=1, encoding='gb18030'))
+
+    return timed(read)[1]
+
+
+def measure_xbx(folder: str, work: str) -> Figures:
+    """Measure the making of a store from a folder of CSV files; its processes count."""
+    from ..feeds.sources import Request, read
+    from ..feeds.store import writer
+
+    request = Request(folder=Path(folder))
+    with tempfile.TemporaryDirectory(prefix='ingest-', dir=work) as path:
+        _, figures = timed(lambda: writer.ingest_tables(
+            read('xbx', request), Path(path), about=request.about, reference_data=request.reference_data))
+    cpu, peak = used(children=True)
+    return {**figures, 'cpu': figures['cpu'] + cpu, 'peak': used()[1] + 2 * peak}  # two of them read, and this one writes
+
+
 def measure_ingest(file: str, folder: str) -> Figures:
     """Measure the making of a store; ``disk`` is its size over that of its columns, each in its smallest type."""
     from ..feeds.store import writer
@@ -192,5 +241,6 @@ def make_market(stocks: str, days: str, file: str, store: str) -> Figures:
 
 MEASURES: dict[str, Callable[..., Figures]] = {
     'floor': measure_floor, 'run': measure_run, 'plain': measure_plain, 'read': measure_read, 'ingest': measure_ingest,
+    'xbx files': make_xbx, 'read xbx': measure_read_xbx, 'xbx': measure_xbx,
     'grid': measure_grid, 'program': measure_program, 'market': make_market,
 }

@@ -13,6 +13,7 @@ import backtrader as bt
 
 from .. import __version__
 from ..profiles import PROFILES, setup
+from ..rotation.screens import check_band
 from ..study import grid
 from ..views.heatmap import heatmap
 from .command_line import (
@@ -70,6 +71,7 @@ def main(pargs: list[str] | None = None) -> int:
     args = parse_args(pargs)
     feed, source = open_feed(args.data, args.start, args.end)
     rules = overrides(args)
+    check_band(feed.universe(), args.min_cap, args.max_cap)  # here, before anything is written
     out = output_folder(args.out)
     settings = {
         'data': source,
@@ -97,4 +99,7 @@ def main(pargs: list[str] | None = None) -> int:
         heatmap(out / 'heatmap.png', rows, grid.COLUMNS, f'{source}, {args.profile}')
         written += ', heatmap.png'
     print(f'best {len(best)} of {len(rows)} by annual return; written {out}/: {written}')
+    idle = sum(not row[grid.COLUMNS.index('trades')] for row in rows)
+    if idle:
+        print(f'{idle} of {len(rows)} combinations filled no order')
     return 0

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+MONTH = 30  # trading days: from then on a stock is no longer newly listed
+
 
 class Calendar:
     """The market's trading days and each stock's life, read off the feeds.
@@ -32,11 +34,30 @@ class Calendar:
 
         0 after a month, and where the stock was there from the data's first day on: its listing day is not known.
         """
-        first = getattr(data, 'first_day', 0)
-        if first <= self.first:
-            return 0
-        number = int(np.searchsorted(self.days, day) - np.searchsorted(self.days, first)) + 1
-        return number if number <= 30 else 0  # no rule asks for more than the first few days
+        return int(self.listed_days(np.array([getattr(data, 'first_day', 0)]), day)[0])
+
+    def listed_days(self, first_days: np.ndarray, day: int) -> np.ndarray:
+        """Return `listed_day` of many stocks.
+
+        Parameters
+        ----------
+        first_days : ndarray of int, shape (stocks,)
+            Ordinals of the listing days; 0 where they are not known.
+        day : int
+            Ordinal.
+
+        Returns
+        -------
+        ndarray of int, shape (stocks,)
+        """
+        at = int(np.searchsorted(self.days, day))
+        # no rule asks for more than the first few days
+        lately = first_days > (self.days[at - MONTH] if at >= MONTH else self.first)
+        lately &= (first_days > self.first) & (first_days <= day)
+        out = np.zeros(len(first_days), 'int64')
+        if lately.any():
+            out[lately] = at - np.searchsorted(self.days, first_days[lately]) + 1
+        return out
 
     def is_market_bar(self, now: float, begun: int) -> bool:
         """Return whether a bar is the market's: of one of its feeds, and the first on its day.

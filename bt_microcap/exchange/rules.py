@@ -238,9 +238,39 @@ def price_limits(
     return max(TICK, min(low, round_half_up(preclose - TICK))), max(high, round_half_up(preclose + TICK))
 
 
+# Where the stocks of each board stand in a market's codes is the same every day. Kept by the identity of the codes array,
+# which the entry keeps alive: telling the boards of thousands of codes would cost ten times the rest.
+_PLACES: dict[int, tuple[np.ndarray, dict[tuple[str, str], np.ndarray]]] = {}
+
+
+def board_places(codes: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
+    """Return where the stocks of each board stand in an array of codes, which is not changed later.
+
+    Parameters
+    ----------
+    codes : ndarray of str, shape (stocks,)
+
+    Returns
+    -------
+    dict
+        (board, exchange) -> ndarray of int. A code that is no A share is in none of them.
+    """
+    if id(codes) not in _PLACES:
+        found: dict[tuple[str, str], list[int]] = {key: [] for key in PRICE_LIMITS}
+        for number, code in enumerate(codes.tolist()):
+            try:
+                found[board(code), exchange(code)].append(number)
+            except RuleError:
+                continue
+        if len(_PLACES) >= 8:
+            _PLACES.clear()
+        _PLACES[id(codes)] = codes, {key: np.array(numbers, 'int64') for key, numbers in found.items()}
+    return _PLACES[id(codes)][1]
+
+
 def price_limits_of_day(
     codes: np.ndarray, day: int, preclose: np.ndarray, is_st: np.ndarray, listed_day: np.ndarray,
-    delisting_day: np.ndarray | None = None,
+    delisting_day: np.ndarray | None = None, *, skip_unknown: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the limits of many stocks on one day: `price_limits` over vectors.
 
@@ -255,6 +285,8 @@ def price_limits_of_day(
     listed_day : ndarray of int, shape (stocks,)
     delisting_day : ndarray of int, shape (stocks,), optional
         Without it no stock is on the first day of its delisting period.
+    skip_unknown : bool
+        Whether a code that is no A share has no limits, instead of being an error.
 
     Returns
     -------
@@ -264,29 +296,33 @@ def price_limits_of_day(
     check_day(day, _NO_LIMITS)
     up = np.full(len(codes), np.nan)
     down = np.full(len(codes), np.nan)
-    keys = np.array([f'{board(code)} {exchange(code)}' for code in codes])
+    places = board_places(codes)
+    if not skip_unknown and sum(map(len, places.values())) < len(codes):
+        for code in codes.tolist():
+            board(code)  # says which is no A share
     for key, rows in PRICE_LIMITS.items():
         index = bisect_right(_LIMIT_DAYS[key], day) - 1
         if index < 0:
             continue
         row = rows[index]
-        mine = keys == ' '.join(key)
-        rate = np.where(is_st, row.st_rate, row.rate)
-        first = (listed_day == 1) & (row.first_up == row.first_up)
-        free = (listed_day > 0) & (listed_day <= row.free_days)
+        mine = places[key]
+        rate, listed = np.where(is_st[mine], row.st_rate, row.rate), listed_day[mine]
+        first = (listed == 1) & (row.first_up == row.first_up)
+        free = (listed > 0) & (listed <= row.free_days)
         if delisting_day is not None and day >= _DELISTING_FREE_DAYS[key[0]]:
-            free |= delisting_day == 1
-        up[mine] = np.where(free, np.nan, np.where(first, row.first_up, rate))[mine]
-        down[mine] = np.where(free, np.nan, np.where(first, row.first_down, rate))[mine]
+            free |= delisting_day[mine] == 1
+        up[mine] = np.where(free, np.nan, np.where(first, row.first_up, rate))
+        down[mine] = np.where(free, np.nan, np.where(first, row.first_down, rate))
     reference = np.where(preclose > 0, preclose, np.nan)
-    cut = keys == f'{BSE} BJSE'
+    cut = places[BSE, 'BJSE']
 
     def rounded(price: np.ndarray) -> np.ndarray:
         return np.floor(price * 100 + 0.500001) / 100
 
     low, high = reference * (1 - down), reference * (1 + up)
-    low = np.where(cut, np.ceil(low * 100 - 0.000001) / 100, rounded(low))
-    high = np.where(cut, np.floor(high * 100 + 0.000001) / 100, rounded(high))
+    beijing = np.ceil(low[cut] * 100 - 0.000001) / 100, np.floor(high[cut] * 100 + 0.000001) / 100
+    low, high = rounded(low), rounded(high)
+    low[cut], high[cut] = beijing
     low = np.minimum(low, rounded(reference - TICK))
     high = np.maximum(high, rounded(reference + TICK))
     return np.maximum(low, TICK), high

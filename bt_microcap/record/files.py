@@ -29,7 +29,7 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     os.replace(part, path)
 
 
-def write_run(folder: Path, blotter: Blotter, summary: dict[str, Any]) -> None:
+def write_run(folder: Path, blotter: Blotter, summary: dict[str, Any], benchmark: Sequence[float] | None = None) -> None:
     """Write trades.csv, equity.csv, rejections.csv, orders.csv, corporate_actions.csv and summary.json.
 
     And cash_flows.csv, where money came in or went out.
@@ -42,10 +42,21 @@ def write_run(folder: Path, blotter: Blotter, summary: dict[str, Any]) -> None:
         After the run.
     summary : dict
         What summary.json says.
+    benchmark : sequence of float, optional
+        Level of the benchmark after each day of the run, 1 at the close before the first one: a further column of equity.csv.
+
+    Raises
+    ------
+    ValueError
+        The benchmark has not as many days as the run.
     """
+    equity, rows = Equity._fields, blotter.equity
+    if benchmark is not None:
+        equity = *equity, 'benchmark'
+        rows = [(*row, float(level)) for row, level in zip(rows, benchmark, strict=True)]
     folder.mkdir(parents=True, exist_ok=True)
     write_csv(folder / 'trades.csv', Fill._fields, blotter.fills)
-    write_csv(folder / 'equity.csv', Equity._fields, blotter.equity)
+    write_csv(folder / 'equity.csv', equity, rows)
     write_csv(folder / 'rejections.csv', Rejection._fields, blotter.rejections)
     write_csv(folder / 'orders.csv', OrderRecord._fields, blotter.orders)
     write_csv(folder / 'corporate_actions.csv', CorporateAction._fields, blotter.corporate_actions)

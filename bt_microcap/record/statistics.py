@@ -97,7 +97,7 @@ def statistics(
     }
 
 
-def summary_table(figures: dict[str, Any], benchmark: float | None = None) -> str:
+def summary_table(figures: dict[str, Any], benchmark: float | None = None, benchmark_name: str = 'market') -> str:
     """Return the short summary that a run prints.
 
     Parameters
@@ -105,12 +105,13 @@ def summary_table(figures: dict[str, Any], benchmark: float | None = None) -> st
     figures : dict
         From `statistics`.
     benchmark : float, optional
-        Total return of the benchmark or market over the same days.
+        Total return of the benchmark over the same days.
+    benchmark_name : str
     """
     rows = [
         ('period', f"{figures['first_day']} .. {figures['last_day']} ({figures['days']} trading days)"),
         ('value', f"{figures['start_value']:,.2f} -> {figures['end_value']:,.2f} yuan"),
-        ('return', f"{figures['total_return']:.2%}" + ('' if benchmark is None else f' (market {benchmark:.2%})')),
+        ('return', f"{figures['total_return']:.2%}" + ('' if benchmark is None else f' ({benchmark_name} {benchmark:.2%})')),
         ('annual return', f"{figures['annual_return']:.2%} ({figures['days_a_year']:g} days a year)"),
         ('Sharpe', f"{figures['sharpe']:.2f} (risk-free {figures['risk_free']:.2%} a year)"),
         ('max drawdown', f"{figures['max_drawdown']:.2%}"),

@@ -7,17 +7,55 @@ first). Both see the previous trading day and the facts known before the open, n
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 
 from ..exchange import rules
+from ..feeds.errors import DataError
 from ..feeds.universe import CrossSection
+
+_UNITS = ((1e8, '亿'), (1e4, '万'))  # in which caps are often told
 
 
 def cap_between(section: CrossSection, low: float, high: float) -> np.ndarray:
     """Return the stocks whose market cap at the previous close lies in [low, high], yuan, both ends in."""
     cap = section.previous('market_cap')
     return (cap >= low) & (cap <= high)
+
+
+def check_band(universe: Any, low: float, high: float) -> None:
+    """Refuse a band of the market cap in which no stock ever lies: a run over it would do nothing, and not say why.
+
+    It looks over the whole data, also later days, and decides nothing but whether to stop.
+
+    Parameters
+    ----------
+    universe : Universe
+    low, high : float
+        Yuan, both ends in.
+
+    Raises
+    ------
+    DataError
+        No market cap of the data lies in the band, or none is known.
+    """
+    # a universe of the user's own need not tell
+    if not hasattr(universe, 'ever_between') or universe.ever_between('market_cap', low, high):
+        return
+    least, most = universe.extremes('market_cap')
+    if least != least:
+        raise DataError('no market cap of the data is known: market_cap is empty in all rows, so that no stock is ever picked; '
+                        'make the data with market caps, or override screen and rank')
+    hint = next((f'; did you mean {low:g} and {high:g} {name}, {typed(low * unit)} and {typed(high * unit)}?'
+                 for unit, name in _UNITS if least <= low * unit and high * unit <= most), '')
+    raise DataError(f'no market cap of the data lies between min_cap {typed(low)} and max_cap {typed(high)} yuan: they go from '
+                    f'{typed(least, 3)} to {typed(most, 3)} yuan{hint}')
+
+
+def typed(value: float, digits: int = 6) -> str:
+    """Return a number as it is typed: 2e9, not 2e+09."""
+    return f'{value:.{digits}g}'.replace('e+0', 'e').replace('e+', 'e')
 
 
 def tradable(section: CrossSection) -> np.ndarray:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import warnings
+from collections import Counter
 from typing import Any
 
 import backtrader as bt
@@ -15,6 +17,10 @@ from ..exchange.fills import affordable
 from ..feeds.universe import CrossSection, StockUniverse, Universe
 from ..record.stock_charts import StockCharts
 from . import ranks, screens
+
+
+class NothingTradedWarning(UserWarning):
+    """A run is over in which nothing was picked, or no order was filled."""
 
 
 class MicroCapStrategy(bt.Strategy):
@@ -61,6 +67,10 @@ class MicroCapStrategy(bt.Strategy):
         self._bars = 0  # bars whose decisions are made
         self._day = 0  # ordinal of the last of them, and the market's calendar, where the broker is not ours
         self._calendar: Calendar | None = None
+        self._rebalances = self._picks = self._notices = self._fills = 0  # what `nothing_traded` tells
+        self._refusals: Counter[str] = Counter()
+        self._band_days: int | None = None  # rebalance days on which a stock lay in the band; None: not looked at
+        self._band_checked = False
         self._addanalyzer_slave(StockCharts)  # what cerebro.plot() draws; not among the user's own analyzers
 
     def start(self) -> None:
@@ -81,6 +91,43 @@ class MicroCapStrategy(bt.Strategy):
             raise ValueError(f'found {len(makers)} MarketFeeds in one Cerebro: expected one, with all stocks; make one store of '
                              'both')
         return makers[0]() if makers else StockUniverse(self.datas)
+
+    def stop(self) -> None:
+        """Say it where the run has done nothing."""
+        found = self.nothing_traded()
+        if found:
+            warnings.warn(found, NothingTradedWarning, stacklevel=2)
+
+    def nothing_traded(self) -> str:
+        """Return why the run has picked no stock, or filled no order; empty where it has."""
+        if self._fills or not self._rebalances:
+            return ''
+        if not self._picks:
+            if self._band_days is None:
+                why = 'screen and select let none through'
+            elif not self._band_days:
+                why = (f'no market cap lay between min_cap {screens.typed(self.p.min_cap)} and max_cap '
+                       f'{screens.typed(self.p.max_cap)} yuan on any of them')
+            else:
+                why = (f'on {self._band_days} of them a market cap lay in the band, but of a stock that is suspended, ST, in the '
+                       f'delisting period or not on the boards {", ".join(self.p.boards)}, or that select did not take')
+            return f'no stock was picked on any of {self._rebalances} rebalance days: {why}'
+        refused = self._refusals.total()
+        if refused:
+            why = f'{refused} refused, most often {self._refusals.most_common(1)[0][0]!r}'
+        elif self._notices:
+            why = 'none was refused, they were still open at the end or withdrawn'
+        else:
+            why = 'no order was given'
+        return f'{self._picks} picks, but not one order was filled: {why}'
+
+    def _addnotification(self, order: bt.Order, quicknotify: bool = False) -> None:
+        # counted here: a subclass with its own notify_order rarely calls the one of its base
+        self._notices += 1
+        self._fills += bool(order.executed.size)
+        if order.status in (order.Rejected, order.Margin):
+            self._refusals[order.info.get('reason') or order.getstatusname().lower()] += 1
+        super()._addnotification(order, quicknotify)
 
     # -- when ---------------------------------------------------------------------------------------------
 
@@ -145,6 +192,8 @@ class MicroCapStrategy(bt.Strategy):
     def rebalance(self) -> None:
         """Sell all, then buy the picks."""
         picks = self.select(self.universe.section(self.at_open))
+        self._rebalances += 1
+        self._picks += len(picks)
         kept = self.sell_all()
         self.buy_picks(picks, kept)
 
@@ -162,11 +211,15 @@ class MicroCapStrategy(bt.Strategy):
 
     def screen(self, section: CrossSection) -> np.ndarray:
         """Return the mask of the stocks that may be bought; hook."""
-        return (
-            screens.cap_between(section, self.p.min_cap, self.p.max_cap)
-            & screens.tradable(section)
-            & screens.on_boards(section.codes, self.p.boards)
-        )
+        in_band = screens.cap_between(section, self.p.min_cap, self.p.max_cap)
+        if in_band.any():
+            self._band_days, self._band_checked = (self._band_days or 0) + 1, True
+        else:
+            self._band_days = self._band_days or 0
+            if not self._band_checked:  # once: where any stock ever lies in it, some days without are no fault
+                self._band_checked = True
+                screens.check_band(self.universe, self.p.min_cap, self.p.max_cap)
+        return in_band & screens.tradable(section) & screens.on_boards(section.codes, self.p.boards)
 
     def rank(self, section: CrossSection) -> np.ndarray:
         """Return one number per stock, the smallest is bought first; hook. The market cap by default."""

@@ -62,6 +62,9 @@ class GridStrategy(MicroCapStrategy):
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         super().__init__()
 
+    def stop(self) -> None:
+        """Say nothing of a run without a fill: whoever asks for the grid sees it in the figure ``trades``."""
+
 
 def sweep(
     cerebro: bt.Cerebro, pairs: Sequence[tuple[int, int]], folder: Path, settings: dict[str, Any], cash: float,

@@ -11,8 +11,8 @@ import numpy as np
 from ..record.blotter import Blotter
 
 
-def picture(path: Path, blotter: Blotter, start_cash: float, market: Sequence[float], title: str, market_name: str) -> None:
-    """Draw the run: value against the market, drawdown, holdings' share and the year's returns.
+def picture(path: Path, blotter: Blotter, start_cash: float, benchmark: Sequence[float], title: str, benchmark_name: str) -> None:
+    """Draw the run: value against the benchmark, drawdown, holdings' share and the year's returns.
 
     Parameters
     ----------
@@ -22,10 +22,11 @@ def picture(path: Path, blotter: Blotter, start_cash: float, market: Sequence[fl
         After the run.
     start_cash : float
         Yuan before the first day.
-    market : sequence of float
-        Level of the market before the first day and after each day.
+    benchmark : sequence of float
+        Level of the benchmark before the first day and after each day.
     title : str
-    market_name : str
+    benchmark_name : str
+        What the legend calls it.
     """
     import matplotlib
 
@@ -35,13 +36,13 @@ def picture(path: Path, blotter: Blotter, start_cash: float, market: Sequence[fl
 
     days = [row.date for row in blotter.equity]
     value = np.array([row.total_value for row in blotter.equity]) / start_cash
-    level = np.asarray(market[1:], dtype='float64') / market[0]
+    level = np.asarray(benchmark[1:], dtype='float64') / benchmark[0]
     with_start = np.concatenate(([1.0], value))
     drawdown = (value / np.maximum.accumulate(with_start)[1:]) - 1
     invested = np.array([row.market_value / row.total_value if row.total_value else 0.0 for row in blotter.equity])
     figure, axes = plt.subplots(3, 1, figsize=(11, 8), sharex=True, height_ratios=[4, 1.5, 1], constrained_layout=True)
     axes[0].plot(days, value - 1, color='#c0392b', linewidth=1.6, label=f'strategy {value[-1] - 1:+.1%}')
-    axes[0].plot(days, level - 1, color='#7f8c8d', linewidth=1.2, label=f'{market_name} {level[-1] - 1:+.1%}')
+    axes[0].plot(days, level - 1, color='#7f8c8d', linewidth=1.2, label=f'{benchmark_name} {level[-1] - 1:+.1%}')
     axes[0].axhline(0, color='black', linewidth=0.6)
     axes[0].set_ylabel('return')
     axes[0].set_title(title)

@@ -22,8 +22,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bt_microcap.exchange import rules
-
+from ..codes import STOCK_CODE
+from ..codes import find_code as canonical_code
 from ..errors import DataError
 from . import Request
 
@@ -34,8 +34,6 @@ DATA_READY_HOUR = 16  # o'clock in Shanghai, from when on a day's prices are the
 SECRET_VARIABLES = ('TUSHARE_TOKEN', 'TS_TOKEN', 'JQDATA_PASSWORD', 'JQDATA_USER')
 TEMPORARY_ERROR_WORDS = ('每分钟', '频繁', '频率', '稍后', '连接被关闭', '超时', 'too many requests', 'timed out', 'timeout')
 NETWORK_MODULES = ('requests', 'urllib3', 'thriftpy2', 'http', 'socket', 'jqdatasdk')  # modules of errors that may pass
-STOCK_CODE = re.compile(r'(sh|sz|bj)\.?(\d{6})|(\d{6})\.(sh|sz|bj|xshg|xshe|bjse)|(?<!\d)(\d{6})(?!\d)', re.IGNORECASE)
-EXCHANGES = {'sh': 'XSHG', 'sz': 'XSHE', 'bj': 'BJSE', '6': 'XSHG', **dict.fromkeys('03', 'XSHE'), **dict.fromkeys('489', 'BJSE')}
 
 sleep = time.sleep
 
@@ -287,20 +285,6 @@ def _read_saved_file(path: Path) -> pd.DataFrame:
     except (OSError, ValueError, EOFError) as error:
         reason = _one_line_message(error)
     raise DataError(f'{path}: cannot be read ({reason}); save it again')
-
-
-@functools.lru_cache(maxsize=20_000)
-def canonical_code(text: str) -> str | None:
-    """Return the canonical code in a text such as ``sh.600000``, ``600000.SH`` or ``600000``; None if no A share's."""
-    if (match := STOCK_CODE.search(text)) is None:
-        return None
-    digits = match[2] or match[3] or match[5]
-    mark = (match[1] or match[4] or digits[0]).lower()
-    code = f'{digits}.{EXCHANGES.get(mark, mark.upper())}'
-    with contextlib.suppress(rules.RuleError):
-        rules.board(code)
-        return code
-    return None
 
 
 def concat_frames(frames: list[pd.DataFrame]) -> pd.DataFrame:

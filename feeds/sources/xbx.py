@@ -1,9 +1,8 @@
-"""Reading a folder of 邢不行 CSV files, one per stock, as they are downloaded.
+"""Reading 邢不行 CSV files, one per stock, as they are downloaded: a folder, folders in it, or a zip of them.
 
 A file is called ``sh600000.csv``; its first line is a banner (it may lack), the next one the header. The text is UTF-8,
 with or without BOM, or GBK. Prices and amounts are yuan, volumes shares; a suspended day has no row. The name is that of
-the day: a stock is ST while its name contains ``ST`` (``XD*ST`` too; full-width letters count), and in its delisting
-period while it contains 退. No ordinary name of an A share contains these letters.
+the day, and tells ST and the delisting period; see `names`.
 
 B shares, funds and indices among the files are passed over, and so are further columns.
 """
@@ -16,14 +15,15 @@ import math
 import multiprocessing
 import os
 import re
-import unicodedata
+import zipfile
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
-from typing import NamedTuple
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -32,9 +32,11 @@ import pyarrow.csv as pa_csv
 
 from bt_microcap.exchange import rules
 
-from ..columns import CODE_PATTERN
+from ..columns import CODE_PATTERN, EPOCH, dates_of
 from ..errors import DataError
-from ..schema import check_table
+from ..names import delisting_names, st_names
+from ..parsing import day_of
+from ..rows import Rows
 from . import Request
 
 CODE_COLUMN, NAME_COLUMN, DATE_COLUMN = '股票代码', '股票名称', '交易日期'
@@ -43,61 +45,92 @@ NUMBER_COLUMNS = {  # theirs -> ours
     '成交额': 'amount', '总市值': 'market_cap', '流通市值': 'circ_market_cap',
 }
 COLUMNS = (CODE_COLUMN, NAME_COLUMN, DATE_COLUMN, *NUMBER_COLUMNS)
+HEADINGS = {ours: theirs for theirs, ours in NUMBER_COLUMNS.items()} | {
+    'date': DATE_COLUMN, 'code': CODE_COLUMN, 'is_st': NAME_COLUMN}
 FILE_NAME = re.compile(r'(sh|sz|bj)(\d{6})\.csv', re.IGNORECASE)
 EXCHANGES = {'sh': 'XSHG', 'sz': 'XSHE', 'bj': 'BJSE'}
 DATE_FORMATS = [pa_csv.ISO8601, '%Y/%m/%d', '%Y%m%d']
 WORKERS = 2
 MIN_FILES_FOR_WORKERS = 20  # files that are read sooner than processes are started
-CHUNK_SIZE = 16  # files that a process reads at a time
+CHUNK_SIZE = 32  # files that a process reads at a time
 _HEADER_BYTES = 1 << 14  # bytes that hold the banner and the header
 
 
-class _ParsedFile(NamedTuple):
-    """The rows of one file."""
+class _File(NamedTuple):
+    """A file of one stock."""
 
-    path: str
+    path: str  # as messages show it
     code: str
-    columns: dict[str, np.ndarray]  # canonical, but for the code
-    lines: np.ndarray  # of each row in the file
-    name_index: np.ndarray  # number of each row's name
+    archive: str = ''  # the zip that it is in
+    member: str = ''
+
+    def read(self) -> bytes:
+        """Return its bytes."""
+        try:
+            if not self.archive:
+                return Path(self.path).read_bytes()
+            with zipfile.ZipFile(self.archive) as archive:
+                return archive.read(self.member)
+        except OSError as error:
+            raise DataError(f'{self.path}: cannot be read ({error.strerror})') from None
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+            raise DataError(f'{self.path}: cannot be read ({error}); download the archive again') from None
+
+
+@dataclass
+class _Parsed:
+    """The rows of one file, in its order."""
+
+    day: np.ndarray
+    columns: dict[str, np.ndarray]  # canonical, without the flags
+    number: np.ndarray  # line of each row
+    name: np.ndarray  # number of each row's name
     names: list[str]
+    other: np.ndarray  # rows whose code is another one than the file's
+    written: dict[tuple[str, int], Any] = field(default_factory=dict)
 
 
-class _FileResult(NamedTuple):
-    """What is asked for of one file, or what is wrong with it."""
+class _Life(NamedTuple):
+    """What a whole file tells of its stock, whatever days are asked for."""
 
-    path: str
     code: str
-    table: pd.DataFrame | None = None
-    names: tuple[np.ndarray, list[str]] | None = None  # first day of each name, and the name
-    first: np.datetime64 | None = None  # of the whole file, whatever days are asked for
-    last: np.datetime64 | None = None
-    ended: bool = False  # the last row of the whole file is in the delisting period
-    error: str = ''
+    first: int  # ordinal
+    last: int
+    ended: bool  # the last row is in the delisting period
+    inside: bool  # it has a row in the days that are asked for
 
 
-def read(request: Request) -> Iterator[pd.DataFrame]:
-    """Return an iterator over the tables of a folder, one per stock that has a row in the days asked for.
+class _Chunk(NamedTuple):
+    """What some files hold."""
+
+    rows: Rows | None
+    lives: list[_Life]
+    errors: list[tuple[str, str]]  # path, what is wrong
+
+
+def read(request: Request) -> Iterator[Rows]:
+    """Return an iterator over the rows of a folder, by code, some files at a time.
 
     Parameters
     ----------
     request : Request
-        Its ``reference_data`` are complete when the iterator is at its end: ``names``, with the marks of a day such as XD as they
-        are, and ``listings``: a stock is delisted after its last row where that is in the delisting period (a name with 退) and
-        the folder's last day is later. Of any other stock whose rows end before the folder's the day is not known (NaT): it may
-        be suspended, and a later folder may go on with it. The broker waits for such a stock (its param ``delist_wait``).
+        Its ``reference_data`` are complete when the iterator is at its end: ``listings``: a stock is delisted after its last row
+        where that is in the delisting period (a name with 退) and the folder's last day is later. Of any other stock whose rows
+        end before the folder's the day is not known (NaT): it may be suspended, and a later folder may go on with it. The broker
+        waits for such a stock (its param ``delist_wait``).
 
     Returns
     -------
-    iterator of DataFrame
-        Canonical tables, by code, with ``circ_market_cap`` (yuan) as a further column.
+    iterator of Rows
+        Canonical, unchecked, with ``circ_market_cap`` (yuan) as a further column, and the names of the days, with the marks of a
+        day such as XD as they are.
 
     Raises
     ------
     DataError
         A wrong folder, at once; a bad file, when it is its turn.
     """
-    return _read_tables(request, _find_files(request))
+    return _read_chunks(request, _find_files(request))
 
 
 # -- the folder -------------------------------------------------------------------------------------------
@@ -125,31 +158,33 @@ def code_from_file_name(name: str) -> str | None:
     return code
 
 
-def _find_files(request: Request) -> list[tuple[str, str]]:
-    """Return path and code of each file to read, by code."""
+def _find_files(request: Request) -> list[_File]:
+    """Return the files to read, by code."""
     folder = request.folder
-    expected = 'expected a folder of 邢不行 CSV files such as sh600000.csv'
+    expected = 'expected a folder or a zip of 邢不行 CSV files such as sh600000.csv'
     if folder is None:
         raise DataError(f'found no folder, {expected}')
     folder = Path(folder)
     if not folder.exists():
         raise DataError(f'{folder}: there is no such folder; {expected}')
-    if not folder.is_dir():
+    if folder.is_file() and folder.suffix.lower() != '.zip':
         raise DataError(f'{folder}: found a file, {expected}; give the folder that it is in')
     try:
-        paths = sorted([*folder.glob('*.[cC][sS][vV]'), *folder.glob('*/*.[cC][sS][vV]')])
+        paths = [folder] if folder.is_file() else sorted(
+            path for path in folder.rglob('*') if path.suffix.lower() in ('.csv', '.zip') and path.is_file())
+        files = [file for path in paths for file in (_members(path) if path.suffix.lower() == '.zip' else [_file(path)])]
     except OSError as error:
         raise DataError(f'{folder}: cannot be read ({error.strerror})') from None
-    found: dict[str, Path] = {}
-    for path in paths:
-        code = code_from_file_name(path.name)
-        if code is None:
+    found: dict[str, _File] = {}
+    for file in files:
+        if not file.code:
             continue
-        if code in found:
-            raise DataError(f'{path}: found a second file of {code} beside {found[code]}, expected one; remove one of the two')
-        found[code] = path
+        if file.code in found:
+            raise DataError(f'{file.path}: found a second file of {file.code} beside {found[file.code].path}, expected one; '
+                            'remove one of the two')
+        found[file.code] = file
     if not found:
-        other = f'; {paths[0].name} is no such file' if paths else ' and no CSV file at all'
+        other = f'; {PurePosixPath(files[0].path).name} is no such file' if files else ' and no CSV file at all'
         raise DataError(f'{folder}: found no file of an A share{other}; {expected}')
     if request.codes is not None:
         for code in request.codes:
@@ -161,120 +196,142 @@ def _find_files(request: Request) -> list[tuple[str, str]]:
                     raise DataError(f'{folder}: {reason}; leave that code out')
                 request.skipped.append(f'{folder}: {reason}')
         found = {code: found[code] for code in set(request.codes) & set(found)}
-    return [(str(found[code]), code) for code in sorted(found)]
+    return [found[code] for code in sorted(found)]
 
 
-def _read_tables(request: Request, files: list[tuple[str, str]]) -> Iterator[pd.DataFrame]:
+def _file(path: Path) -> _File:
+    return _File(str(path), code_from_file_name(path.name) or '')
+
+
+def _members(path: Path) -> list[_File]:
+    """Return the CSV files in a zip."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if name.lower().endswith('.csv')]
+    except zipfile.BadZipFile:
+        raise DataError(f'{path}: not readable as a zip; download it again') from None
+    return [_File(f'{path}/{name}', code_from_file_name(PurePosixPath(name).name) or '', str(path), name) for name in names]
+
+
+def _read_chunks(request: Request, files: list[_File]) -> Iterator[Rows]:
     request.about['market_cap'] = 'total market cap as given'
-    names: list[pd.DataFrame] = []
-    lives: list[_FileResult] = []
-    first = last = None
-    for done, stock in enumerate(_read_stocks(files, request.start, request.end), 1):
-        request.progress(done, len(files))
-        if stock.error:
+    lives: list[_Life] = []
+    done = 0
+    for chunk in _read_files(files, request.start, request.end):
+        for path, error in chunk.errors:
             if not request.skip_bad:
-                raise DataError(stock.error)
-            request.skipped.append(f'{stock.path}: {stock.error.removeprefix(stock.path).lstrip(":, ")}')
-            continue
-        first = stock.first if first is None else min(first, stock.first)
-        last = stock.last if last is None else max(last, stock.last)
-        if stock.table is None:
-            continue
-        names.append(pd.DataFrame({'code': stock.code, 'date': stock.names[0], 'name': stock.names[1]}))
-        lives.append(stock._replace(table=None, names=None))
-        stock.table.attrs['source'] = stock.path
-        yield stock.table
-    if first is None:
-        raise DataError(f'{request.folder}: found no file that can be read, expected some; the first: {request.skipped[0]}')
+                raise DataError(error)
+            request.skipped.append(f'{path}: {error.removeprefix(path).lstrip(":, ")}')
+        lives += chunk.lives
+        done += len(chunk.lives) + len(chunk.errors)
+        request.progress(done, len(files))
+        if chunk.rows is not None:
+            yield chunk.rows
     if not lives:
-        raise DataError(f'{request.folder}: found no rows from {request.start or "the first day"} to '
-                        f'{request.end or "the last day"}, expected some; the files have {str(first)[:10]} to {str(last)[:10]}')
-    request.reference_data['names'] = pd.concat(names, ignore_index=True)
-    request.reference_data['listings'] = _listings(lives, first, last, request.end)
+        raise DataError(f'{request.folder}: found no file that can be read, expected some; the first: {request.skipped[0]}')
+    first, last = min(life.first for life in lives), max(life.last for life in lives)
+    inside = [life for life in lives if life.inside]
+    if not inside:
+        raise DataError(f'{request.folder}: found no rows from {request.start or "the first day"} to {request.end or "the last day"}, '
+                        f'expected some; the files have {date.fromordinal(first)} to {date.fromordinal(last)}')
+    request.reference_data['listings'] = _listings(inside, first, last, request.end)
 
 
-def _listings(lives: list[_FileResult], first: np.datetime64, last: np.datetime64, end: date | None) -> pd.DataFrame:
+def _listings(lives: list[_Life], first: int, last: int, end: date | None) -> pd.DataFrame:
     """Return when each stock was listed and delisted, as far as the files tell.
 
     Rows that end early do not tell: a suspended day has no row either. The name of the delisting period does.
     """
-    last = last if end is None else min(last, np.datetime64(end, 's'))
+    last = last if end is None else min(last, end.toordinal())
     unknown = np.datetime64('NaT', 's')
     return pd.DataFrame({
-        'code': [stock.code for stock in lives],
-        'listed': np.array([unknown if stock.first == first else stock.first for stock in lives], 'datetime64[s]'),
+        'code': [life.code for life in lives],
+        'listed': np.array([unknown if life.first == first else dates_of(life.first) for life in lives], 'datetime64[s]'),
         'delisted': np.array(
-            [stock.last if stock.ended and stock.last < last else unknown for stock in lives], 'datetime64[s]'),
+            [dates_of(life.last) if life.ended and life.last < last else unknown for life in lives], 'datetime64[s]'),
     })
 
 
-def _read_stocks(files: list[tuple[str, str]], start: date | None, end: date | None) -> Iterator[_FileResult]:
-    """Yield the content of each file in order, read by a few processes when the files are many."""
-    done = 0
+def _read_files(files: list[_File], start: date | None, end: date | None) -> Iterator[_Chunk]:
+    """Yield the content of the files in order, read by a few processes when they are many."""
+    chunks, done = [files[at:at + CHUNK_SIZE] for at in range(0, len(files), CHUNK_SIZE)], 0
     if len(files) >= MIN_FILES_FOR_WORKERS and (os.cpu_count() or 1) > 1 and not multiprocessing.current_process().daemon:
         # spawned, not forked: the caller may have threads
         pool = ProcessPoolExecutor(WORKERS, multiprocessing.get_context('spawn'))
         waiting: deque = deque()
-        chunks = iter([files[at:at + CHUNK_SIZE] for at in range(0, len(files), CHUNK_SIZE)])
         try:
             for chunk in chunks:
-                waiting.append(pool.submit(_read_files, chunk, start, end))
+                waiting.append(pool.submit(_read_chunk, chunk, start, end))
                 if len(waiting) > 2 * WORKERS:  # no more in memory than that
-                    for stock in waiting.popleft().result():
-                        done += 1
-                        yield stock
-            while waiting:
-                for stock in waiting.popleft().result():
+                    yield waiting.popleft().result()
                     done += 1
-                    yield stock
+            while waiting:
+                yield waiting.popleft().result()
+                done += 1
         except BrokenProcessPool:  # a script without the guard of __main__, say: the rest is read here
             pass
         finally:
             pool.shutdown(cancel_futures=True)
-    for path, code in files[done:]:
-        yield from _read_files([(path, code)], start, end)
+    for chunk in chunks[done:]:
+        yield _read_chunk(chunk, start, end)
+
+
+# -- some files -------------------------------------------------------------------------------------------
+
+
+def _read_chunk(files: Sequence[_File], start: date | None, end: date | None) -> _Chunk:
+    """Read some files; what is wrong with one is said in its place."""
+    lives, errors, parts = [], [], []
+    low, high = start.toordinal() if start else 0, end.toordinal() if end else date.max.toordinal()
+    for file in files:
+        try:
+            rows = _parse_file(file)
+        except DataError as error:
+            errors.append((file.path, str(error)))
+            continue
+        known = np.flatnonzero(rows.day > 0)
+        if not len(known):
+            errors.append((file.path, f'{file.path}: found no row with a day, expected one per trading day; download the file again'))
+            continue
+        newest = known[rows.day[known].argmax()]
+        inside = (rows.day >= low) & (rows.day <= high)
+        lives.append(_Life(file.code, int(rows.day[known].min()), int(rows.day[newest]),
+                           bool(delisting_names([*rows.names, ''])[rows.name[newest]]), bool(inside.any())))
+        if inside.any():
+            parts.append((file, rows, inside | (rows.day <= 0)))
+    return _Chunk(_joined(parts) if parts else None, lives, errors)
+
+
+def _joined(parts: list[tuple[_File, _Parsed, np.ndarray]]) -> Rows:
+    """Return the rows of some files that lie in the days asked for as one."""
+    names: dict[str, int] = {}
+    written: dict[tuple[str, int], Any] = {}
+    count = 0
+    for _, rows, inside in parts:
+        place = np.cumsum(inside) - 1 + count
+        written.update({(column, int(place[row])): text for (column, row), text in rows.written.items() if inside[row]})
+        count += int(inside.sum())
+    numbers = [np.array([*(names.setdefault(name, len(names)) for name in rows.names), -1], 'int32')[rows.name[inside]]
+               for _, rows, inside in parts]
+    stock = [np.where(rows.other[inside], -1, number).astype('int32') for number, (_, rows, inside) in enumerate(parts)]
+    columns = {name: np.concatenate([rows.columns[name][inside] for _, rows, inside in parts]) for name in parts[0][1].columns}
+    name = np.concatenate(numbers)
+    texts = list(names)
+    columns['is_st'] = np.append(st_names(texts).astype(float), np.nan)[name]
+    columns['delisting_period'] = np.append(delisting_names(texts).astype(float), 0.0)[name]
+    columns['paused'] = np.zeros(count)
+    return Rows(
+        'the files', np.concatenate([rows.day[inside] for _, rows, inside in parts]), np.concatenate(stock),
+        [file.code for file, _, _ in parts], columns, np.concatenate([rows.number[inside] for _, rows, inside in parts]), True,
+        written, names=(name, texts), headings=HEADINGS, files=[file.path for file, _, _ in parts])
 
 
 # -- one file ---------------------------------------------------------------------------------------------
 
 
-def _read_files(files: list[tuple[str, str]], start: date | None, end: date | None) -> list[_FileResult]:
-    """Read some files; what is wrong with one is said in its place."""
-    read: list[_ParsedFile | _FileResult] = []
-    for path, code in files:
-        try:
-            read.append(_parse_file(path, code))
-        except DataError as error:
-            read.append(_FileResult(path, code, error=str(error)))
-    together = [rows for rows in read if isinstance(rows, _ParsedFile)]
-    try:  # a check costs much the same for one file and for some
-        if together:
-            _check_rows(together)
-        return [_select_days(rows, start, end) if isinstance(rows, _ParsedFile) else rows for rows in read]
-    except DataError as error:
-        if len(files) == 1:
-            return [_FileResult(*files[0], error=str(error))]
-    return [stock for file in files for stock in _read_files([file], start, end)]
-
-
-def _select_days(rows: _ParsedFile, start: date | None, end: date | None) -> _FileResult:
-    """Return what is asked for of a file's rows."""
-    days = rows.columns['date']
-    low = 0 if start is None else int(np.searchsorted(days, np.datetime64(start, 's')))
-    high = len(days) if end is None else int(np.searchsorted(days, np.datetime64(end, 's'), 'right'))
-    if low >= high:
-        return _FileResult(rows.path, rows.code, first=days[0], last=days[-1])
-    table = pd.DataFrame({name: values[low:high] for name, values in rows.columns.items()})
-    table.insert(1, 'code', rows.code)
-    name_index = rows.name_index[low:high]
-    new = np.flatnonzero(np.diff(name_index, prepend=-1))
-    names = days[low:high][new], [rows.names[number] for number in name_index[new]]
-    ended = bool(rows.columns['delisting_period'][-1])
-    return _FileResult(rows.path, rows.code, table, names, days[0], days[-1], ended)
-
-
-def _parse_file(path: str, code: str) -> _ParsedFile:
-    header, line, body = _split_header(path)
+def _parse_file(file: _File) -> _Parsed:
+    path = file.path
+    header, line, body = _split_header(path, file.read())
     if not body.strip():
         raise DataError(f'{path}: found no rows under the header, expected one per trading day; download the file again')
     try:
@@ -285,39 +342,83 @@ def _parse_file(path: str, code: str) -> _ParsedFile:
                 column_types={CODE_COLUMN: pa.dictionary(pa.int32(), pa.string()),
                               NAME_COLUMN: pa.dictionary(pa.int32(), pa.string()),
                               DATE_COLUMN: pa.timestamp('s'), **dict.fromkeys(NUMBER_COLUMNS, pa.float64())}))
-    except pa.ArrowInvalid as error:
-        raise _find_error(path, header, line, body, str(error)) from None
+    except pa.ArrowInvalid:
+        return _parse_slowly(file, header, line, body)
     read = read.unify_dictionaries().combine_chunks()
     lines = np.arange(line + 1, line + 1 + read.num_rows)
     if b'\n\n' in body or b'\n\r' in body or body[:1] in b'\r\n':  # blank lines count in an editor
         filled = [number for number, text in enumerate(body.splitlines(), line + 1) if text]
         lines = np.array(filled) if len(filled) == len(lines) else lines
+    days = read[DATE_COLUMN].to_numpy()
+    day = np.where(np.isnat(days), 0, days.astype('datetime64[D]').astype('int64') + EPOCH).astype('int32')
+    day[days.astype('datetime64[D]') != days] = 0  # a time beside the day
     code_of, codes = _categories(read[CODE_COLUMN])
-    stem = Path(path).stem.lower()
-    wrong = np.array([text.strip().lower() != stem for text in codes])[code_of]
-    if wrong.any():
-        at = int(wrong.argmax())
-        raise DataError(f'{path}, line {lines[at]}, column {CODE_COLUMN}: found {codes[code_of[at]]!r}, expected {stem!r} as the '
-                        'file is called; one file per stock')
-    name_index, names = _categories(read[NAME_COLUMN])
-    blank = np.array([not name.strip() for name in names])[name_index]
-    if blank.any():
-        raise DataError(f"{path}, line {lines[blank.argmax()]}, column {NAME_COLUMN}: found nothing, expected the day's name: "
-                        'it tells whether the stock is ST; mend or drop the row')
-    wide = [unicodedata.normalize('NFKC', name).upper() for name in names]
-    columns = {'date': read[DATE_COLUMN].to_numpy()} | {ours: read[theirs].to_numpy() for theirs, ours in NUMBER_COLUMNS.items()}
-    columns['is_st'] = np.array(['ST' in name for name in wide], 'uint8')[name_index]
-    columns['paused'] = np.zeros(read.num_rows, 'uint8')
-    columns['delisting_period'] = np.array(['退' in name for name in wide], 'uint8')[name_index]
-    return _ParsedFile(path, code, columns, lines, name_index, names)
+    name, names = _categories(read[NAME_COLUMN])
+    columns = {ours: read[theirs].to_numpy().copy() for theirs, ours in NUMBER_COLUMNS.items()}
+    written = {('date', row): str(days[row]) for row in np.flatnonzero(day <= 0).tolist()}
+    for column, values in columns.items():
+        for row in np.flatnonzero(np.isinf(values)).tolist():
+            written[column, row] = float(values[row])
+            values[row] = np.nan
+    return _with_codes(file, _Parsed(day, columns, lines, name, names, code_of, written), codes)
 
 
-def _split_header(path: str) -> tuple[list[str], int, bytes]:
-    """Return the names of a file's columns, the line that they are in, and what follows as UTF-8."""
+def _with_codes(file: _File, rows: _Parsed, codes: list[str]) -> _Parsed:
+    """Tell the rows of another stock; `other` comes as the number of each row's code in `codes`, -1 for none."""
+    stem = PurePosixPath(file.path.replace('\\', '/')).stem.lower()
+    numbers = rows.other
+    rows.other = np.array([*(text.strip().lower() != stem for text in codes), True])[numbers]
+    for row in np.flatnonzero(rows.other).tolist():
+        rows.written['code', row] = codes[numbers[row]] if numbers[row] >= 0 else None
+    blank = np.array([*(not name.strip() for name in rows.names), True])[rows.name]
+    rows.name = np.where(blank, -1, rows.name).astype('int32')
+    return rows
+
+
+def _parse_slowly(file: _File, header: list[str], line: int, body: bytes) -> _Parsed:
+    """Read a file with something in it that is no number or no day, or a row that is cut off."""
+    columns: dict[str, list[float]] = {ours: [] for ours in NUMBER_COLUMNS.values()}
+    day, number, names, codes = [], [], [], []
+    written: dict[tuple[str, int], Any] = {}
+    reader = csv.reader(io.StringIO(body.decode(), newline=''))
+    for row in reader:
+        if not row:
+            continue
+        at = len(day)
+        number.append(line + reader.line_num)
+        fields = dict(zip(header, row, strict=False))
+        day.append(day_of(fields.get(DATE_COLUMN, '')))
+        if day[-1] <= 0:
+            written['date', at] = fields.get(DATE_COLUMN)
+        names.append(fields.get(NAME_COLUMN, '').strip())
+        codes.append(fields.get(CODE_COLUMN, '').strip())
+        for theirs, ours in NUMBER_COLUMNS.items():
+            text = fields.get(theirs, '').strip()
+            value = _number(text)
+            if text and math.isnan(value):
+                written[ours, at] = text
+            columns[ours].append(value)
+        if len(row) != len(header):
+            written['row', at] = f'{len(row)} fields'
+    name, kinds = pd.factorize(np.array(names, object))
+    code, texts = pd.factorize(np.array(codes, object))
+    parsed = _Parsed(np.array(day, 'int32'), {ours: np.array(values) for ours, values in columns.items()}, np.array(number),
+                     name.astype('int32'), list(kinds), code.astype('int32'), written)
+    return _with_codes(file, parsed, list(texts))
+
+
+def _number(text: str) -> float:
+    """Return a finite number, else NaN."""
     try:
-        data = Path(path).read_bytes().removeprefix(b'\xef\xbb\xbf')
-    except OSError as error:
-        raise DataError(f'{path}: cannot be read ({error.strerror})') from None
+        value = float(text)
+    except ValueError:
+        return math.nan
+    return value if math.isfinite(value) and '_' not in text else math.nan
+
+
+def _split_header(path: str, data: bytes) -> tuple[list[str], int, bytes]:
+    """Return the names of a file's columns, the line that they are in, and what follows as UTF-8."""
+    data = data.removeprefix(b'\xef\xbb\xbf')
     if not data.strip():
         raise DataError(f'{path}: found an empty file, expected a header line and rows; download the file again')
     best = (0, 0, '', [''])  # names known, -line, encoding, names
@@ -352,50 +453,4 @@ def _categories(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
     """Return the number of each row's text, and the texts."""
     if isinstance(column, pa.ChunkedArray):
         column = column.chunk(0)
-    return column.indices.to_numpy(), column.dictionary.to_pylist()
-
-
-def _check_rows(files: list[_ParsedFile]) -> None:
-    """Check the content of one file, or some; messages are right for one, and call the columns as the file does."""
-    lines = np.concatenate([rows.lines for rows in files])
-    table = {name: np.concatenate([rows.columns[name] for rows in files]) for name in files[0].columns}
-    numbers = np.repeat(np.arange(len(files)), [len(rows.lines) for rows in files])
-    table['code'] = pd.Categorical.from_codes(numbers, [rows.code for rows in files])
-    try:
-        check_table(pd.DataFrame(table), files[0].path, lines=lines, ordered=True)
-    except DataError as error:
-        theirs = {ours: name for name, ours in NUMBER_COLUMNS.items()} | {'date': DATE_COLUMN, 'code': CODE_COLUMN}
-        raise DataError(re.sub(r'(?<=, column )\w+(?=: found )', lambda name: theirs.get(name[0], name[0]), str(error),
-                               count=1)) from None
-    cap = table['circ_market_cap']
-    bad = np.isinf(cap) | (cap < 0)
-    if bad.any():
-        at = int(bad.argmax())
-        raise DataError(f'{files[0].path}, line {lines[at]}, column 流通市值: found {cap[at]:.15g}, expected 0 or more yuan; '
-                        'mend or drop the row')
-
-
-def _find_error(path: str, header: list[str], line: int, body: bytes, reason: str) -> DataError:
-    """Return what is wrong with a file that the fast parser does not take: the first place, by line."""
-    reader = csv.reader(io.StringIO(body.decode(), newline=''))
-    for row in reader:
-        at = f'{path}, line {line + reader.line_num}'
-        if not row:
-            continue
-        if len(row) != len(header):
-            what = 'the row is cut off: download the file again' if len(row) < len(header) else 'mend or drop the row'
-            return DataError(f'{at}: found {len(row)} fields, expected {len(header)} as in the header; {what}')
-        for name, value in zip(header, row, strict=True):
-            text = value.strip()
-            if name in NUMBER_COLUMNS and text and not _is_number(text):
-                return DataError(f'{at}, column {name}: found {value!r}, expected a number; mend or drop the row')
-            if name == DATE_COLUMN and text and pd.isna(pd.to_datetime(text, errors='coerce')):
-                return DataError(f'{at}, column {name}: found {value!r}, expected a day such as 2024-11-01; mend or drop the row')
-    return DataError(f'{path}: not readable as CSV ({reason.splitlines()[0]}); download the file again')
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return not math.isinf(float(text)) and '_' not in text
-    except ValueError:
-        return False
+    return column.indices.fill_null(-1).to_numpy(), column.dictionary.to_pylist()

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from bt_microcap.exchange import rules
+from bt_microcap.exchange.calendar import Calendar
 
 from .market_store import MarketStore
 
@@ -32,6 +34,11 @@ _FREE = max(row.free_days for table in rules.PRICE_LIMITS.values() for row in ta
 _UNITS = {2: 'volume in lots of 100 shares', -3: 'amount in thousands of yuan', -4: 'amount in 万 yuan',
           -1: 'volume in lots of 100 shares and amount in thousands of yuan', 3: 'volume in thousands of shares',
           4: 'volume in 万 shares', -2: 'volume or amount in hundredths'}
+
+
+# words by which `about` says that something is not known
+_UNKNOWN = ('not known', 'estimated', 'not given', 'no history', 'today')
+_ORIGINS = ('source', 'from_files')  # names of files, whatever words are in them
 
 
 @dataclass
@@ -79,6 +86,8 @@ class Report:
     findings : list of Finding
     unchecked : list of str
         What could not be checked, with the reason.
+    notes : list of str
+        What the source did not know; see `shortcomings`.
     """
 
     stocks: int
@@ -92,6 +101,7 @@ class Report:
     suspended: float
     findings: list[Finding]
     unchecked: list[str]
+    notes: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
         """Return the report as text, to print."""
@@ -106,6 +116,7 @@ class Report:
         out.append(f'ST: {_percent(self.st)} of the rows; suspended: {_percent(self.suspended)} of the stock-days')
         out += [finding.line() for finding in self.findings]
         out += [f'not checked: {what}' for what in self.unchecked]
+        out += [f'note: {text}' for text in self.notes]
         return out if self.findings or only_survivors else [*out, 'nothing that looks wrong was found']
 
 
@@ -119,6 +130,19 @@ def save(lines: list[str], path: str | Path) -> None:
     part = path.with_name(path.name + '.part')
     part.write_text('\n'.join(lines) + '\n', encoding='utf-8')
     os.replace(part, path)
+
+
+def shortcomings(about: Mapping[str, Any]) -> list[str]:
+    """Return what a store says of columns that its source did not know, or knew only in part, each once.
+
+    Parameters
+    ----------
+    about : mapping
+        `MarketStore.about`; names of columns and tables beside what is told of the source and its files.
+    """
+    return list(dict.fromkeys(
+        f'{name}: {text}' for name, text in about.items()
+        if name not in _ORIGINS and isinstance(text, str) and any(word in text for word in _UNKNOWN)))
 
 
 # -- walking a store --------------------------------------------------------------------------------------
@@ -205,7 +229,7 @@ def describe(store: MarketStore) -> Report:
     return Report(
         stocks=len(store), days=len(store.days), rows=store.rows, first=first, last=last, years=_years(store), ended=ended,
         st=st / store.rows, suspended=(paused + places - store.rows) / places, findings=[
-            finding for finding in findings if finding.count], unchecked=unchecked)
+            finding for finding in findings if finding.count], unchecked=unchecked, notes=shortcomings(store.about))
 
 
 def _years(store: MarketStore) -> list[Year]:
@@ -280,12 +304,11 @@ class _Limits(_Check):
         self._large: list[tuple[np.ndarray, ...]] = []
         self._strange = Finding('codes that are no A shares')
         self._known = np.zeros(len(store), bool)
-        for number, code in enumerate(store.codes.tolist()):
-            try:
-                rules.board(code)
-                self._known[number] = True
-            except rules.RuleError:
-                self._strange.add(1, [code])
+        self._calendar = Calendar([store])
+        for places in rules.board_places(store.codes).values():
+            self._known[places] = True
+        for code in store.codes[~self._known].tolist():
+            self._strange.add(1, [code])
         self._ruled = store.days >= rules.VALID_FROM.toordinal()
         if self._possible and not self._ruled.all():
             days = int((~self._ruled).sum())
@@ -298,9 +321,7 @@ class _Limits(_Check):
         # a stock with a row on the market's first day may have been listed then, or long before
         large = large[(self.store.first[chunk.stock[large]] > 0) | (chunk.day[large] >= _FREE)]
         stock, day = chunk.stock[large], chunk.day[large]
-        first = self.store.first[stock]
-        listed = np.where(first > 0, day - first + 1, 0)
-        self._large.append((day, stock, close[large], preclose[large], is_st[large] != 0, listed))
+        self._large.append((day, stock, close[large], preclose[large], is_st[large] != 0))
 
     def findings(self) -> list[Finding]:
         if self._large:
@@ -312,9 +333,9 @@ class _Limits(_Check):
                 self._one_day(*(column[low:high] for column in columns))
         return [self._strange, self.finding]
 
-    def _one_day(self, days: np.ndarray, stock: np.ndarray, close: np.ndarray, preclose: np.ndarray, is_st: np.ndarray,
-                 listed: np.ndarray) -> None:
+    def _one_day(self, days: np.ndarray, stock: np.ndarray, close: np.ndarray, preclose: np.ndarray, is_st: np.ndarray) -> None:
         day = int(self.store.days[days[0]])
+        listed = self._calendar.listed_days(self.store.days[self.store.first[stock]], day)
         low, high = rules.price_limits_of_day(self.store.codes[stock], day, preclose, is_st, listed)
         bad = np.flatnonzero((close > high + rules.HALF_TICK) | (close < low - rules.HALF_TICK))
         self.finding.add(len(bad), [

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import mmap
 import os
 import re
 import shutil
@@ -102,6 +103,16 @@ def _clean(path: Path) -> None:
         (path / (MANIFEST + '.part')).unlink()
 
 
+def map_array(file: Path, entry: dict[str, Any], maps: list[mmap.mmap]) -> np.ndarray:
+    """Map one array from its file, by its entry in the manifest; the mapping is added to `maps`."""
+    shape = tuple(entry['shape'])
+    if not entry['bytes']:
+        return np.empty(shape, entry['dtype'])
+    with open(file, 'rb') as stream:
+        maps.append(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+    return np.frombuffer(maps[-1], entry['dtype']).reshape(shape)
+
+
 class VersionFolder:
     """The files of a version that is being written."""
 
@@ -125,6 +136,11 @@ class VersionFolder:
         self.entries[name] = {
             'file': file, 'dtype': values.dtype.str, 'shape': list(values.shape), 'bytes': values.nbytes,
             'crc32': zlib.crc32(data)}
+
+    def arrays(self) -> tuple[dict[str, np.ndarray], list[mmap.mmap]]:
+        """Return the arrays written so far, mapped from their files, and the mappings."""
+        maps: list[mmap.mmap] = []
+        return {name: map_array(self.path / entry['file'], entry, maps) for name, entry in self.entries.items()}, maps
 
     def put_table(self, name: str, table: pd.DataFrame) -> None:
         """Write a table beside the market."""

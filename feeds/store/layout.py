@@ -5,64 +5,18 @@ See `market_store` for the two layouts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from datetime import date
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 
-from ..columns import FLAGS, OPTIONAL, PRICES, REQUIRED, ordinals
+from ..columns import FLAGS, OPTIONAL, PRICES, REQUIRED
 
-if TYPE_CHECKING:
-    import pandas as pd
-
+KEYS = ('codes', 'days', 'first', 'last', 'start', 'day_start')  # arrays of the layout itself
 # columns of a screen, beside the further numeric ones of the input
 DAY_COLUMNS = ('market_cap', 'is_st', 'paused', 'delisting_period', 'close', 'volume', 'amount')
 
 Read = Callable[[str], np.ndarray]  # column -> its values, in the order of the input's rows
 Put = Callable[[str, np.ndarray], None]  # keeps an array under a name
-
-
-class RowKeys:
-    """The date and code of every row, gathered part by part: what the layout follows from."""
-
-    def __init__(self) -> None:
-        self._ids: dict[str, int] = {}
-        self._parts: list[tuple[np.ndarray, np.ndarray]] = []
-        self.stock = self.day = np.empty(0, 'int32')  # of each row, once the layout is made
-
-    def add(self, dates: pd.Series, codes: pd.Series) -> None:
-        """Take the checked dates and codes of some rows."""
-        import pandas as pd
-
-        numbers, kinds = pd.factorize(codes)
-        ids = np.array([self._ids.setdefault(code, len(self._ids)) for code in kinds], 'int32')
-        self._parts.append((ids[numbers], ordinals(dates).astype('int32')))
-
-    def layout(self) -> Layout:
-        """Return the layout of all rows.
-
-        Raises
-        ------
-        DuplicateRow
-            A stock has two rows on a day.
-        """
-        codes = np.array(sorted(self._ids), dtype='S11')
-        order = np.empty(len(codes), 'int32')
-        order[[self._ids[code.decode()] for code in codes]] = np.arange(len(codes))
-        days = np.unique(np.concatenate([np.unique(days) for _, days in self._parts]))
-        stock = np.concatenate([order[ids] for ids, _ in self._parts])
-        day = np.concatenate([np.searchsorted(days, on).astype('int32') for _, on in self._parts])
-        self._parts.clear()
-        self.stock, self.day = stock, day
-        return Layout(codes, days, stock, day)
-
-
-class DuplicateRow(ValueError):
-    """A stock has two rows on a day: the number of the second one, and which it is."""
-
-    def __init__(self, row: int, what: str) -> None:
-        self.row, self.what = row, what
 
 
 class Layout:
@@ -75,12 +29,7 @@ class Layout:
     days : ndarray of int, shape (days,)
         Ordinals, ascending.
     stock, day : ndarray of int, shape (rows,)
-        Numbers of each row's stock and day.
-
-    Raises
-    ------
-    DuplicateRow
-        A stock has two rows on a day.
+        Numbers of each row's stock and day; no stock has two rows on a day.
     """
 
     def __init__(self, codes: np.ndarray, days: np.ndarray, stock: np.ndarray, day: np.ndarray) -> None:
@@ -89,8 +38,6 @@ class Layout:
         self.exists = exists = np.zeros((len(days), len(codes)), bool)
         exists[day, stock] = True
         self.day_start = np.concatenate([[0], np.cumsum(exists.sum(axis=1))]).astype('int64')
-        if self.day_start[-1] != self.rows:
-            raise _first_duplicate(codes, days, stock, day)
         self.first = exists.argmax(axis=0).astype('int32')
         self.last = (len(days) - 1 - exists[::-1].argmax(axis=0)).astype('int32')
         self.start = np.concatenate([[0], np.cumsum(self.last - self.first + 1)]).astype('int64')
@@ -105,15 +52,87 @@ class Layout:
             self.by_day = np.cumsum(exists.ravel(), dtype=small)[flat] - 1
 
 
-def _first_duplicate(codes: np.ndarray, days: np.ndarray, stock: np.ndarray, day: np.ndarray) -> DuplicateRow:
-    flat = day.astype('int64') * len(codes) + stock
-    again = np.ones(len(flat), bool)
-    again[np.unique(flat, return_index=True)[1]] = False
-    row = int(again.argmax())
-    return DuplicateRow(row, f'{codes[stock[row]].decode()} on {date.fromordinal(int(days[day[row]]))}')
+class Columns(Mapping):
+    """The arrays of a market in memory, each made of the rows when it is first asked for.
+
+    Parameters
+    ----------
+    layout : Layout
+    columns : dict of str to str
+        Column -> dtype.
+    read : callable
+        Gives a column in the order of the layout's rows.
+    without_close : ndarray of int
+        Suspended rows without a price; they get the stock's last close.
+    """
+
+    def __init__(self, layout: Layout, columns: dict[str, str], read: Read, without_close: np.ndarray) -> None:
+        self._layout, self._columns, self._read, self._without_close = layout, columns, read, without_close
+        self._fill: _Fill | None = None
+        self._made: dict[str, np.ndarray] = {name: getattr(layout, name) for name in KEYS}
+        self._names = [*KEYS, 'day_stock', *(f'stock/{name}' for name in columns),
+                       *(f'day/{name}' for name in columns if in_days(name))]
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self._made:
+            self._made[name] = self._make(name)
+        return self._made[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._made or name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def _make(self, name: str) -> np.ndarray:
+        if name == 'day_stock':
+            return day_stock(self._layout)
+        kind, _, column = name.partition('/')
+        if column not in self._columns:
+            raise KeyError(name)
+        if kind == 'day':
+            if len(self._without_close) and column in PRICES:
+                return by_day(self._layout, self['stock/' + column][self._layout.by_stock])
+            return by_day(self._layout, np.asarray(self._read(column)).astype(self._columns[column], copy=False))
+        if self._fill is None:
+            self._fill = _Fill(self._layout, self._without_close)
+        close = self['stock/close'] if column in PRICES and column != 'close' else None
+        return block_of(self._layout, self._fill, column, self._columns[column], self._read(column), close)
 
 
-def build(layout: Layout, columns: dict[str, str], read: Read, put: Put) -> None:
+def in_days(name: str) -> bool:
+    """Tell whether a column is kept by day, too."""
+    return name in DAY_COLUMNS or name not in REQUIRED | OPTIONAL
+
+
+def day_stock(layout: Layout) -> np.ndarray:
+    """Return the numbers of the stocks that have a row, day after day."""
+    return np.nonzero(layout.exists)[1].astype('int32')
+
+
+def by_day(layout: Layout, values: np.ndarray) -> np.ndarray:
+    """Return a column by day, then stock."""
+    if layout.by_day is None:
+        return values
+    ordered = np.empty_like(values)
+    ordered[layout.by_day] = values
+    return ordered
+
+
+def block_of(
+    layout: Layout, fill: _Fill, name: str, dtype: str, values: np.ndarray, close: np.ndarray | None
+) -> np.ndarray:
+    """Return a column by stock, then day, without a gap; `close` is that of the closes, for the other prices."""
+    block = np.empty(layout.size, dtype)
+    block[layout.by_stock] = values
+    fill(name, block, close)
+    return block
+
+
+def build(layout: Layout, columns: dict[str, str], read: Read, put: Put, without_close: np.ndarray) -> None:
     """Lay out checked rows, one column after the other: no more than a few columns are in memory.
 
     Parameters
@@ -124,101 +143,50 @@ def build(layout: Layout, columns: dict[str, str], read: Read, put: Put) -> None
     read : callable
         Gives a column in the order of the layout's rows.
     put : callable
-        Takes the arrays: ``codes``, ``days``, ``first``, ``last``, ``start``, ``day_start``, ``day_stock``, ``index``, and
-        the columns as ``stock/NAME`` and ``day/NAME``.
+        Takes the arrays: ``codes``, ``days``, ``first``, ``last``, ``start``, ``day_start``, ``day_stock``, and the columns as
+        ``stock/NAME`` and ``day/NAME``.
+    without_close : ndarray of int
+        Suspended rows without a price; they get the stock's last close.
     """
-    for name in ('codes', 'days', 'first', 'last', 'start', 'day_start'):
+    for name in KEYS:
         put(name, getattr(layout, name))
-    put('day_stock', np.nonzero(layout.exists)[1].astype('int32'))
-    first = [name for name in ('close', 'paused', 'preclose') if name in columns]
-    builder = _IndexBuilder(layout)
-    for name in [*first, *(name for name in columns if name not in first)]:
+    put('day_stock', day_stock(layout))
+    fill, close = _Fill(layout, without_close), None
+    for name in ['close', *(name for name in columns if name != 'close')]:
         values = np.asarray(read(name)).astype(columns[name], copy=False)
-        block = np.empty(layout.size, columns[name])
-        block[layout.by_stock] = values
-        builder.fill(name, block)
+        block = block_of(layout, fill, name, columns[name], values, close)
         put(f'stock/{name}', block)
-        builder.take(name, block)
-        del block
-        if name in DAY_COLUMNS or name not in REQUIRED | OPTIONAL:
-            if layout.by_day is not None:
-                ordered = np.empty_like(values)
-                ordered[layout.by_day] = values
-                values = ordered
-            put(f'day/{name}', values)
-    put('index', builder.index())
+        if in_days(name):
+            put(f'day/{name}', by_day(layout, block[layout.by_stock] if name in PRICES else values))
+        if name == 'close':
+            close = block
 
 
-class _IndexBuilder:
-    """What is made of the columns as they pass: the days without a row, and the market's equal-weight index.
+class _Fill:
+    """Gives the days without a row the values that a feed shows on them, and suspended rows without a price the last close."""
 
-    A day's return of the index is the plain mean over the stocks traded that day of close / reference - 1; the
-    reference is ``preclose``, or the stock's last close where it is not known.
-    """
-
-    def __init__(self, layout: Layout) -> None:
-        self._days = len(layout.days)
-        lengths = np.diff(layout.start)
-        # number of the day of each place; a narrow type, there are as many as rows
-        self._day = np.arange(layout.size, dtype='int32') - np.repeat((layout.start[:-1] - layout.first).astype('int32'), lengths)
-        self._begins = layout.start[:-1]
+    def __init__(self, layout: Layout, without_close: np.ndarray) -> None:
         there = np.zeros(layout.size, bool)
         there[layout.by_stock] = True
         self._missing = np.flatnonzero(~there)
         # the last real row before each gap: each block begins with a real one
         real = np.flatnonzero(there)
         self._source = real[np.searchsorted(real, self._missing) - 1] if len(self._missing) else self._missing
-        self._traded = there
-        self._reference = self._close = None
-        self._sums: dict[str, np.ndarray] = {}
+        self._priced = self._missing
+        self._price_source = self._source
+        if len(without_close):
+            there[layout.by_stock[without_close]] = False
+            self._priced, real = np.flatnonzero(~there), np.flatnonzero(there)
+            self._price_source = real[np.searchsorted(real, self._priced) - 1]
 
-    def fill(self, name: str, block: np.ndarray) -> None:
-        """Give the days without a row the values that a feed shows on them."""
+    def __call__(self, name: str, block: np.ndarray, close: np.ndarray | None) -> None:
+        """Fill a column; `close` is the filled one of the closes, for the other prices."""
         if name in PRICES:
-            block[self._missing] = (block if name == 'close' else self._close)[self._source if name == 'close' else ...]
+            block[self._priced] = block[self._price_source] if close is None else close[self._priced]
         elif name in FLAGS:
             block[self._missing] = 1 if name == 'paused' else block[self._source]
         else:
             block[self._missing] = 0 if name == 'volume' else np.nan
-
-    def take(self, name: str, block: np.ndarray) -> None:
-        """Take what the index needs of a column; close, paused and preclose come first."""
-        if name == 'volume':  # 0 on the days without a row
-            self._sums[name] = np.bincount(self._day, block, self._days)
-        elif name == 'close':
-            self._close = block[self._source]  # what the other prices repeat
-            self._reference = np.empty_like(block)
-            self._reference[1:] = block[:-1]
-            self._reference[self._begins] = np.nan
-            self._held = block
-        elif name == 'paused':
-            self._traded &= block == 0
-        elif name == 'preclose':
-            np.copyto(self._reference, block, where=block == block)
-        if name in PRICES and name != 'close':
-            if self._held is not None:
-                self._known()
-            self._add(name, block)
-
-    def _known(self) -> None:
-        """Sum up the closes: from here on it is known which rows count."""
-        self._traded &= self._reference == self._reference
-        self._on = self._day[self._traded]
-        self._base = self._reference[self._traded]
-        close, self._held, self._reference = self._held, None, None
-        self._sums['count'] = np.bincount(self._on, minlength=self._days).astype('float64')
-        self._add('close', close)
-
-    def _add(self, name: str, block: np.ndarray) -> None:
-        self._sums[name] = np.bincount(self._on, block[self._traded] / self._base, self._days)
-
-    def index(self) -> np.ndarray:
-        """Return open, high, low, close and volume of the market."""
-        count = self._sums['count']
-        mean = {name: np.divide(self._sums[name], count, out=np.ones(self._days), where=count > 0) for name in PRICES}
-        level = 1000.0 * np.cumprod(mean['close'])
-        before = level / mean['close']
-        return np.array([*(mean[name] * before for name in PRICES), self._sums['volume']])
 
 
 def dtype_of(name: str, kind: np.dtype) -> str:
@@ -228,46 +196,6 @@ def dtype_of(name: str, kind: np.dtype) -> str:
     return '<f4' if name not in REQUIRED | OPTIONAL and kind == np.float32 else '<f8'
 
 
-def numeric_columns(table: pd.DataFrame) -> dict[str, str]:
-    """Return the columns of a table that a store keeps, with their dtypes."""
-    from pandas.api.types import is_numeric_dtype
-
-    return {
-        name: dtype_of(name, kind) for name, kind in table.dtypes.items()
-        if name not in ('date', 'code') and (name in REQUIRED or name in OPTIONAL or is_numeric_dtype(kind))
-    }
-
-
 def units(columns: Iterable[str]) -> dict[str, str]:
     """Return what is known of each column's unit."""
     return {name: REQUIRED.get(name) or OPTIONAL.get(name) or 'as in the source' for name in columns}
-
-
-def _values(column: pd.Series, dtype: str) -> np.ndarray:
-    return column.to_numpy(dtype) if dtype == '|u1' else column.to_numpy(dtype, na_value=np.nan)
-
-
-def table_arrays(
-    table: pd.DataFrame, *, checked: bool = False, source: str = 'the table'
-) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Return a canonical table as the arrays of a store, and its columns with their units.
-
-    Parameters
-    ----------
-    table : DataFrame
-        See `schema.REQUIRED`.
-    checked : bool
-        True when it has passed `schema.check_table` already.
-    source : str
-        What messages call it.
-    """
-    if not checked:
-        from ..schema import check_table
-
-        table = check_table(table, source)
-    keys = RowKeys()
-    keys.add(table['date'], table['code'])
-    columns = numeric_columns(table)
-    arrays: dict[str, np.ndarray] = {}
-    build(keys.layout(), columns, lambda name: _values(table[name], columns[name]), arrays.__setitem__)
-    return arrays, units(columns)

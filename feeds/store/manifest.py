@@ -10,7 +10,8 @@ from typing import Any
 from ..errors import DataError
 from ..invocation import command
 
-FORMAT = 1  # of the folder; a reader refuses another
+FORMAT = 2  # of the folder, as it is written; 2 has the indices of `indices`
+READABLE = (1, 2)  # a store of format 1 is as good, but its indices are worked out anew each time
 MANIFEST = 'manifest.json'
 
 
@@ -35,8 +36,8 @@ def read_manifest(path: Path) -> dict[str, Any]:
         found, crc32 = manifest['format'], manifest.get('crc32')
     except (ValueError, TypeError, KeyError, AttributeError):
         raise DataError(f'{file}: found no manifest of a store; {again}') from None
-    if found != FORMAT:
-        raise DataError(f'{file}: found format {found!r}, expected {FORMAT}; {again}')
+    if found not in READABLE:
+        raise DataError(f'{file}: found format {found!r}, expected {" or ".join(map(str, READABLE))}; {again}')
     if crc32 != manifest_checksum(manifest):
         raise DataError(f'{file}: the content is not what was written; {again}')
     return manifest

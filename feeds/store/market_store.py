@@ -25,13 +25,19 @@ import numpy as np
 from ..columns import INDEX_LINES, OPTIONAL, REFERENCE_TABLES, dates_of
 from ..errors import DataError
 from ..invocation import command
-from .folder import write_folder
-from .layout import table_arrays
+from ..quarantine import COLUMNS as FINDING_COLUMNS
+from .benchmarks import benchmark
+from .folder import map_array, write_folder
 from .manifest import MANIFEST, file_checksum, of_written_size, read_manifest
 from .reference_data import ReferenceData
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ..quarantine import Quarantine
+    from ..tables import Reading
+
+FINDINGS = 'findings'  # the table of rows that were mended or left out, beside the reference tables
 
 
 class MarketStore:
@@ -64,11 +70,15 @@ class MarketStore:
         Column -> unit, without date and code.
     """
 
+    _benchmarks: dict[tuple[str, int], dict[str, np.ndarray]] | None = None  # those asked for so far
+
     def __init__(
         self, arrays: Mapping[str, np.ndarray], columns: Mapping[str, str], about: Mapping[str, Any] | None = None,
-        path: Path | None = None, maps: Sequence[mmap.mmap] = (), tables: Mapping[str, Path] | None = None,
+        path: Path | None = None, maps: Sequence[mmap.mmap] = (), tables: Mapping[str, Any] | None = None,
+        version: Path | None = None,
     ) -> None:
-        self.arrays, self.columns, self.about, self.path = dict(arrays), dict(columns), dict(about or {}), path
+        self.arrays, self.columns, self.about, self.path = arrays, dict(columns), dict(about or {}), path
+        self.version = version  # the folder that its arrays are in, of the store's present or a former version
         self.maps = maps if hasattr(mmap, 'MADV_DONTNEED') else ()
         self.codes = arrays['codes'].astype(str)
         self.days = arrays['days']
@@ -79,6 +89,7 @@ class MarketStore:
         self._nothing.setflags(write=False)
         self._tables: dict[str, Any] = dict(tables or {})
         self._reference_data: ReferenceData | None = None
+        self._found: Quarantine | None = None  # of a table in memory
         self._ids = {code: number for number, code in enumerate(self.codes.tolist())}
 
     @classmethod
@@ -107,20 +118,43 @@ class MarketStore:
         raise AssertionError
 
     @classmethod
-    def from_table(cls, table: pd.DataFrame, *, checked: bool = False, source: str = 'the table') -> MarketStore:
+    def from_table(
+        cls, table: pd.DataFrame, *, checked: bool = False, source: str = 'the table', quarantine: Quarantine | None = None,
+        reading: Reading | None = None,
+    ) -> MarketStore:
         """Hold a canonical table as a store in memory.
 
         Parameters
         ----------
         table : DataFrame
-            See `schema.REQUIRED`.
+            See `schema.check_table`.
         checked : bool
             True when it has passed `schema.check_table` already.
         source : str
             What messages call it.
+        quarantine : Quarantine, optional
+            Takes what is found in single rows, and says whether it is strict; without it one warning tells.
+        reading : Reading, optional
+            How the table is read.
         """
-        arrays, columns = table_arrays(table, checked=checked, source=source)
-        return cls(arrays, columns, {'source': source})
+        from . import in_memory
+
+        return cls._in_memory(in_memory.of_table(table, source, reading, quarantine, checked))
+
+    @classmethod
+    def from_file(
+        cls, path: str | Path, *, quarantine: Quarantine | None = None, reading: Reading | None = None
+    ) -> MarketStore:
+        """Hold the canonical table of a Parquet or CSV file as a store in memory; see `from_table`."""
+        from . import in_memory
+
+        return cls._in_memory(in_memory.of_file(Path(path), reading, quarantine))
+
+    @classmethod
+    def _in_memory(cls, made: Any) -> MarketStore:
+        store = cls(made.arrays, made.columns, made.about, tables=made.tables)
+        store._found = made.quarantine
+        return store
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -147,7 +181,12 @@ class MarketStore:
             The folder has other files, or another writer is at work.
         """
         tables = {name: self.reference_table(name) for name in self.reference_names}
-        write_folder(Path(path), self.arrays, tables, self.columns, self.about)
+        if len(found := self.findings()):
+            tables[FINDINGS] = found
+        arrays = dict(self.arrays)
+        for name, spec in (('index', 'market'), ('index/microcap', 'microcap')):
+            arrays[name] = np.array(list(self.benchmark(spec).values()))
+        write_folder(Path(path), arrays, tables, self.columns, self.about)
 
     # -- questions ----------------------------------------------------------------------------------------
 
@@ -240,12 +279,52 @@ class MarketStore:
 
     def index(self) -> dict[str, np.ndarray]:
         """Return the market's index, equal weight: open, high, low, close (points), volume (shares)."""
-        return dict(zip(INDEX_LINES, self.arrays['index'], strict=True))
+        return self.benchmark('market')
+
+    def benchmark(self, spec: str, phase: int = 0) -> dict[str, np.ndarray]:
+        """Return an index on all days of the market.
+
+        Parameters
+        ----------
+        spec : str
+            ``market``, ``microcap``, one of the two with options, such as ``microcap:100:renew=5:weight=float_cap:new=60``,
+            or six digits of an index that the store has; see `benchmarks.Benchmark` and `indices`.
+        phase : int
+            An index renewed every k days is renewed on the days whose number leaves the same rest over k as this.
+
+        Returns
+        -------
+        dict of str to ndarray, shape (days,)
+            Open, high, low, close (points), volume (shares). Read-only.
+
+        Raises
+        ------
+        DataError
+            There is no such index.
+        """
+        if self._benchmarks is None:
+            self._benchmarks = {}
+        if (spec, phase) not in self._benchmarks:
+            self._benchmarks[spec, phase] = dict(zip(INDEX_LINES, benchmark(self, spec, phase), strict=True))
+        return self._benchmarks[spec, phase]
 
     @property
     def reference_names(self) -> list[str]:
         """The tables beside the market that the store has, of `columns.REFERENCE_TABLES`."""
-        return list(self._tables)
+        return [name for name in self._tables if name != FINDINGS]
+
+    def add_reference_table(self, name: str, table: pd.DataFrame) -> None:
+        """Put a table beside the market in memory, of `columns.REFERENCE_TABLES`; a store's folder stays as it is."""
+        self._tables[name], self._reference_data = table, None
+
+    def findings(self) -> pd.DataFrame:
+        """Return which rows of the source were mended or left out, with the columns of `quarantine.COLUMNS`."""
+        import pandas as pd
+
+        if self._found is not None:
+            return self._found.table()
+        found = self._tables.get(FINDINGS)
+        return pd.DataFrame(columns=list(FINDING_COLUMNS)) if found is None else pd.read_parquet(found)
 
     def reference_table(self, name: str) -> pd.DataFrame:
         """Return a table beside the market: names, listings, industries, constituents or benchmarks.
@@ -297,24 +376,14 @@ def _opened(path: Path, text: str) -> MarketStore:
     arrays, maps = {}, []
     try:
         for name, entry in manifest['arrays'].items():
-            arrays[name] = _map(path / manifest['version'] / entry['file'], entry, maps)
+            file = path / manifest['version'] / entry['file']
+            arrays[name] = map_array(of_written_size(file, entry), entry, maps)  # all: a writer may remove them under a reader
         tables = {name: of_written_size(path / manifest['version'] / entry['file'], entry)
                   for name, entry in manifest['sides'].items()}
-        return MarketStore(arrays, manifest['columns'], manifest['about'], path, maps, tables)
+        return MarketStore(arrays, manifest['columns'], manifest['about'], path, maps, tables, path / manifest['version'])
     except (KeyError, TypeError) as error:
         raise DataError(f'{path / MANIFEST}: found no entry {error}, expected the manifest of a store; '
                         f'make the store anew with {command("ingest")}') from None
-
-
-def _map(file: Path, entry: dict[str, Any], maps: list[mmap.mmap]) -> np.ndarray:
-    """Map one array; the whole version is mapped at once, so that a writer may remove it under a reader."""
-    of_written_size(file, entry)
-    shape = tuple(entry['shape'])
-    if not entry['bytes']:
-        return np.empty(shape, entry['dtype'])
-    with open(file, 'rb') as stream:
-        maps.append(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
-    return np.frombuffer(maps[-1], entry['dtype']).reshape(shape)
 
 
 def check(path: str | Path) -> int:

@@ -3,36 +3,38 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from .. import files
 from ..columns import FLAGS, REFERENCE_TABLES
 from ..errors import DataError
-from ..schema import check_table
+from ..quarantine import Quarantine
+from ..rows import Rows
 from ..sources import SOURCES
+from ..tables import Reading, rows_of_files, rows_of_table
 from .folder import VersionFolder, writing
-from .layout import DuplicateRow, Layout, Read, RowKeys, build, numeric_columns, units
+from .indices import market_index, microcap_index
+from .layout import Layout, Read, build, units
 from .manifest import MANIFEST
-from .market_store import MarketStore
-
-BATCH = 500_000  # rows read and checked at a time
+from .market_store import FINDINGS, MarketStore
+from .staging import Staging, judge_falls
 
 
 def ingest(
     paths: list[Path], store: Path, *, append: bool = False, about: dict[str, Any] | None = None,
-    progress: Callable[[int, int], Any] | None = None,
+    progress: Callable[[int, int], Any] | None = None, reading: Reading | None = None, strict: bool = False,
+    reference_data: dict[str, pd.DataFrame] | None = None,
 ) -> MarketStore:
     """Make a store from canonical tables in files, or extend it.
 
     Parameters
     ----------
     paths : list of Path
-        Parquet or CSV files, of any size; rows in any order, one per stock and day over all files.
+        Parquet or CSV files, of any size; rows in any order. Wide files hold one column each, see `tables`.
     store : Path
         The folder.
     append : bool
@@ -41,34 +43,42 @@ def ingest(
         What the manifest shall say of the source.
     progress : callable, optional
         Called with what is done and what there is to do.
+    reading : Reading, optional
+        How the tables are read.
+    strict : bool
+        Refuse the first row that is not as it should be.
+    reference_data : dict of str to DataFrame, optional
+        Tables beside the market, see `columns.REFERENCE_TABLES`.
 
     Returns
     -------
     MarketStore
-        The new store, opened.
+        The new store, opened; `MarketStore.findings` tells which rows were mended or left out.
 
     Raises
     ------
     DataError
         Wrong input, found before the store is touched; or another writer at work.
     """
-    def rows(staging: Path) -> _Staging:
-        return _Staging([_FileRows(path, staging / str(number)) for number, path in enumerate(paths)],
-                        [_size(path) for path in paths], progress)
-
-    return _make(rows, store, append, {'source': ', '.join(path.name for path in paths), **(about or {})})
+    reading = reading or Reading()
+    source = ', '.join(path.name for path in paths)
+    tell = progress or (lambda done, size: None)
+    about = {'source': source, **(about or {})}
+    return _make(rows_of_files(paths, reading, lambda done, size: tell(done // 2, size)), store, append, about, source,
+                 Quarantine(strict), reference_data or {}, reading, lambda done, size: tell(size + done, 2 * size))
 
 
 def ingest_tables(
-    tables: Iterable[pd.DataFrame], store: Path, *, append: bool = False, about: dict[str, Any] | None = None,
-    reference_data: dict[str, pd.DataFrame] | None = None,
+    tables: Iterable[pd.DataFrame | Rows], store: Path, *, append: bool = False, about: dict[str, Any] | None = None,
+    reference_data: dict[str, pd.DataFrame] | None = None, strict: bool = False,
+    given: dict[str, pd.DataFrame] | None = None,
 ) -> MarketStore:
     """Make a store from canonical tables that a source yields, or extend it.
 
     Parameters
     ----------
-    tables : iterable of DataFrame
-        Each with ``attrs['source']``, what messages call it; all with the same columns.
+    tables : iterable of DataFrame or Rows
+        Frames with ``attrs['source']``, what messages call each; all with the same columns.
     store : Path
         The folder.
     append : bool
@@ -77,19 +87,27 @@ def ingest_tables(
         What the manifest shall say of the source; read when the tables are done.
     reference_data : dict of str to DataFrame, optional
         Tables beside the market, see `columns.REFERENCE_TABLES`; read when the tables are done.
+    strict : bool
+        Refuse the first row that is not as it should be.
+    given : dict of str to DataFrame, optional
+        Such tables of the user's own; where the source says otherwise, they win.
 
     Raises
     ------
     DataError
         Wrong input, found before the store is touched; or another writer at work.
     """
-    return _make(lambda staging: _Staging([_TableRows(tables, staging / '0')], [1], None), store, append, about or {},
-                 reference_data or {})
+    reading = Reading()
+    parts = (table if isinstance(table, Rows) else rows_of_table(table, reading, table.attrs.get('source', 'the source'))
+             for table in tables)
+    return _make(parts, store, append, {} if about is None else about, 'the source', Quarantine(strict),
+                 {} if reference_data is None else reference_data, reading, given=given)
 
 
 def _make(
-    rows: Callable[[Path], _Staging], store: Path, append: bool, about: dict[str, Any],
-    reference_data: dict[str, pd.DataFrame] | None = None,
+    parts: Iterable[Rows], store: Path, append: bool, about: dict[str, Any], source: str, quarantine: Quarantine,
+    reference_data: dict[str, pd.DataFrame], reading: Reading, tell: Callable[[int, int], Any] = lambda done, size: None,
+    given: dict[str, pd.DataFrame] | None = None,
 ) -> MarketStore:
     """Make a new version of a store and put it in place."""
     if append and not (store / MANIFEST).exists():
@@ -105,25 +123,61 @@ def _make(
         folder = VersionFolder(store)
         temporary = folder.path / 'staging'
         temporary.mkdir()
-        staging = rows(temporary)
+        staging = Staging(quarantine, temporary)
         try:
-            layout = staging.read()
-        except DuplicateRow as duplicate:
-            raise staging.duplicate_error(duplicate) from None
-        columns, read = staging.columns, staging.column
-        if old is not None:
-            columns = _wider({name: old.arrays[f'stock/{name}'].dtype.str for name in old.columns}, columns)
-            layout, read = _merged(old, layout, staging)
-        build(layout, columns, read, folder.put)
+            for rows in parts:
+                staging.add(rows)
+            first = {} if old is None else dict(zip(old.codes.tolist(), old.days[old.first].tolist(), strict=True))
+            layout = staging.layout(source, first_priced=first)
+            _release_memory()
+            columns, read, without_close = staging.columns, staging.column, staging.without_close
+            if old is not None:
+                columns = _wider({name: old.arrays[f'stock/{name}'].dtype.str for name in old.columns}, columns)
+                layout, read, without_close = _merged(old, layout, staging)
+            done = iter(range(1, len(columns) + 1))
+
+            def read_and_tell(name: str) -> np.ndarray:
+                tell(next(done, len(columns)), len(columns))
+                return read(name)
+
+            build(layout, columns, read_and_tell, folder.put, without_close)
+        finally:
+            staging.close()
         shutil.rmtree(temporary)
-        for name in {*(old.reference_names if old is not None else ()), *(reference_data or {})}:
-            parts = [old.reference_table(name)] if old is not None and name in old.reference_names else []
-            parts += [reference_data[name]] if reference_data and name in reference_data else []
-            folder.put_table(name, _joined(name, parts))
-        before = old.about if old is not None else {}
-        kept = {name: text for name, text in before.items() if 'estimated' in str(text)}  # true of the rows that stay
-        folder.publish(units(columns), {**before, **about, **kept})
+        names = staging.names()
+        about = {**(old.about if old is not None else {}), **about, **staging.about(names), **_kept_notes(old),
+                 **({'columns': '; '.join(reading.lines)} if reading.lines else {})}
+        arrays, maps = folder.arrays()
+        made = MarketStore(arrays, units(columns), about, maps=maps, version=folder.path)
+        judge_falls(staging, source, made.arrays)
+        layers = [{} if names is None else {'names': names}, reference_data, given or {}]
+        if old is not None:
+            layers.insert(0, {name: old.reference_table(name) for name in old.reference_names})
+        for name in sorted({name for layer in layers for name in layer}):
+            both = [layer[name] for layer in layers if name in layer]
+            made.add_reference_table(name, joined := _joined(name, both))
+            folder.put_table(name, joined)
+        if 'listings' not in made.reference_names:
+            about['listings'] = 'not known: guessed from the first row of each stock'
+        _put_findings(folder, old, quarantine)
+        folder.put('index', market_index(made))
+        folder.put('index/microcap', microcap_index(made))
+        folder.publish(units(columns), about)
     return MarketStore.open(store)
+
+
+def _kept_notes(old: MarketStore | None) -> dict[str, Any]:
+    """Return what an old store says of rows that stay."""
+    return {} if old is None else {name: text for name, text in old.about.items() if 'estimated' in str(text)}
+
+
+def _put_findings(folder: VersionFolder, old: MarketStore | None, quarantine: Quarantine) -> None:
+    """Keep which rows were mended or left out, those of former times too."""
+    parts = [old.findings()] if old is not None else []
+    parts += [quarantine.table()] if len(quarantine) else []
+    parts = [part for part in parts if len(part)]
+    if parts:
+        folder.put_table(FINDINGS, pd.concat(parts, ignore_index=True).drop_duplicates(ignore_index=True))
 
 
 def _wider(one: dict[str, str], other: dict[str, str]) -> dict[str, str]:
@@ -140,10 +194,6 @@ def _joined(name: str, parts: list[pd.DataFrame]) -> pd.DataFrame:
     return table.drop_duplicates(key, keep='last').sort_values(key).reset_index(drop=True)
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
 def _release_memory() -> None:
     """Give back the memory that the reader of Parquet files keeps for later."""
     import pyarrow as pa
@@ -151,8 +201,8 @@ def _release_memory() -> None:
     pa.default_memory_pool().release_unused()
 
 
-def _merged(old: MarketStore, new: Layout, staging: _Staging) -> tuple[Layout, Read]:
-    """Return the layout of an old store with new rows, and its columns: the old rows that stay, then the new."""
+def _merged(old: MarketStore, new: Layout, staging: Staging) -> tuple[Layout, Read, np.ndarray]:
+    """Return the layout of an old store with new rows, its columns and its rows without a close: old rows that stay, then new."""
     codes = np.union1d(old.arrays['codes'], new.codes)
     days = np.union1d(old.days, new.days).astype('int32')
     there = np.zeros((len(days), len(codes)), bool)
@@ -174,149 +224,4 @@ def _merged(old: MarketStore, new: Layout, staging: _Staging) -> tuple[Layout, R
         added = staging.column(name) if name in staging.columns else np.full(len(new_stock), unknown)
         return np.concatenate([kept, added])
 
-    return layout, read
-
-
-class _FileRows:
-    """The rows of one file, checked; a CSV's are kept one file a column meanwhile, as reading it again is slow."""
-
-    def __init__(self, path: Path, staging: Path) -> None:
-        self.path, self.count = path, 0
-        self.columns: dict[str, str] = {}
-        self.lines: list[np.ndarray] = []  # of the rows, in a CSV
-        self.text: set[str] = set()  # further columns that hold text
-        self._folder = None if path.name.lower().endswith('.parquet') else staging
-        self._streams: dict[str, Any] = {}
-
-    def check(self, keys: RowKeys) -> Iterator[int]:
-        """Check all rows, gather their dates and codes, and yield how many bytes of memory each part had."""
-        try:
-            for part, lines, first in files.parts(self.path, BATCH):
-                table = check_table(part, str(self.path), lines=lines, first_row=first, ordered=False)
-                keys.add(table['date'], table['code'])
-                self._note(table)
-                if self._folder is not None:
-                    self.lines.append(lines)
-                    self._keep(table)
-                self.count += len(table)
-                yield int(part.memory_usage().sum())
-        finally:
-            for stream in self._streams.values():
-                stream.close()
-
-    def _note(self, table: pd.DataFrame) -> None:
-        """Note which columns are kept, and which are text."""
-        found = numeric_columns(table)
-        self.columns = self.columns or found
-        self.text |= {name for name in table.columns if name not in found and name not in ('date', 'code')}
-
-    def place(self, row: int) -> str:
-        """Return where a row is, in the user's own file."""
-        return f'{self.path}, ' + (f'line {np.concatenate(self.lines)[row]}' if self.lines else f'row {row}')
-
-    def _keep(self, table: pd.DataFrame) -> None:
-        for number, (name, dtype) in enumerate(self.columns.items()):
-            if not pd.api.types.is_numeric_dtype(table[name].dtype):
-                table[name] = pd.to_numeric(table[name], errors='coerce')  # a further column that later turns to text
-            if name not in self._streams:
-                self._folder.mkdir(exist_ok=True)
-                self._streams[name] = open(self._folder / f'{number}.bin', 'wb')  # noqa: SIM115  closed by check()
-            self._streams[name].write(np.ascontiguousarray(table[name].to_numpy(dtype)).view('u1'))
-
-    def column(self, name: str, dtype: str) -> np.ndarray:
-        """Return a column of all rows; one that the file lacks is not known."""
-        if name not in self.columns:
-            return np.zeros(self.count, dtype) if dtype == '|u1' else np.full(self.count, np.nan, dtype)
-        if self._folder is not None:
-            return np.fromfile(self._folder / f'{list(self.columns).index(name)}.bin', self.columns[name])
-        values = files.parquet_column(self.path, name)
-        if not pd.api.types.is_numeric_dtype(values.dtype):
-            values = pd.to_numeric(values, errors='coerce')
-        if len(values) != self.count:
-            raise DataError(f'{self.path}: was changed while it was read; start again')
-        return values.to_numpy(dtype, na_value=np.nan) if dtype != '|u1' else values.to_numpy(dtype)
-
-
-class _TableRows(_FileRows):
-    """The rows of tables that a source yields one after the other."""
-
-    def __init__(self, tables: Iterable[pd.DataFrame], staging: Path) -> None:
-        super().__init__(Path('the source'), staging)
-        self._folder, self._tables = staging, tables
-        self._from: list[tuple[str, int]] = []  # of each table: what messages call it, rows
-
-    def check(self, keys: RowKeys) -> Iterator[int]:
-        """Check all rows, gather their dates and codes."""
-        try:
-            for table in self._tables:
-                name = table.attrs.get('source', 'the source')
-                checked = check_table(table, name, ordered=False)
-                keys.add(checked['date'], checked['code'])
-                self._note(checked)
-                self._keep(checked.reindex(columns=['date', 'code', *self.columns]))
-                self._from.append((name, len(checked)))
-                self.count += len(checked)
-                yield 0
-        finally:
-            for stream in self._streams.values():
-                stream.close()
-        if not self.count:
-            raise DataError('the source has no rows for these stocks and days; check --start, --end and --codes')
-
-    def place(self, row: int) -> str:
-        """Return where a row is."""
-        for name, rows in self._from:
-            if row < rows:
-                return f'{name}, row {row}'
-            row -= rows
-        raise AssertionError
-
-
-class _Staging:
-    """The rows of all files, in their order."""
-
-    def __init__(self, rows: list[_FileRows], sizes: list[int], progress: Callable[[int, int], Any] | None) -> None:
-        self.files = rows
-        self.columns: dict[str, str] = {}
-        self.stock = self.day = np.empty(0, 'int32')
-        self._sizes = sizes
-        self._size = 2 * sum(sizes)  # reading is about half of the work
-        self._tell = progress or (lambda done, size: None)
-
-    def read(self) -> Layout:
-        """Check the files and return the layout of their rows."""
-        keys, before = RowKeys(), 0
-        for file, size in zip(self.files, self._sizes, strict=True):
-            done = 0
-            for part in file.check(keys):
-                done = min(size, done + part // 3)  # files are packed
-                self._tell(before + done, self._size)
-            before += size
-            self.columns = _wider(self.columns, file.columns)
-        for file in self.files:
-            text = next((name for name in file.text if name in self.columns), None)
-            if text is not None:
-                raise DataError(f'{file.path}, column {text}: found text, but numbers in other rows or files; make it numbers '
-                                'everywhere, or leave the column out')
-        _release_memory()
-        layout = keys.layout()
-        self.stock, self.day = keys.stock, keys.day
-        return layout
-
-    def column(self, name: str) -> np.ndarray:
-        """Return a column of all rows."""
-        number = list(self.columns).index(name)
-        self._tell(self._size // 2 * (len(self.columns) + number) // len(self.columns), self._size)
-        values = [file.column(name, self.columns[name]) for file in self.files]
-        _release_memory()
-        return values[0] if len(values) == 1 else np.concatenate(values)
-
-    def duplicate_error(self, duplicate: DuplicateRow) -> DataError:
-        """Say where a row is that is there a second time."""
-        row = duplicate.row
-        for file in self.files:
-            if row < file.count:
-                return DataError(f'{file.place(row)}, column code: found {duplicate.what} a second time, expected one row '
-                                 'per date and code; drop one of the two rows')
-            row -= file.count
-        raise AssertionError
+    return layout, read, staging.without_close + len(places)

@@ -249,3 +249,19 @@ def test_the_real_market():
         # a resumed listing, which has no limit, and a first day beyond 44 %
         f'WARNING: {LIMIT}: 2 (000792.XSHE 2021-08-10 +306.1 %; 001267.XSHE 2021-11-17 +54.0 %)',
     ]
+
+
+def test_what_the_source_did_not_know():
+    store = MarketStore.from_table(market().reset_index(drop=True))
+    store.about = {
+        'source': 'estimated.csv', 'from_files': '/data/today', 'rows': 3, 'is_st': 'not known, 0 on all days: no files',
+        'market_cap': 'estimated: float shares x close', 'preclose': 'not given by the source', 'volume': 'as given',
+        'names': 'as of today alone', 'delisting_period': 'the source has no history',
+    }
+    assert [line for line in describe(store).lines() if line.startswith('note')] == [
+        'note: is_st: not known, 0 on all days: no files',
+        'note: market_cap: estimated: float shares x close',
+        'note: preclose: not given by the source',
+        'note: names: as of today alone',
+        'note: delisting_period: the source has no history',
+    ]

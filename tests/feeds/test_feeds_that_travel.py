@@ -55,7 +55,7 @@ def test_a_market_arrives_with_backtraders_short_names(run):
         assert getattr(market, f'line_{number}') is line
     assert market.line is market.lines[0]
     assert market.l is market.lines
-    assert market.line4[0] == run[0].lines[4][0] == 2e6
+    assert market.line4[0] == run[0].lines[4][0] == 1e6  # the shares of A: B is new
 
 
 def test_a_market_of_which_nobody_has_asked_for_a_stock_arrives():

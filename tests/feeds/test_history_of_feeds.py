@@ -19,6 +19,7 @@ from bt_microcap.feeds.store import MarketStore
 from bt_microcap.feeds.universe import StockUniverse
 from tests.support.history import NAN, PRICE_COLUMNS, WAYS, A, Asker, B, ask, asked, cerebro_of, same
 from tests.support.markets import markets, tiny_market
+from tests.support.oracle import Run
 from tests.support.running import run_feeds
 
 # --------------------------------------------------------------------------------------- runs and feeds
@@ -154,7 +155,7 @@ def test_filtered_feeds_adjusted(ex_dates):
         if not bar:  # nothing before the first bar, where the end of a loaded line must not be taken for it
             days = FeedDays(cerebro.datas)
             day = days.find(cerebro.datas[0].datetime[0], None)
-            assert np.isnan(days.last_close(day)).all()
+            assert np.isnan(days.last('close', day)).all()
 
     cerebro.addstrategy(Asker, each=each)
     cerebro.run()
@@ -252,13 +253,22 @@ def model(stocks, codes, name, n, end, adjusted):
     return out
 
 
+def with_limits(rows, referee):
+    """The rows of a stock with the price limits that the referee of the runs finds for each."""
+    found = [referee.limits(row['date'].date(), row['code'], row) for row in rows.to_dict('records')]
+    return rows.assign(**{
+        name: [NAN if values[side] is None else float(values[side]) for values in found]
+        for side, name in enumerate(('high_limit', 'low_limit'))})
+
+
 @settings(max_examples=40, deadline=None)
 @given(markets(), st.integers(0, 2**32 - 1), st.booleans())
 def test_against_a_slow_model(table, seed, at_open):
     table = check_table(table)
     days = sorted(set(table['date']))
+    referee = Run(table, {'profile': 'realistic', 'cash': 0})
     stocks = {
-        code: rows.assign(day=np.searchsorted(days, rows['date'])).to_dict('records')
+        code: with_limits(rows, referee).assign(day=np.searchsorted(days, rows['date'])).to_dict('records')
         for code, rows in table.groupby('code')
     }
     start = int(np.random.default_rng(seed).integers(0, len(days) // 2))

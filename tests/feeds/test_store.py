@@ -13,6 +13,7 @@ from bt_microcap.feeds.columns import PRICES
 from bt_microcap.feeds.errors import DataError
 from bt_microcap.feeds.store import MarketStore
 from tests.support.script_calls import call
+from tests.support.slow_index import slow_market_index
 from tests.support.stores import canonical, market, same_rows, same_store
 
 
@@ -162,48 +163,31 @@ def test_filling_by_hand():
 
 
 def test_index_by_hand():
-    """Day 1: the means of 1.1 and 0.9 (close), 1.2 and 1.1 (high), 0.9 twice (low); then A, B, A alone; then nobody."""
+    """Day 1: the means of 1.1 and 0.9 (close), 1.2 and 1.1 (high), 0.9 twice (low); then A, B, A, the other one at 0 %."""
     index = MarketStore.from_table(by_hand()).index()
-    np.testing.assert_allclose(index['close'], [1000, 1000, 1200, 1320, 1386, 1386])
-    np.testing.assert_allclose(index['open'], [1000, 1000, 1000, 1200, 1320, 1386])
-    np.testing.assert_allclose(index['high'], [1000, 1150, 1200, 1320, 1386, 1386])
-    np.testing.assert_allclose(index['low'], [1000, 900, 1000, 1140, 1320, 1386])
+    np.testing.assert_allclose(index['close'], [1000, 1000, 1100, 1155, 1183.875, 1183.875])
+    np.testing.assert_allclose(index['open'], [1000, 1000, 1000, 1100, 1155, 1183.875])
+    np.testing.assert_allclose(index['high'], [1000, 1150, 1100, 1155, 1183.875, 1183.875])
+    np.testing.assert_allclose(index['low'], [1000, 900, 1000, 1072.5, 1155, 1183.875])
     assert index['volume'].tolist() == [300, 300, 100, 300, 400, 0]
 
 
 def test_index_from_preclose_by_hand():
-    """A's ex-date on day 1: 11 over 8.8; B's reference is not known there and stays its last close; day 0 over preclose."""
+    """A's ex-date on day 1: 11 over 8.8; B's is not known there and stays its last close; on day 0 A over preclose, B 0 %."""
     table = by_hand().assign(preclose=np.nan)
     table.loc[[0, 2], 'preclose'] = [8.0, 8.8]
     index = MarketStore.from_table(table).index()
-    np.testing.assert_allclose(index['close'][:3], [1250, 1250 * (1.25 + 0.9) / 2, 1250 * (1.25 + 0.9) / 2 * 1.2])
-
-
-def plain_index(table):
-    last, level, out = {}, 1000.0, []
-    for _, rows in table.assign(code=table['code'].astype(str)).groupby('date'):
-        ratios = []
-        for row in rows.to_dict('records'):
-            reference = row.get('preclose', np.nan)
-            if np.isnan(reference):
-                reference = last.get(row['code'], np.nan)
-            if not row['paused'] and not np.isnan(reference):
-                ratios.append([row[name] / reference for name in PRICES])
-            last[row['code']] = row['close']
-        mean = np.mean(ratios, axis=0) if ratios else np.ones(4)
-        out.append([*(level * mean), rows['volume'].sum()])
-        level *= mean[3]
-    return np.array(out).T
+    np.testing.assert_allclose(index['close'][:3], [1125, 1125 * 1.075, 1125 * 1.075 * 1.1])
 
 
 def test_index_of_a_market(store, table):
-    np.testing.assert_allclose(list(store.index().values()), plain_index(table), rtol=1e-12)
+    np.testing.assert_allclose(list(store.index().values()), slow_market_index(table), rtol=1e-12)
     assert list(store.index()) == ['open', 'high', 'low', 'close', 'volume']
 
 
 def test_index_without_preclose(table):
     bare = table.drop(columns='preclose')
-    np.testing.assert_allclose(list(MarketStore.from_table(bare).index().values()), plain_index(bare), rtol=1e-12)
+    np.testing.assert_allclose(list(MarketStore.from_table(bare).index().values()), slow_market_index(bare), rtol=1e-12)
 
 
 # ---------------------------------------------------------------------------------------------------- errors

@@ -135,7 +135,7 @@ def test_a_benchmark_that_begins_later(tmp_path):
     rows = frame(index=['000300'], date=['2024-01-05'], open=[1.0], high=[1.0], low=[1.0], close=[1.0])
     ingest_tables([table], tmp_path / 'store', reference_data={'benchmarks': rows})
     line = one_error_line(call('backtest', '--data', tmp_path / 'store', '--benchmark', '000300', '--out', tmp_path / 'out'))
-    assert 'benchmark 000300 has nothing on the day before the run' in line
+    assert 'benchmark 000300 has nothing on the day before the run; give --start 2024-01-08 or later, or another' in line
 
 
 def test_data_without_preclose_says_what_is_not_applied(tmp_path, table):

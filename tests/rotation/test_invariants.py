@@ -72,8 +72,11 @@ def test_nothing_where_a_number_may_be_missing(name, where, profile):
         table['high_limit'], table['low_limit'] = table['preclose'] * 1.1, table['preclose'] * 0.9
     mask = {'one cell': table.index == 7, 'one stock': table['code'] == A, 'everywhere': table['code'] != ''}[where]
     table.loc[mask, name] = NAN
-    blotter = check(table, profile=profile, **RUN)
-    assert blotter.fills or (name, where) == ('market_cap', 'everywhere')
+    if (name, where) == ('market_cap', 'everywhere'):
+        with pytest.raises(DataError, match='column market_cap: found nothing'):
+            check(table, profile=profile, **RUN)
+    else:
+        assert check(table, profile=profile, **RUN).fills
 
 
 @pytest.mark.parametrize('run', [run_feeds, run_market])

@@ -1,0 +1,166 @@
+"""What tells that a table is wrong as a whole: units, adjusted prices, market caps that are not known.
+
+Rows are sampled: whatever is wrong with a table shows in some ten thousand of them.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+
+from .cleaning import MAX_MARKET_CAP, MIN_MARKET_CAP, unit
+from .columns import EPOCH
+from .errors import DataError
+from .quarantine import YEARS
+from .rows import Rows
+
+SAMPLE = 20_000  # rows of each part
+CAP_UNITS = ((1e-8, 1e5, '亿 yuan', 1e8), (1e5, MIN_MARKET_CAP, '万 yuan', 1e4), (MAX_MARKET_CAP, 1e18, '分 (0.01 yuan)', 0.01))
+# amount / (volume x close) is about ten to this power -> what it looks like, and what mends it
+AMOUNT_UNITS = {
+    2: ('volume in lots of 100 shares', ('volume', 100)), -3: ('amount in thousands of yuan', ('amount', 1000)),
+    -4: ('amount in 万 yuan', ('amount', 10000)),
+    -1: ('volume in lots of 100 shares and amount in thousands of yuan', ('volume', 100), ('amount', 1000)),
+    3: ('volume in thousands of shares', ('volume', 1000)), 4: ('volume in 万 shares', ('volume', 10000)),
+    -2: ('volume or amount in hundredths', ('amount', 100)),
+}
+ADJUSTED = 0.02  # share of the rows whose mean price lies outside the day's prices; raw prices have 0.0001, adjusted 0.1 or more
+MIN_VOLUME = 1e5  # shares, below which amount / volume is too rough
+# Raw prices: a stock's number of shares, market cap / close, falls by 0.5 to 10 % once in 16 years (cancelled shares); over
+# adjusted ones it falls at every dividend, more than once in four years. Measured on the whole market of 2021.
+SHARES_FALL, FALLS_A_YEAR, MIN_STOCK_YEARS = (0.005, 0.10), 0.15, 20
+
+
+class Evidence:
+    """Gathers samples of a table's rows, before single ones are mended."""
+
+    def __init__(self) -> None:
+        self._caps: list[np.ndarray] = []
+        self._traded = self._without_cap = 0
+        self._first_cap: tuple[float, DataError] | None = None
+        self._powers: dict[int, np.ndarray] = {}  # year -> how often each power of ten of amount / (volume x close)
+        self._compared: dict[int, list[int]] = {}  # year -> rows whose mean price is known, those of them outside the day's prices
+        self._outside: str = ''
+        self.has_amounts = False
+
+    def take(self, rows: Rows) -> None:
+        """Look at some rows as they were read."""
+        columns = rows.columns
+        step = max(1, len(rows) // SAMPLE)
+        with np.errstate(invalid='ignore', divide='ignore'):
+            cap = columns['market_cap']
+            known = cap > 0
+            traded = columns['paused'] == 0
+            self._traded += int(traded.sum())
+            self._without_cap += int((traded & ~known).sum())
+            self._caps.append(cap[known][::step])
+            if self._first_cap is None:
+                odd = known & ((cap < MIN_MARKET_CAP) | (cap > MAX_MARKET_CAP))
+                if odd.any():
+                    row = int(odd.argmax())
+                    self._first_cap = float(cap[row]), rows.error(
+                        row, 'market_cap', rows.found('market_cap', row),
+                        f'yuan between {MIN_MARKET_CAP:g} and {MAX_MARKET_CAP:g}', '{mend}')
+            if 'amount' in columns:
+                self._amounts(rows, step)
+
+    def _amounts(self, rows: Rows, step: int) -> None:
+        part = slice(None, None, step)
+        volume, amount, close, high, low = (rows.columns[name][part] for name in ('volume', 'amount', 'close', 'high', 'low'))
+        good = np.flatnonzero((volume > 0) & (amount > 0) & (close > 0) & (rows.day[part] > 0))
+        mean = amount[good] / volume[good]
+        power = np.rint(np.log10(mean / close[good])).clip(-20, 20).astype(int) + 20
+        years = (rows.day[part][good].astype('int64') - EPOCH).astype('datetime64[D]').astype('datetime64[Y]').astype(int) + 1970
+        slack = 0.01 + 0.002 * high[good]
+        large = volume[good] >= MIN_VOLUME
+        outside = large & ((mean > high[good] + slack) | (mean < low[good] - slack))
+        for year in np.unique(years).tolist():
+            mine = years == year
+            self._powers[year] = self._powers.get(year, 0) + np.bincount(power[mine], minlength=41)
+            compared = self._compared.setdefault(year, [0, 0])
+            compared[0] += int((mine & large).sum())
+            compared[1] += int((mine & outside).sum())
+        if outside.any() and not self._outside:
+            row = int(good[outside.argmax()])
+            self._outside = (f'{rows.place(row * step)}: found prices from {low[row]:g} to {high[row]:g}, but amount / volume is '
+                             f'{amount[row] / volume[row]:.4g}')
+        self.has_amounts |= bool(large.any())
+
+    def judge(self, source: str, *, need_cap: bool = True) -> None:
+        """Refuse a table that is wrong as a whole.
+
+        Parameters
+        ----------
+        source : str
+            What messages call it.
+        need_cap : bool
+            Whether a market cap must be known in half of the rows.
+
+        Raises
+        ------
+        DataError
+            A wrong unit, adjusted prices, or market caps that are mostly not known.
+        """
+        self._judge_caps(source, need_cap)
+        last = max(self._powers, default=0)
+        recent = [year for year in self._powers if year > last - YEARS]
+        for year in recent:
+            powers = self._powers[year]
+            power = int(powers.argmax()) - 20
+            if power and powers[power + 20] > powers.sum() / 2 and powers.sum() > 2:
+                looks = AMOUNT_UNITS.get(power)
+                raise DataError(
+                    f'{source}: amount is about {10.0 ** power:g} times volume x close in {year}, expected about 1: yuan and shares'
+                    + (f'; that looks like {looks[0]}: multiply by --scale '
+                       + ' --scale '.join(f'{name}={factor}' for name, factor in looks[1:]) if looks else ''))
+        compared = sum(self._compared[year][0] for year in recent)
+        outside = sum(self._compared[year][1] for year in recent)
+        if outside > max(2, ADJUSTED * compared):
+            raise DataError(f'{self._outside}: adjusted prices ({outside / compared:.0%} of the rows are so); expected raw ones, '
+                            'without adjustment: take the unadjusted prices from your source (不复权)')
+
+    def _judge_caps(self, source: str, need_cap: bool) -> None:
+        caps = np.concatenate([np.empty(0), *self._caps])
+        if len(caps) and self._first_cap is not None:
+            middle = float(np.median(caps))
+            if not MIN_MARKET_CAP <= middle <= MAX_MARKET_CAP:
+                hint = 'check the column'
+                for low, high, name, factor in CAP_UNITS:
+                    if low <= middle < high:
+                        hint = f'looks like {name}: multiply the column by {factor:g} (--scale market_cap={factor:g})'
+                raise DataError(str(self._first_cap[1]).replace('{mend}', hint))
+        if need_cap and 2 * self._without_cap > self._traded > 0:
+            raise DataError(
+                f'{source}, column market_cap: found nothing in {self._without_cap:,} of {self._traded:,} traded rows, expected '
+                f'{unit("market_cap")}; without it no stock can be picked: take it from a source that has it')
+
+
+class Falls:
+    """Counts how often the number of shares behind a market cap falls a little; see `SHARES_FALL`."""
+
+    def __init__(self) -> None:
+        self._falls = self._rows = 0
+        self._example = ''
+
+    def take(self, cap: np.ndarray, close: np.ndarray, stock: np.ndarray, day: np.ndarray, codes: np.ndarray) -> None:
+        """Look at rows, one stock after the other, days ascending."""
+        known = np.flatnonzero((cap > 0) & (close > 0))
+        shares, stock, day = cap[known] / close[known], stock[known], day[known]
+        with np.errstate(invalid='ignore'):
+            fall = 1 - shares[1:] / shares[:-1]
+        low, high = SHARES_FALL
+        at = np.flatnonzero((stock[1:] == stock[:-1]) & (fall > low) & (fall < high))
+        self._falls += len(at)
+        self._rows += len(known)
+        if len(at) and not self._example:
+            row = int(at[0])
+            self._example = (f'{codes[stock[row + 1]]} {date.fromordinal(int(day[row + 1]))}: market_cap / close is '
+                             f'{fall[row]:.1%} less than the day before')
+
+    def judge(self, source: str) -> None:
+        """Refuse adjusted prices."""
+        years = self._rows / 243  # trading days
+        if years >= MIN_STOCK_YEARS and self._falls > FALLS_A_YEAR * years:
+            raise DataError(f'{source}: {self._example}, and so in {self._falls:,} rows: the caps do not follow the prices, which '
+                            'look adjusted; expected raw ones, without adjustment: take the unadjusted prices from your source (不复权)')

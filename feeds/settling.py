@@ -1,0 +1,96 @@
+"""What only a whole table tells: rows that are there twice, and the last close of a suspended stock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from .cleaning import CONFLICTING, DOUBLED, LAST_CLOSE, NO_LAST_CLOSE, SUSPENDED_PRICE
+from .quarantine import Quarantine
+from .rows import Rows
+
+
+class Settled(NamedTuple):
+    """Numbers of rows: those to leave out, by reason, and those that get the stock's last close."""
+
+    doubled: np.ndarray
+    conflicting: np.ndarray
+    without_close: np.ndarray
+    last_close: np.ndarray
+
+    def left_out(self) -> np.ndarray:
+        """Return the rows to leave out."""
+        return np.concatenate([self.doubled, self.conflicting, self.without_close])
+
+    def tell(self, quarantine: Quarantine, rows_at: Callable[[np.ndarray], Iterable[Rows]]) -> None:
+        """Tell the quarantine; `rows_at` gives rows by their numbers, a `Rows` for each source that they are from."""
+        one = 'one row per date and code', 'drop one of the two rows'
+        for kind, at, column, text in (
+            (DOUBLED, self.doubled, 'code', one), (CONFLICTING, self.conflicting, 'code', one),
+            (NO_LAST_CLOSE, self.without_close, 'close', SUSPENDED_PRICE), (LAST_CLOSE, self.last_close, 'close', SUSPENDED_PRICE),
+        ):
+            for rows in rows_at(at) if len(at) else ():
+                found = [f'{rows.code(row)} a second time' for row in range(len(rows))] if column == 'code' else 'no price'
+                quarantine.add(kind, rows, np.arange(len(rows)), column, *text, found)
+
+
+def settle(
+    stock: np.ndarray, day: np.ndarray, first: np.ndarray, columns: Iterable[str], read: Callable[[str], np.ndarray],
+    doubled: bool,
+) -> Settled:
+    """Find the rows that are there twice, and those without a close.
+
+    Parameters
+    ----------
+    stock, day : ndarray of int, shape (rows,)
+    first : ndarray of int, shape (stocks,)
+        Ordinal of each stock's first row among those that are there already; beyond all days where there is none. Changed.
+    columns : iterable of str
+        What two rows must have in common to be the same.
+    read : callable
+        Gives a column.
+    doubled : bool
+        Whether any row is there twice, as far as is known; False spares the search.
+    """
+    nothing = np.empty(0, 'int64')
+    same, conflicting = _doubled(stock, day, len(first), columns, read) if doubled else (nothing, nothing)
+    close = read('close')
+    without = np.flatnonzero(close != close)
+    if not len(without):
+        return Settled(same, conflicting, nothing, nothing)
+    priced = close == close
+    priced[conflicting] = False
+    np.minimum.at(first, stock[priced], day[priced])
+    without = np.setdiff1d(without, np.concatenate([same, conflicting]))
+    early = day[without] < first[stock[without]]
+    return Settled(same, conflicting, without[early], without[~early])
+
+
+def any_doubled(stock: np.ndarray, day: np.ndarray, stocks: int) -> bool:
+    """Tell whether a stock has two rows on a day."""
+    if not len(day):
+        return False
+    low, high = int(day.min()), int(day.max())
+    seen = np.zeros((high - low + 1) * stocks, bool)
+    seen[(day - low).astype('int64') * stocks + stock] = True
+    return int(np.count_nonzero(seen)) != len(day)
+
+
+def _doubled(
+    stock: np.ndarray, day: np.ndarray, stocks: int, columns: Iterable[str], read: Callable[[str], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows that repeat an earlier one, and all rows of days of a stock whose rows differ."""
+    key = day.astype('int64') * stocks + stock
+    order = np.argsort(key, kind='stable')
+    again = np.flatnonzero(np.diff(key[order]) == 0) + 1  # places in `order` of second, third ... rows
+    left, right = order[again - 1], order[again]
+    equal = np.ones(len(again), bool)
+    for name in columns:
+        values = read(name)
+        one, other = values[left], values[right]
+        equal &= (one == other) | (one != one) & (other != other)
+    bad = np.unique(key[right[~equal]])
+    conflicting = np.flatnonzero(np.isin(key, bad)) if len(bad) else np.empty(0, 'int64')
+    return np.sort(right[~np.isin(key[right], bad)]), conflicting

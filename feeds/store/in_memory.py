@@ -1,0 +1,75 @@
+"""A market in memory: the arrays of a table, or of a table's file, made as they are asked for."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ..files import late_columns, open_table, read_column
+from ..quarantine import Quarantine
+from ..rows import Rows
+from ..tables import Reading, rows_of_files, rows_of_table
+from .layout import Columns, dtype_of, in_days, units
+from .staging import Staging, judge_falls
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class InMemory(NamedTuple):
+    """What `market_store.MarketStore` is made of."""
+
+    arrays: Columns
+    columns: dict[str, str]
+    about: dict[str, Any]
+    tables: dict[str, Any]
+    quarantine: Quarantine
+
+
+def of_table(table: pd.DataFrame, source: str, reading: Reading | None, quarantine: Quarantine | None, checked: bool) -> InMemory:
+    """Return a table as a market; see `market_store.MarketStore.from_table`."""
+    reading = reading or Reading()
+    return _market([rows_of_table(table, reading, source)], source, reading, quarantine, checked)
+
+
+def of_file(path: Path, reading: Reading | None, quarantine: Quarantine | None) -> InMemory:
+    """Return a table's file as a market; further columns of a Parquet file are read when they are asked for."""
+    reading = reading or Reading()
+    file = open_table(path)
+    late = late_columns(file, reading)
+    reading = replace(reading, further=not late)
+    return _market(rows_of_files([path], reading), str(path), reading, quarantine, False, path, late, file.rows)
+
+
+def _market(
+    parts: Iterable[Rows], source: str, reading: Reading, quarantine: Quarantine | None, checked: bool,
+    path: Path | None = None, late: dict[str, np.dtype] | None = None, expected: int = 0,
+) -> InMemory:
+    found = quarantine or Quarantine()
+    staging = Staging(found, rows=expected)
+    for rows in parts:
+        staging.add(rows, checked=checked)
+    layout = staging.layout(source, judged=checked)
+    columns = {**staging.columns, **{name: dtype_of(name, kind) for name, kind in (late or {}).items()}}
+
+    def read(name: str) -> np.ndarray:
+        if late and name in late:
+            return read_column(path, name)[staging.numbers()]
+        values = staging.column(name)
+        if not in_days(name):
+            staging.forget(name)  # it is kept by stock from now on
+        return values
+
+    if quarantine is None and len(found):
+        warnings.warn(f'{source}: {found.line()}', stacklevel=5)
+    names = staging.names()
+    arrays = Columns(layout, columns, read, staging.without_close)
+    if not checked:
+        judge_falls(staging, source, arrays)
+    about = {'source': source, **staging.about(names), **({'columns': '; '.join(reading.lines)} if reading.lines else {})}
+    return InMemory(arrays, units(columns), about, {} if names is None else {'names': names}, found)
