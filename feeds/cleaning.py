@@ -6,7 +6,8 @@ follow from the row, or from the stock's last close on a suspended day, is not m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import date
 
 import numpy as np
 
@@ -16,10 +17,12 @@ from .rows import Rows, shown
 
 # The smallest A share ever traded was worth some 0.07 bn yuan, the largest some 3,300 bn: a decade of slack each way.
 MIN_MARKET_CAP, MAX_MARKET_CAP = 7e6, 3.3e13
+FIRST_DAY, LAST_DAY = date(1990, 12, 1).toordinal(), date(2100, 1, 1).toordinal()  # Shenzhen began; nobody's data
 SLACK = 1e-6  # yuan: binary noise of adjusted or summed prices, far below the 0.01 tick
 
 CUT = Kind('fields that lack, or too many', LEFT_OUT)
 NO_DAY = Kind('no day', LEFT_OUT)
+STRANGE_DAY = Kind('a day on which no A share was traded', LEFT_OUT)
 NO_CODE = Kind('no code of a stock', LEFT_OUT)
 NO_FLAG = Kind('neither 0 nor 1', LEFT_OUT)
 NO_VOLUME = Kind('no volume', LEFT_OUT)
@@ -85,14 +88,18 @@ def clean(rows: Rows, quarantine: Quarantine) -> Rows:
         bad = np.flatnonzero(no_day)
         texts = [shown(rows.written.get(('date', row))) for row in bad.tolist()]
         leave_out(NO_DAY, no_day, 'date', 'a day without a time such as 2024-11-01', 'write each date as YYYY-MM-DD', texts)
+    strange = ((rows.day < FIRST_DAY) | (rows.day > LAST_DAY)) & keep
+    if strange.any():
+        days = [str(date.fromordinal(int(rows.day[row]))) for row in np.flatnonzero(strange).tolist()]
+        leave_out(STRANGE_DAY, strange, 'date', f'a day from {date.fromordinal(FIRST_DAY)} on', MEND, days)
     known = np.array([code is not None for code in rows.codes] + [False])  # the last: -1, no code at all
     if not known[:-1].all() or (len(rows) and rows.stock.min() < 0):
         no_code = ~known[rows.stock]
         bad = np.flatnonzero(no_code & keep)
         written = [*rows.codes_as_written, None] if rows.codes_as_written else []
         leave_out(NO_CODE, no_code, 'code', 'six digits and .XSHG, .XSHE or .BJSE, or sh600000, 600000.SH',
-                  'write codes as 600000.XSHG, 000001.XSHE or 835508.BJSE', [
-                      shown(rows.written.get(('code', row), written[rows.stock[row]] if written else None)) for row in bad.tolist()])
+                  'write codes as 600000.XSHG, 000001.XSHE or 835508.BJSE', [shown(rows.written.get(
+                      ('code', row), written[rows.stock[row]] if written else None)) for row in bad.tolist()])
     for name in FLAGS:
         if name in rows.columns:
             values = rows.columns[name]
@@ -103,13 +110,14 @@ def clean(rows: Rows, quarantine: Quarantine) -> Rows:
     _prices(rows, keep, quarantine, leave_out)
     _market_cap(rows, keep, quarantine)
     _optional(rows, keep, quarantine)
+    rows = rows if keep.all() else rows.take(keep)
     for name in FLAGS:
         if name in rows.columns:
             rows.columns[name] = rows.columns[name].astype('uint8')
-    return rows if keep.all() else rows.take(keep)
+    return rows
 
 
-def _volume(rows: Rows, keep: np.ndarray, quarantine: Quarantine, leave_out) -> None:
+def _volume(rows: Rows, keep: np.ndarray, quarantine: Quarantine, leave_out: Callable[..., None]) -> None:
     volume = rows.columns['volume']
     bad = ~(volume >= 0) & keep
     if not bad.any():
@@ -121,7 +129,7 @@ def _volume(rows: Rows, keep: np.ndarray, quarantine: Quarantine, leave_out) -> 
     volume[bad & suspended] = 0.0
 
 
-def _prices(rows: Rows, keep: np.ndarray, quarantine: Quarantine, leave_out) -> None:
+def _prices(rows: Rows, keep: np.ndarray, quarantine: Quarantine, leave_out: Callable[..., None]) -> None:
     opens, high, low, close = (rows.columns[name] for name in PRICES)
     good = (low > 0) & (low <= opens) & (low <= close) & (opens <= high) & (close <= high)
     at = np.flatnonzero(~good & keep)  # few: from here on they are looked at one kind after the other
@@ -129,13 +137,13 @@ def _prices(rows: Rows, keep: np.ndarray, quarantine: Quarantine, leave_out) -> 
         return
     suspended = rows.columns['paused'][at] == 1
     positive = {name: rows.columns[name][at] > 0 for name in PRICES}
-    priced = positive['open'] & positive['high'] & positive['low'] & positive['close']
+    priced = np.logical_and.reduce(list(positive.values()))
     _suspended(rows, at[suspended & ~priced], quarantine)
     for name in PRICES:
         mask = np.zeros(len(rows), bool)
         mask[at[~suspended & ~positive[name]]] = True
         leave_out(NO_PRICE, mask, name, 'a price above 0 in a traded row', 'drop the row if the stock did not trade')
-    at = at[~suspended & priced]
+    at = at[priced]
     crossed = at[low[at] > high[at] + SLACK]
     if len(crossed):
         mask = np.zeros(len(rows), bool)
@@ -183,8 +191,10 @@ def _market_cap(rows: Rows, keep: np.ndarray, quarantine: Quarantine) -> None:
     quarantine.add(ABSURD_CAP, rows, absurd, 'market_cap', expected, 'check the row')
     quarantine.add(NO_NUMBER, rows, np.flatnonzero(missing & written), 'market_cap', f'a number ({unit("market_cap")})', MEND)
     silent = missing & ~written & (rows.columns['paused'] == 0)  # a suspended stock is not picked anyway
-    quarantine.add(NO_CAP, rows, np.flatnonzero(silent & (cap == 0)), 'market_cap', expected, 'check the row', '0')
-    quarantine.add(NO_CAP, rows, np.flatnonzero(silent & (cap != cap)), 'market_cap', expected, MEND, 'nothing (NaN)', lenient=True)
+    what = rows, np.flatnonzero(silent & (cap == 0)), 'market_cap', expected, 'check the row'
+    quarantine.add(NO_CAP, *what, '0')
+    what = rows, np.flatnonzero(silent & (cap != cap)), 'market_cap', expected, MEND
+    quarantine.add(NO_CAP, *what, shown(None), lenient=True)
     cap[odd] = np.nan
 
 
@@ -210,5 +220,6 @@ def _optional(rows: Rows, keep: np.ndarray, quarantine: Quarantine) -> None:
         high, low = rows.columns['high_limit'], rows.columns['low_limit']
         bad = (high < low) & keep
         if bad.any():
-            quarantine.add(LIMITS, rows, np.flatnonzero(bad), 'high_limit', 'at least the low_limit', 'the two limits are swapped')
+            quarantine.add(LIMITS, rows, np.flatnonzero(bad), 'high_limit', 'at least the low_limit',
+                           'the two limits are swapped')
             high[bad] = low[bad] = np.nan

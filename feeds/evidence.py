@@ -12,7 +12,7 @@ import numpy as np
 from .cleaning import MAX_MARKET_CAP, MIN_MARKET_CAP, unit
 from .columns import EPOCH
 from .errors import DataError
-from .quarantine import YEARS
+from .quarantine import YEARS, last_year
 from .rows import Rows
 
 SAMPLE = 20_000  # rows of each part
@@ -27,25 +27,38 @@ AMOUNT_UNITS = {
 }
 ADJUSTED = 0.02  # share of the rows whose mean price lies outside the day's prices; raw prices have 0.0001, adjusted 0.1 or more
 MIN_VOLUME = 1e5  # shares, below which amount / volume is too rough
+RAW = 'expected raw ones, without adjustment: take the unadjusted prices from your source (不复权)'
 # Raw prices: a stock's number of shares, market cap / close, falls by 0.5 to 10 % once in 16 years (cancelled shares); over
 # adjusted ones it falls at every dividend, more than once in four years. Measured on the whole market of 2021.
 SHARES_FALL, FALLS_A_YEAR, MIN_STOCK_YEARS = (0.005, 0.10), 0.15, 20
 
 
 class Evidence:
-    """Gathers samples of a table's rows, before single ones are mended."""
+    """Gathers samples of a table's rows, before single ones are mended.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    since : int
+        Ordinal of the first day that counts.
+    """
+
+    def __init__(self, since: int = 0) -> None:
+        self._since = since
         self._caps: list[np.ndarray] = []
         self._traded = self._without_cap = 0
         self._first_cap: tuple[float, DataError] | None = None
         self._powers: dict[int, np.ndarray] = {}  # year -> how often each power of ten of amount / (volume x close)
-        self._compared: dict[int, list[int]] = {}  # year -> rows whose mean price is known, those of them outside the day's prices
+        # year -> rows whose mean price is known, and those of them whose mean lies outside the day's prices
+        self._compared: dict[int, list[int]] = {}
         self._outside: str = ''
         self.has_amounts = False
 
     def take(self, rows: Rows) -> None:
         """Look at some rows as they were read."""
+        if self._since:
+            inside = np.flatnonzero(rows.day >= self._since)
+            if len(inside) < len(rows):
+                rows = rows.take(inside)
         columns = rows.columns
         step = max(1, len(rows) // SAMPLE)
         with np.errstate(invalid='ignore', divide='ignore'):
@@ -103,22 +116,21 @@ class Evidence:
             A wrong unit, adjusted prices, or market caps that are mostly not known.
         """
         self._judge_caps(source, need_cap)
-        last = max(self._powers, default=0)
-        recent = [year for year in self._powers if year > last - YEARS]
+        last = last_year({year: int(powers.sum()) for year, powers in self._powers.items()})
+        recent = [year for year in self._powers if last - YEARS < year <= last]
         for year in recent:
             powers = self._powers[year]
             power = int(powers.argmax()) - 20
             if power and powers[power + 20] > powers.sum() / 2 and powers.sum() > 2:
                 looks = AMOUNT_UNITS.get(power)
                 raise DataError(
-                    f'{source}: amount is about {10.0 ** power:g} times volume x close in {year}, expected about 1: yuan and shares'
+                    f'{source}: amount is about {10.0 ** power:g} times volume x close in {year}, expected about 1: yuan, shares'
                     + (f'; that looks like {looks[0]}: multiply by --scale '
                        + ' --scale '.join(f'{name}={factor}' for name, factor in looks[1:]) if looks else ''))
         compared = sum(self._compared[year][0] for year in recent)
         outside = sum(self._compared[year][1] for year in recent)
         if outside > max(2, ADJUSTED * compared):
-            raise DataError(f'{self._outside}: adjusted prices ({outside / compared:.0%} of the rows are so); expected raw ones, '
-                            'without adjustment: take the unadjusted prices from your source (不复权)')
+            raise DataError(f'{self._outside}: adjusted prices ({outside / compared:.0%} of the rows are so); {RAW}')
 
     def _judge_caps(self, source: str, need_cap: bool) -> None:
         caps = np.concatenate([np.empty(0), *self._caps])
@@ -162,5 +174,5 @@ class Falls:
         """Refuse adjusted prices."""
         years = self._rows / 243  # trading days
         if years >= MIN_STOCK_YEARS and self._falls > FALLS_A_YEAR * years:
-            raise DataError(f'{source}: {self._example}, and so in {self._falls:,} rows: the caps do not follow the prices, which '
-                            'look adjusted; expected raw ones, without adjustment: take the unadjusted prices from your source (不复权)')
+            raise DataError(f'{source}: {self._example}, and so in {self._falls:,} rows: the caps do not follow the prices, '
+                            f'which look adjusted; {RAW}')

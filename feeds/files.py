@@ -64,7 +64,7 @@ class TableFile:
 
 def load_table(
     path: str | Path, *, strict: bool = False, quarantine: Quarantine | None = None, rename: Mapping[str, str] | None = None,
-    start: date | None = None, end: date | None = None,
+    start: date | None = None, end: date | None = None, need_cap: bool = True,
 ) -> pd.DataFrame:
     """Read a canonical table from a Parquet or CSV file, and check it.
 
@@ -72,7 +72,7 @@ def load_table(
     ----------
     path : str or Path
         ``.parquet``, ``.csv`` or ``.csv.gz`` (UTF-8 or GBK).
-    strict, quarantine, rename, start, end
+    strict, quarantine, rename, start, end, need_cap
         See `schema.check_table`.
 
     Returns
@@ -90,7 +90,8 @@ def load_table(
     file = open_table(path)
     frame, lines = load_frame(file)
     with warnings.catch_warnings(record=True) as caught:
-        table = check_table(frame, str(path), lines=lines, strict=strict, quarantine=quarantine, rename=rename, start=start, end=end)
+        table = check_table(frame, str(path), lines=lines, strict=strict, quarantine=quarantine, rename=rename, start=start,
+                            end=end, need_cap=need_cap)
     for warning in caught:
         warnings.warn(warning.message, stacklevel=2)
     return table
@@ -161,9 +162,9 @@ def _open_csv(path: Path) -> TableFile:
     known = [len(recognise(list(dict.fromkeys(names))).columns) for names, _ in heads]
     header = known.index(max(known)) if max(known) > 1 else 0  # before it there may be a banner
     names, separator = heads[header]
-    first = next((fields(line)[0] for line in lines[header + 1:]), [])
-    if len(first) > len(names):  # pandas would shift or drop a column
-        raise DataError(f'{path}: found rows of {len(first)} fields under a header of {len(names)}; '
+    fuller = [len(fields(line)[0]) > len(names) for line in lines[header + 1:]]
+    if fuller and all(fuller):  # pandas would shift or drop a column
+        raise DataError(f'{path}: found rows of {len(fields(lines[header + 1])[0])} fields under a header of {len(names)}; '
                         'name each column in the first line')
     doubled = [name for number, name in enumerate(names) if name in names[:number]]
     if doubled:  # pandas would rename the second one
@@ -199,7 +200,8 @@ def load_frame(file: TableFile) -> tuple[pd.DataFrame, Any]:
     with _readable(file.path):
         if file.parquet:
             return pd.read_parquet(file.path), None
-        return next(_csv_parts(file, None))
+        frames, lines = zip(*_csv_parts(file, None), strict=True)
+        return (pd.concat(frames), np.concatenate(lines)) if len(frames) > 1 else (frames[0], lines[0])
 
 
 def parts(
@@ -265,13 +267,48 @@ def _csv_parts(file: TableFile, rows: int | None, headings: Headings | None = No
     exact = {'float_precision': 'round_trip'} if int(pd.__version__.split('.')[0]) < 3 else {}
     headings = headings or recognise(file.names)
     text = {headings.columns[name]: str for name in ('date', 'code', 'name') if name in headings.columns}
-    # blank lines are kept until here, so that a row's number tells its line
-    reader = pd.read_csv(file.path, dtype=text, encoding=file.encoding, low_memory=False, skip_blank_lines=False, sep=file.separator,
-                         chunksize=rows or None, index_col=False, skiprows=file.header, **exact)
-    for table in (reader if rows else [reader]):
-        blank = table.isna().all(axis=1).to_numpy()
-        table = table[~blank] if blank.any() else table
-        yield table, table.index.to_numpy() + file.header + 2
+    options = {'dtype': text, 'encoding': file.encoding, 'low_memory': False, 'skip_blank_lines': False, 'sep': file.separator,
+               'chunksize': rows or None, 'index_col': False, **exact}
+    done = 0
+    try:
+        for table in _frames(pd.read_csv(file.path, skiprows=file.header, **options)):
+            yield _without_blank(table, table.index.to_numpy() + file.header + 2)
+            done += len(table)
+        return
+    except pd.errors.ParserError as error:
+        long = _long_lines(file)
+        if not long:
+            raise error from None
+    # rows with more fields than the header has: they are told, and the others are read again
+    lines = np.array([line for line, _ in long])
+    shifted = lines - np.arange(len(lines)) - (file.header + 2)
+    skipped = [*range(file.header), *(line - 1 for line in lines.tolist())]
+    for table in _frames(pd.read_csv(file.path, skiprows=skipped, **options)):
+        at = table.index.to_numpy()
+        new = at >= done
+        yield _without_blank(table[new], at[new] + file.header + 2 + np.searchsorted(shifted, at[new], 'right'))
+    told = pd.DataFrame(columns=file.names, index=range(len(long)), dtype=object)
+    if 'date' in headings.columns:
+        told[headings.columns['date']] = [f'{count} fields instead of {len(file.names)}' for _, count in long]
+    yield told, lines
+
+
+def _frames(read: Any) -> Any:
+    """Return a frame, or those of a reader, one after the other."""
+    return [read] if hasattr(read, 'columns') else read
+
+
+def _without_blank(table: pd.DataFrame, lines: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return a frame without blank lines, which were kept so that a row's number tells its line."""
+    blank = table.isna().all(axis=1).to_numpy()
+    return (table[~blank], lines[~blank]) if blank.any() else (table, lines)
+
+
+def _long_lines(file: TableFile) -> list[tuple[int, int]]:
+    """Return the lines with more fields than the header has, and how many."""
+    with _opener(file.path)(file.path, 'rt', encoding=file.encoding, newline='') as stream:
+        reader = csv.reader(stream, delimiter=file.separator)
+        return [(reader.line_num, len(row)) for row in reader if len(row) > len(file.names) and reader.line_num > file.header + 1]
 
 
 def late_columns(file: TableFile, reading: Any) -> dict[str, Any]:

@@ -20,8 +20,9 @@ from bt_microcap.exchange.opening import PRE_OPEN
 
 from .columns import INDEX_LINES, ordinals
 from .daily import DailyFeed
+from .days import StoreDays
 from .errors import DataError
-from .history import LIMITS, History, StoreDays
+from .history import LIMITS, History
 from .market_stock import ClockedLine, MarketStock
 from .store import MarketStore
 from .universe import CrossSection, any_between, check_close, extremes_of

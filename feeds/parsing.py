@@ -141,12 +141,16 @@ def rows_of_frame(
             text.add(str(column))
     stock, codes = _stocks(numbers.astype('int32'), list(kinds))
     rows = Rows(
-        source, day, stock, codes, columns, number, lines is not None, written, list(kinds), headings={ours: column for ours, column in theirs.items() if ours != column},
-        text=text)
+        source, day, stock, codes, columns, number, lines is not None, written, list(kinds), headings=_renamed(theirs), text=text)
     if 'name' in theirs:
         which, names = pd.factorize(frame[theirs['name']])
         rows.names = which.astype('int32'), [str(name) for name in names]
     return _finish(rows, headings)
+
+
+def _renamed(theirs: dict[str, str]) -> dict[str, str]:
+    """Return our names with theirs, where they differ."""
+    return {ours: column for ours, column in theirs.items() if ours != column}
 
 
 def _stocks(numbers: np.ndarray, kinds: list[Any]) -> tuple[np.ndarray, list[str | None]]:
@@ -292,7 +296,7 @@ def rows_of_arrow(
                 columns[column] = found.astype('float32' if found.dtype == np.float32 else 'float64')
     number = np.arange(first_row, first_row + len(day))
     stock, codes = _stocks(stock[keep], kinds)
-    rows = Rows(source, day[keep], stock, codes, columns, number[keep], False, written, kinds, names, {ours: column for ours, column in theirs.items() if ours != column},
+    rows = Rows(source, day[keep], stock, codes, columns, number[keep], False, written, kinds, names, _renamed(theirs),
                 {column for column in headings.further if column not in columns})
     return _finish(rows, headings)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -49,23 +49,36 @@ class Quarantine:
     ----------
     strict : bool
         Refuse the first row that is not as it should be, instead of mending it or leaving it out.
+    since : date, optional
+        First day that is run; what was wrong before it is mended or left out, and condemns nothing.
     """
 
-    def __init__(self, strict: bool = False) -> None:
-        self.strict = strict
+    def __init__(self, strict: bool = False, since: date | None = None) -> None:
+        self.strict, self.since = strict, since.toordinal() if since else 0
         self.counts: Counter[tuple[Kind, int]] = Counter()  # by kind and year; 0 where the day is not known
         self._parts: list[dict[str, Any]] = []
         self._rows: Counter[int] = Counter()  # of each year
         self._bad: Counter[int] = Counter()
         self._first: dict[tuple[Kind, int], DataError] = {}
+        self._seen: Rows | None = None  # the rows that are being checked, and which of them are bad
+        self._seen_bad = np.empty(0, bool)
 
     def __len__(self) -> int:
         return self.counts.total()
 
     def see(self, rows: Rows) -> None:
         """Count rows that are about to be checked."""
+        self._count_seen()
+        self._seen, self._seen_bad = rows, np.zeros(len(rows), bool)
         for year, count in _by_year(rows.day).items():
             self._rows[year] += count
+
+    def _count_seen(self) -> None:
+        """Count the bad ones of the rows seen last: each once, whatever was found in it."""
+        if self._seen is not None and self._seen_bad.any():
+            for year, count in _by_year(self._seen.day[self._seen_bad]).items():
+                self._bad[year] += count
+        self._seen = None
 
     def add(self, kind: Kind, rows: Rows, at: np.ndarray, column: str, expected: str, mend: str,
             found: str | Sequence[str] | None = None, *, lenient: bool = False) -> None:
@@ -101,10 +114,12 @@ class Quarantine:
             said = found if isinstance(found, str) else found[number]
             return rows.error(int(at[number]), column, said, expected, mend)
 
-        if self.strict and not lenient:
-            raise error(0)
+        judged = (rows.day[at] <= 0) | (rows.day[at] >= self.since)
+        if self.strict and not lenient and judged.any():
+            raise error(int(judged.argmax()))
         self._parts.append({
-            'file': rows.source if rows.files is None else [rows.file(row) for row in at.tolist()], 'line': rows.number[at], 'day': rows.day[at],
+            'file': rows.source if rows.files is None else [rows.file(row) for row in at.tolist()],
+            'line': rows.number[at], 'day': rows.day[at],
             'code': [rows.code(row) for row in at.tolist()], 'column': rows.headings.get(column, column), 'found': found,
             'finding': kind.finding, 'done': kind.done})
         years = _years(rows.day[at])
@@ -113,9 +128,11 @@ class Quarantine:
             self.counts[key] += int(count)
             if key not in self._first:
                 self._first[key] = error(int((years == year).argmax()))
-            if kind.bad:
-                self._bad[int(year)] += int(count)
-        if kind.bad and self._bad.total() > max(MANY, 0.05 * self._rows.total()):
+            if kind.bad and rows is not self._seen:
+                self._bad[int(year)] += int((judged & (years == year)).sum())
+        if kind.bad and rows is self._seen:
+            self._seen_bad[at[judged]] = True
+        if kind.bad and self._bad.total() + self._seen_bad.sum() > max(MANY, 0.05 * self._rows.total()):
             self.judge()
 
     def judge(self) -> None:
@@ -126,7 +143,8 @@ class Quarantine:
         DataError
             More than `SHARE` of the rows of one of the last `YEARS` years are bad, or of those without a day.
         """
-        last = max(self._rows, default=0)
+        self._count_seen()
+        last = last_year(self._rows)
         for year in sorted(self._bad):
             rows = self._rows[year] if year else self._rows.total()
             if (year and year <= last - YEARS) or self._bad[year] <= max(FEW, SHARE * rows):
@@ -150,6 +168,12 @@ class Quarantine:
     def line(self) -> str:
         """Return the findings in one line; empty where there are none."""
         return summary_line(self.table()) if self.counts else ''
+
+
+def last_year(rows: Mapping[int, int]) -> int:
+    """Return the last year of a table, by the number of rows of each; a few rows in a later one are somebody's slip."""
+    enough = SHARE * max(rows.values(), default=0)
+    return max((year for year, count in rows.items() if count >= enough), default=0)
 
 
 def _by_year(day: np.ndarray) -> dict[int, int]:

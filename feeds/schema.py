@@ -46,7 +46,7 @@ def check_table(
     source : str
         What messages call the table, such as the file's name.
     lines : ndarray of int, shape (rows,), optional
-        Line of each row in the user's file, for messages; ascending.
+        Line of each row in the user's file, for messages.
     first_row : int
         Number of the first row, for messages, where there are no lines.
     strict : bool
@@ -81,7 +81,7 @@ def check_table(
     rows = rows_of_frame(table, headings, source, lines=lines, first_row=first_row, start=start, end=end)
     if not len(rows):
         raise no_rows(source, start, end)
-    evidence = Evidence()
+    evidence = Evidence(found.since)
     evidence.take(rows)
     rows = clean(rows, found)
     rows = _settled(rows, found)
@@ -94,7 +94,7 @@ def check_table(
         _judge_falls(rows, source)
     if quarantine is None and len(found):
         warnings.warn(f'{source}: {found.line()}', stacklevel=2)
-    number = rows.number if lines is None else np.searchsorted(lines, rows.number)
+    number = rows.number if lines is None else _positions(lines, rows.number)
     out = table.iloc[number - (first_row if lines is None else 0)].reset_index(drop=True)
     out = out.rename(columns={theirs: ours for ours, theirs in headings.columns.items()})
     codes = np.array(rows.codes, object)
@@ -102,14 +102,23 @@ def check_table(
     return pd.DataFrame(checked)
 
 
+def _positions(lines: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return where lines stand among those of a frame."""
+    order = np.argsort(lines, kind='stable')
+    return order[np.searchsorted(lines[order], wanted)]
+
+
 def _settled(rows: Rows, quarantine: Quarantine) -> Rows:
     """Leave out rows that are there twice, and give suspended ones the last close."""
     stock, stocks = rows.stock, len(rows.codes)
-    settled = settle(stock, rows.day, np.full(stocks, np.iinfo('int32').max), rows.columns, rows.columns.__getitem__, any_doubled(stock, rows.day, stocks))
+    settled = settle(stock, rows.day, np.full(stocks, np.iinfo('int32').max), rows.columns, rows.columns.__getitem__,
+                     any_doubled(stock, rows.day, stocks))
     settled.tell(quarantine, lambda at: [rows.take(at)])
     if len(settled.last_close):
         order = np.lexsort((rows.day, stock))
-        close = pd.Series(rows.columns['close'][order]).groupby(stock[order]).ffill().to_numpy()
+        closes = rows.columns['close'].copy()
+        closes[settled.left_out()] = np.nan
+        close = pd.Series(closes[order]).groupby(stock[order]).ffill().to_numpy()
         filled = np.empty(len(rows))
         filled[order] = close
         for name in PRICES:

@@ -29,7 +29,8 @@ class Settled(NamedTuple):
         one = 'one row per date and code', 'drop one of the two rows'
         for kind, at, column, text in (
             (DOUBLED, self.doubled, 'code', one), (CONFLICTING, self.conflicting, 'code', one),
-            (NO_LAST_CLOSE, self.without_close, 'close', SUSPENDED_PRICE), (LAST_CLOSE, self.last_close, 'close', SUSPENDED_PRICE),
+            (NO_LAST_CLOSE, self.without_close, 'close', SUSPENDED_PRICE),
+            (LAST_CLOSE, self.last_close, 'close', SUSPENDED_PRICE),
         ):
             for rows in rows_at(at) if len(at) else ():
                 found = [f'{rows.code(row)} a second time' for row in range(len(rows))] if column == 'code' else 'no price'

@@ -88,7 +88,8 @@ def _codes(column: pd.Series, path: Path, where: np.ndarray, name: str) -> list[
     codes = [canonical_code(str(text)) for text in column]
     if None in codes:
         row = codes.index(None)
-        raise DataError(f'{_place(path, where, row)}, column {name}: found {column.iloc[row]!r}, expected a code such as 600000.XSHG')
+        raise DataError(f'{_place(path, where, row)}, column {name}: found {column.iloc[row]!r}, '
+                        'expected a code such as 600000.XSHG')
     return codes
 
 
@@ -98,7 +99,8 @@ def _days(column: pd.Series, path: Path, where: np.ndarray, name: str, *, empty:
     bad = (days <= 0) & ~(silent & empty)
     if bad.any():
         row = int(bad.argmax())
-        raise DataError(f'{_place(path, where, row)}, column {name}: found {column.iloc[row]!r}, expected a day such as 2024-11-01')
+        raise DataError(f'{_place(path, where, row)}, column {name}: found {column.iloc[row]!r}, '
+                        'expected a day such as 2024-11-01')
     out = dates_of(np.where(days > 0, days, 1)).astype('datetime64[s]')
     out[days <= 0] = np.datetime64('NaT', 's')
     return out

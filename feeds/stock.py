@@ -135,11 +135,16 @@ class StockPandas(ColumnFeed):
 
       - ``dataname`` (required): DataFrame with the rows of one code, see `schema.REQUIRED`.
       - ``checked`` (default: ``False``): True when the table has passed `schema.check_table` already.
+      - ``strict`` (default: ``False``): refuse the first row that is not as it should be, instead of mending it or leaving it
+        out with a warning.
     """
 
     lines = STOCK_LINES
 
-    params = (('checked', False),)  # the table has passed schema.check_table
+    params = (
+        ('checked', False),  # the table has passed schema.check_table
+        ('strict', False),  # refuse rows that are not as they should be
+    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -147,7 +152,7 @@ class StockPandas(ColumnFeed):
 
     def _read(self) -> pd.DataFrame:
         table = self.p.dataname
-        return table if self.p.checked else check_table(table)
+        return table if self.p.checked else check_table(table, strict=self.p.strict, need_cap=False)
 
     def _source(self) -> str:
         return 'the table'
@@ -172,7 +177,7 @@ class StockCSV(StockPandas):
     """
 
     def _read(self) -> pd.DataFrame:
-        return load_table(self.p.dataname)
+        return load_table(self.p.dataname, strict=self.p.strict, need_cap=False)
 
     def _source(self) -> str:
         return str(self.p.dataname)

@@ -15,8 +15,9 @@ import numpy as np
 from bt_microcap.exchange.opening import PRE_OPEN, opening_of
 from bt_microcap.exchange.opening import LookAheadError as LookAheadError
 
+from .days import FeedDays, value_of
 from .errors import DataError
-from .history import LIMITS, FeedDays, History, value_of
+from .history import LIMITS, History
 
 
 class CrossSection:

@@ -17,7 +17,6 @@ import numpy as np
 from ..feeds.errors import DataError
 from ..feeds.market import MarketFeed
 from ..feeds.store.benchmarks import FORMS, parse
-from ..feeds.store.data_report import shortcomings
 from ..profiles import PROFILES, setup
 from ..record.blotter import Blotter
 from ..record.files import write_run
@@ -38,7 +37,7 @@ from .command_line import (
     output_folder,
     overrides,
 )
-from .market_data import open_feed
+from .market_data import notes, open_feed
 
 
 def parse_args(pargs: list[str] | None = None) -> argparse.Namespace:
@@ -78,7 +77,7 @@ def main(pargs: list[str] | None = None) -> int:
     if args.data is None and parse(args.benchmark).of_store:
         raise DataError(f'the demo market: has no benchmark {args.benchmark}, as it is made up; give --benchmark market or '
                         'microcap, or --data with a store that has the index')
-    feed, source = open_feed(args.data, args.start, args.end, args.benchmark)
+    feed, source = open_feed(args.data, args.start, args.end, args.benchmark, args)
     level = _level(feed, source)
     check_band(feed.universe(), args.min_cap, args.max_cap)  # here, before anything is written
     out = output_folder(args.out)
@@ -112,13 +111,15 @@ def main(pargs: list[str] | None = None) -> int:
     print(summary_table(figures, summary['benchmark_return'], args.benchmark))
     if nothing := strategy.nothing_traded():
         print(f'{"warning":<14} {nothing}')
-    for text in shortcomings(feed.store.about):
+    for text in notes(feed.store, out):
         print(f'{"note":<14} {text}')
     if 'preclose' not in feed.store.columns and 'high_limit' not in feed.store.columns:
         print(f'{"note":<14} the data has no preclose: price limits' + (
             '' if feed.store.explicit_actions else ' and ex-rights') + ' are not applied')
     written = 'trades.csv, equity.csv, rejections.csv, orders.csv, corporate_actions.csv, summary.json'
-    if not args.no_plot:
+    if args.no_plot:
+        (out / 'equity.png').unlink(missing_ok=True)  # of a run before
+    else:
         title = f'{args.stocknum} smallest stocks of {args.min_cap / 1e9:g}-{args.max_cap / 1e9:g} bn yuan, ' \
                 f'every {args.refresh_rate} days ({args.profile})'
         picture(out / 'equity.png', blotter, args.cash, level, title, args.benchmark)

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from ..feeds.errors import DataError
 from .command_line import Parser, number, one_line_errors, output_folder, progress
-from .measurements import MEASURES, Figures, resource, used
+from .measurements import BARE, MEASURES, Figures, resource, used
 
 STOCKS, DAYS, ROUNDS = FULL = (100, 500, 1_000, 5_000), 2_430, 3  # ten years
 QUICK = (50, 200), 250, 1  # the same for a small try
@@ -83,6 +83,7 @@ def measure_all(stocks: list[int], days: int, rounds: int, full: bool, work: Pat
     """
     files = {count: work / f'market-{count}-{days}.parquet' for count in stocks}
     stores = {count: work / f'store-{count}-{days}' for count in stocks}
+    folder = work / f'xbx-{stocks[-1]}-{days}'
     table, store, out = files[stocks[-1]], stores[stocks[-1]], tempfile.TemporaryDirectory(prefix='out-', dir=work)
     steps: dict[str, tuple] = {'floor': ('floor', days, 0), 'floor with orders': ()}
     steps |= {f'run {count}': ('run', stores[count]) for count in stocks}
@@ -93,8 +94,11 @@ def measure_all(stocks: list[int], days: int, rounds: int, full: bool, work: Pat
     steps['imports'] = 'program', '-c', 'import backtrader, pandas'
     steps['import'] = 'program', '-c', 'import bt_microcap'
     steps['help'] = 'program', '-m', 'bt_microcap', 'backtest', '--help'
+    steps['bare'] = 'program', '-c', BARE, table
+    steps['table'] = 'program', '-m', 'bt_microcap', 'backtest', '--data', table, '--no-plot', '--out', out.name
+    steps |= {'read xbx': ('read xbx', folder), 'xbx': ('xbx', folder, work)}
     steps['process'] = 'program', '-m', 'bt_microcap', 'backtest', '--data', store, '--no-plot', '--out', out.name
-    bar = progress(total=len(stocks) + 1 + rounds * len(steps), label='measurements')
+    bar = progress(total=len(stocks) + 2 + rounds * len(steps), label='measurements')
 
     def step(text: str, *what: Any) -> Figures:
         if not sys.stderr.isatty():  # no bar there
@@ -106,6 +110,7 @@ def measure_all(stocks: list[int], days: int, rounds: int, full: bool, work: Pat
     with out:
         for count in stocks:
             step(f'the market of {count:,} stocks', 'market', count, days, files[count], stores[count])
+        step('files of one stock each', 'xbx files', table, folder)
         steps['floor with orders'] = 'floor', days, int(step('the number of orders', 'run', store)['orders'])
         results: dict[str, list[Figures]] = {name: [] for name in steps}
         for turn in range(rounds):
@@ -139,6 +144,12 @@ def compare(results: dict[str, list[Figures]], stocks: list[int]) -> list[Row]:
         Row(f'opening the store, {last:,} stocks', middle[f'run {last}']['open']),
         row('read', f'pyarrow reads the table, {last:,} stocks'),
         row('ingest', f'making the store, {last:,} stocks', cpu['ingest'] / cpu['read'], "x pyarrow's read", 4),
+        row('read xbx', f'pyarrow reads {last:,} CSV files of one stock each'),
+        row('xbx', 'making the store of them, two processes reading', cpu['xbx'] / cpu['read xbx'], "x pyarrow's read", 3),
+        row('bare', 'bare NumPy: reading the table and the rules alone'),
+        row('table', 'backtest on the table, no picture', cpu['table'] / cpu['bare'], 'x bare NumPy', 1.5),
+        Row('backtest on the table, peak memory', ratio=middle['table']['peak'] / middle['bare']['peak'], unit='x bare NumPy',
+            target=1.2),
         Row('size of the store', ratio=middle['ingest']['disk'], unit='x its columns', target=2.2),
         row('grid 1', 'optimizer, 20 combinations, 1 core'),
         row('grid 2', 'optimizer, 20 combinations, 2 cores', middle['grid 1']['wall'] / middle['grid 2']['wall'],

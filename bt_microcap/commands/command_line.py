@@ -120,9 +120,34 @@ def day(text: str) -> date:
         raise argparse.ArgumentTypeError(f'found {text!r}, expected a day as YYYY-MM-DD') from None
 
 
+def renaming(text: str) -> tuple[str, str]:
+    """Argument type: a column's name and what it is, as OLD=NEW."""
+    old, equals, new = text.rpartition('=')
+    if not equals or not old or not new:
+        raise argparse.ArgumentTypeError(f'found {text!r}, expected OLD=NEW, such as cap=market_cap')
+    return old, new
+
+
+def scaling(text: str) -> tuple[str, float]:
+    """Argument type: a column and a factor, as COLUMN=FACTOR."""
+    name, _, factor = text.rpartition('=')
+    try:
+        value = float(factor)
+    except ValueError:
+        value = 0.0
+    if not name or not 0 < value < float('inf'):
+        raise argparse.ArgumentTypeError(f'found {text!r}, expected COLUMN=FACTOR, such as volume=100')
+    return name, value
+
+
 def add_market_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what says which market is run, when, and with how much money."""
     parser.add_argument('--data', type=Path, help='store, or canonical table: .parquet, .csv, .csv.gz (default: the demo market)')
+    parser.add_argument('--rename', type=renaming, action='append', default=[], metavar='OLD=NEW',
+                        help='a column of the table that is not recognised by its name')
+    parser.add_argument('--scale', type=scaling, action='append', default=[], metavar='COLUMN=FACTOR',
+                        help='what a column of the table is to be multiplied by, such as volume=100 where it is in lots')
+    parser.add_argument('--strict', action='store_true', help='refuse the first row of the table that is not as it should be')
     parser.add_argument('--profile', choices=sorted(PROFILES), default='realistic')
     parser.add_argument('--cash', type=number(float, 0, 1e15, open_low=True), default=1e6, help='yuan (default: 1e6)')
     parser.add_argument('--min-cap', type=number(float, 0), default=2e9, help='yuan (default: 2e9)')

@@ -23,8 +23,8 @@ from ..feeds import sources
 from ..feeds.columns import CODE_PATTERN
 from ..feeds.invocation import title
 from ..feeds.store import MANIFEST, MarketStore, check
-from .command_line import Parser, day, one_line_errors, progress
-from .market_data import reading, renaming, scaling
+from .command_line import Parser, day, one_line_errors, progress, renaming, scaling
+from .market_data import reading
 
 INDEX = re.compile(r'(\d{6})=(.+)')
 ENDINGS = {'parquet': ('.parquet',), 'csv': ('.csv', '.csv.gz')}
@@ -48,7 +48,8 @@ def index_or_file(text: str) -> str:
 
 def parse_args(pargs: list[str] | None = None) -> argparse.Namespace:
     """Return the arguments of the command line."""
-    parser = Parser('ingest', description=__doc__.replace('{ingest}', title('ingest')), formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser('ingest', description=__doc__.replace('{ingest}', title('ingest')),
+                    formatter_class=argparse.RawDescriptionHelpFormatter)
     names = [*ENDINGS, *sources.SOURCES]
     parser.add_argument('source', nargs='?', choices=names, metavar='SOURCE', help=', '.join(names))
     parser.add_argument('inputs', nargs='*', type=Path, metavar='INPUT', help='files, or the folder of xbx')

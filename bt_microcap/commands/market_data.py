@@ -15,41 +15,39 @@ from ..feeds.market import MarketFeed, open_store
 from ..feeds.store import MarketStore
 
 
-def renaming(text: str) -> tuple[str, str]:
-    """Argument type: a column's name and what it is, as OLD=NEW."""
-    old, equals, new = text.rpartition('=')
-    if not equals or not old or not new:
-        raise argparse.ArgumentTypeError(f'found {text!r}, expected OLD=NEW, such as cap=market_cap')
-    return old, new
-
-
-def scaling(text: str) -> tuple[str, float]:
-    """Argument type: a column and a factor, as COLUMN=FACTOR."""
-    name, _, factor = text.rpartition('=')
-    try:
-        value = float(factor)
-    except ValueError:
-        value = 0.0
-    if not name or not 0 < value < float('inf'):
-        raise argparse.ArgumentTypeError(f'found {text!r}, expected COLUMN=FACTOR, such as volume=100')
-    return name, value
-
-
-def add_table_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add how a table given by --data is read."""
-    parser.add_argument('--rename', type=renaming, action='append', default=[], metavar='OLD=NEW',
-                        help='a column of the table that is not recognised by its name')
-    parser.add_argument('--scale', type=scaling, action='append', default=[], metavar='COLUMN=FACTOR',
-                        help='what a column of the table is to be multiplied by, such as volume=100 where it is in lots')
-    parser.add_argument('--strict', action='store_true', help='refuse the first row of the table that is not as it should be')
-
-
 def reading(args: argparse.Namespace) -> Any:
     """Return how the user wants tables to be read; see `tables.Reading`."""
     from ..feeds.tables import Reading  # with it comes pandas
 
-    days = {name: getattr(args, name) for name in ('start', 'end')} if hasattr(args, 'store') else {}
-    return Reading(dict(args.rename), dict(args.scale), **days)
+    start = args.start if hasattr(args, 'store') else None  # a run also looks at the days before its first
+    return Reading(dict(args.rename), dict(args.scale), start, args.end)
+
+
+def notes(store: MarketStore, out: Path) -> list[str]:
+    """Return what is to be said of a market; rows of a table that were mended or left out are listed in ``quarantine.csv``.
+
+    Parameters
+    ----------
+    store : MarketStore
+    out : Path
+        The folder for the results.
+    """
+    from ..feeds.quarantine import save, summary_line
+    from ..feeds.store.data_report import shortcomings
+
+    lines = shortcomings(store.about)
+    if 'columns' in store.about and store.path is None:
+        lines.append(f'columns: {store.about["columns"]}')
+    listed = out / 'quarantine.csv'
+    if store.path is None and store.has_findings:
+        found = store.findings()
+        save(found, listed)
+        lines.append(f'{summary_line(found)}; each is in {listed.name}')
+    else:
+        listed.unlink(missing_ok=True)  # of a run before
+        if store.has_findings:
+            lines.append(f'{summary_line(store.findings())}; each is in {store.path}.quarantine.csv')
+    return lines
 
 
 def open_market(data: Path | None, args: argparse.Namespace | None = None) -> tuple[MarketStore, str]:
@@ -72,13 +70,13 @@ def open_market(data: Path | None, args: argparse.Namespace | None = None) -> tu
 
         return MarketStore.from_table(demo_market(), checked=True), 'the demo market'
     if not data.exists():
-        raise DataError(f'{data}: there is no such file or folder; expected a store made with {command("ingest")}, or a canonical '
-                        'table (.parquet, .csv or .csv.gz)')
+        raise DataError(f'{data}: there is no such file or folder; expected a store made with {command("ingest")}, or a '
+                        'canonical table (.parquet, .csv or .csv.gz)')
     if data.is_dir() or args is None:
         return open_store(data), str(data)
     from ..feeds.quarantine import Quarantine
 
-    return MarketStore.from_file(data, quarantine=Quarantine(args.strict), reading=reading(args)), str(data)
+    return MarketStore.from_file(data, quarantine=Quarantine(args.strict, args.start), reading=reading(args)), str(data)
 
 
 def bars_of(days: np.ndarray, start: date | None, end: date | None, source: str) -> np.ndarray:

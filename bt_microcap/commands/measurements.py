@@ -158,7 +158,8 @@ def make_xbx(file: str, folder: str) -> Figures:
     marks = {exchange: mark for mark, exchange in EXCHANGES.items()}
     for code, rows in table.groupby('code', observed=True):
         name = marks[code[7:]] + code[:6]
-        out = pd.DataFrame({theirs: rows[ours] if ours in rows else rows['market_cap'] for theirs, ours in NUMBER_COLUMNS.items()})
+        columns = {theirs: rows[ours if ours in rows else 'market_cap'] for theirs, ours in NUMBER_COLUMNS.items()}
+        out = pd.DataFrame(columns)
         out[CODE_COLUMN], out[DATE_COLUMN] = name, rows['date'].dt.strftime('%Y-%m-%d')
         out[NAME_COLUMN] = np.where(rows['is_st'] == 1, 'ST', '') + name
         out['成交额'] = (rows['volume'] * rows['close']).round(2)
@@ -215,6 +216,47 @@ def measure_grid(store: str, cores: str) -> Figures:
         figures['cpu'] += used(children=True)[0]
         figures['pickled'] = len(pickle.dumps(cerebro)) / 1e3  # its feeds are loaded, as when it travels
     return figures
+
+
+# The rules in bare NumPy over a Parquet file, without orders, records or files: what reading a table directly is compared with.
+BARE = '''
+import sys
+import numpy as np
+import pyarrow.parquet as pq
+
+names = ['open', 'high', 'low', 'close', 'volume', 'market_cap', 'is_st', 'paused', 'preclose']
+table = pq.read_table(sys.argv[1], columns=['date', 'code', *names], read_dictionary=['code']).unify_dictionaries()
+code = table['code'].combine_chunks()
+codes, stock = np.array(code.dictionary.to_pylist()), code.indices.to_numpy().astype('int32')
+dates = table['date'].to_numpy().astype('datetime64[D]').astype('int64')
+low = dates.min()
+days = np.flatnonzero(np.bincount(dates - low))
+day = np.searchsorted(days, dates - low).astype('int32')
+grid = {}
+for name in names:
+    grid[name] = np.full((len(days), len(codes)), np.nan)
+    grid[name][day, stock] = table[name].to_numpy()
+boards = np.array([text[0] in '036' for text in codes])
+cash, held = 1e6, {}
+for today in range(1, len(days)):
+    opens, closes = grid['open'][today], grid['close'][today]
+    if (today - 1) % 5 == 0:
+        cap = grid['market_cap'][today - 1]
+        can = (cap >= 2e9) & (cap <= 3e9) & (grid['paused'][today] == 0) & (grid['is_st'][today] == 0) & boards
+        can = np.flatnonzero(can)
+        picks = can[np.argsort(cap[can], kind='stable')[:3]]
+        limit = np.round(grid['preclose'][today] * 1.1 + 1e-9, 2)
+        for number in [number for number in held if grid['volume'][today, number] > 0]:
+            value = held.pop(number) * opens[number]
+            cash += value - max(5, 0.0003 * value) - 0.001 * value
+        budget = cash / max(1, 3 - len(held))
+        for number in picks[:3 - len(held)].tolist():
+            if grid['volume'][today, number] > 0 and opens[number] < limit[number]:
+                size = budget // (opens[number] * 100 * 1.001) * 100
+                held[number] = held.get(number, 0) + size
+                cash -= size * opens[number] + max(5, 0.0003 * size * opens[number])
+print(cash)
+'''
 
 
 def measure_program(*arguments: str) -> Figures:

@@ -29,7 +29,7 @@ from .command_line import (
     overrides,
     progress,
 )
-from .market_data import open_feed
+from .market_data import notes, open_feed
 
 
 def values(text: str) -> list[int]:
@@ -69,7 +69,7 @@ def parse_args(pargs: list[str] | None = None) -> argparse.Namespace:
 def main(pargs: list[str] | None = None) -> int:
     """Run the grid."""
     args = parse_args(pargs)
-    feed, source = open_feed(args.data, args.start, args.end)
+    feed, source = open_feed(args.data, args.start, args.end, args=args)
     rules = overrides(args)
     check_band(feed.universe(), args.min_cap, args.max_cap)  # here, before anything is written
     out = output_folder(args.out)
@@ -102,4 +102,6 @@ def main(pargs: list[str] | None = None) -> int:
     idle = sum(not row[grid.COLUMNS.index('trades')] for row in rows)
     if idle:
         print(f'{idle} of {len(rows)} combinations filled no order')
+    for text in notes(feed.store, out):
+        print(f'note: {text}')
     return 0

@@ -16,7 +16,19 @@ import pandas as pd
 
 from ..errors import DataError
 from . import Request, download
-from .download import check_unadjusted, parse_codes, parse_dates, parse_numbers, reference_table, require_columns
+from .answers import (
+    Asked,
+    check_unadjusted,
+    concat_frames,
+    key_columns,
+    number_columns,
+    parse_codes,
+    parse_dates,
+    parse_numbers,
+    reference_table,
+    require_columns,
+    restore_texts,
+)
 
 DAILY, MARKET_VALUE, ST_STOCKS, INDEX_DAILY = 'stock_zh_a_hist', 'stock_value_em', 'stock_zh_a_st_em', 'index_zh_a_hist'
 INDUSTRY, CONSTITUENTS = 'stock_industry_clf_hist_sw', 'index_stock_cons_csindex'
@@ -29,13 +41,16 @@ STOCK_LISTS = (
     ('stock_info_sh_delist', '全部', '公司代码', '公司简称', '上市日期', '暂停上市日期'),
     ('stock_info_sz_delist', '终止上市公司', '证券代码', '证券简称', '上市日期', '终止上市日期'),
 )
-FILE_PREFIXES = {name: name for name in (DAILY, MARKET_VALUE, ST_STOCKS, INDEX_DAILY, INDUSTRY, CONSTITUENTS)}
+FILE_PREFIXES = {name: name for name in (
+    DAILY, MARKET_VALUE, ST_STOCKS, INDEX_DAILY, INDUSTRY, CONSTITUENTS, *(call for call, *_ in STOCK_LISTS))}
 RATE_LIMIT = (2, 1.0)  # calls in seconds
 LOT_SIZE = 100  # shares in a 手
 TOTAL_SHARES = '总股本'
 
 
-def daily_bars(frame: pd.DataFrame, value: pd.DataFrame, code: str, source: str = 'akshare') -> pd.DataFrame:
+def daily_bars(
+    frame: pd.DataFrame, value: pd.DataFrame, code: str, source: str = 'akshare', asked: Asked | None = None
+) -> pd.DataFrame:
     """Return an answer of ``stock_zh_a_hist`` (adjust='') as a canonical table.
 
     Parameters
@@ -49,41 +64,51 @@ def daily_bars(frame: pd.DataFrame, value: pd.DataFrame, code: str, source: str 
         Canonical code, where the answer has no 股票代码.
     source : str
         What messages call it.
+    asked : Asked, optional
+        Which rows must not be of adjusted prices; without it all.
+
+    Returns
+    -------
+    DataFrame
+        Text where a number or a day is expected is left as it is.
 
     Raises
     ------
     DataError
-        A column that lacks, text where a number is expected, or adjusted prices.
+        A column that lacks, or adjusted prices.
     """
     names = {'开盘': 'open', '最高': 'high', '最低': 'low', '收盘': 'close'}
     frame = require_columns(frame, ('日期', *names, '成交量', '成交额'), source)
+    if '股票代码' not in frame:
+        frame = frame.assign(股票代码=code)
     table = pd.DataFrame({
-        'date': parse_dates(frame, '日期', source), 'code': parse_codes(frame, '股票代码') if '股票代码' in frame else code,
-        **{ours: parse_numbers(frame, theirs, source) for theirs, ours in names.items()},
-        'volume': parse_numbers(frame, '成交量', source, LOT_SIZE), 'amount': parse_numbers(frame, '成交额', source)})
+        **key_columns(frame, '日期', '股票代码'), **number_columns(frame, {ours: theirs for theirs, ours in names.items()}),
+        **number_columns(frame, {'volume': '成交量'}, LOT_SIZE), **number_columns(frame, {'amount': '成交额'})})
     table = table[table['code'].notna()].sort_values('date', ignore_index=True)
-    check_unadjusted(table, source)
+    check_unadjusted(table[(asked or Asked()).rows(table)], source)
     known = total_shares(value, source.replace(DAILY, MARKET_VALUE))
-    shares = pd.merge_asof(table[['date']], known, on='date')['shares'] if len(table) else pd.Series(dtype='float64')
-    table['market_cap'] = (shares * table['close']).round(2)
+    shares = pd.merge_asof(table[['date']].dropna(), known, on='date')['shares']  # those without a day come last
+    table['market_cap'] = (shares.reindex(table.index) * table['close']).round(2)
     table['is_st'] = table['paused'] = np.zeros(len(table), 'uint8')
+    table = restore_texts(table)
     table.attrs['source'] = source
     return table
 
 
 def total_shares(frame: pd.DataFrame, source: str = 'akshare stock_value_em') -> pd.DataFrame:
-    """Return an answer of ``stock_value_em`` as date and shares, days in order."""
+    """Return an answer of ``stock_value_em`` as date and shares, days in order; of a day with two numbers none counts."""
     frame = require_columns(frame, ('数据日期', TOTAL_SHARES), source)
-    table = pd.DataFrame({'date': parse_dates(frame, '数据日期', source), 'shares': parse_numbers(frame, TOTAL_SHARES, source)})
-    return table[table['shares'] > 0].sort_values('date').drop_duplicates('date', keep='last').reset_index(drop=True)
+    table = pd.DataFrame({'date': parse_dates(frame, '数据日期'), 'shares': parse_numbers(frame, TOTAL_SHARES)})
+    table = table[(table['shares'] > 0) & table['date'].notna()].drop_duplicates().drop_duplicates('date', keep=False)
+    return table.sort_values('date', ignore_index=True)
 
 
 def listings(frame: pd.DataFrame, columns: tuple[str, str, str, str | None], source: str) -> pd.DataFrame:
     """Return a list of an exchange as code, name, listed, delisted."""
     code, name, first, last = columns
     frame = require_columns(frame, [column for column in columns if column], source)
-    table = pd.DataFrame({'code': parse_codes(frame, code), 'name': frame[name], 'listed': parse_dates(frame, first, source)})
-    table['delisted'] = parse_dates(frame, last, source) if last else np.datetime64('NaT', 's')
+    table = pd.DataFrame({'code': parse_codes(frame, code), 'name': frame[name], 'listed': parse_dates(frame, first)})
+    table['delisted'] = parse_dates(frame, last) if last else np.datetime64('NaT', 's')
     return table[table['code'].notna()]
 
 
@@ -91,27 +116,27 @@ def benchmark(frame: pd.DataFrame, index: str, source: str) -> pd.DataFrame:
     """Return an answer of ``index_zh_a_hist`` with the columns of a benchmark."""
     names = {'开盘': 'open', '最高': 'high', '最低': 'low', '收盘': 'close'}
     frame = require_columns(frame, ('日期', *names), source)
-    prices = {ours: parse_numbers(frame, theirs, source) for theirs, ours in names.items()}
-    return pd.DataFrame({'index': index, 'date': parse_dates(frame, '日期', source), **prices})
+    prices = {ours: parse_numbers(frame, theirs) for theirs, ours in names.items()}
+    return pd.DataFrame({'index': index, 'date': parse_dates(frame, '日期'), **prices})
 
 
 def industries(frame: pd.DataFrame, source: str = 'akshare stock_industry_clf_hist_sw') -> pd.DataFrame:
     """Return an answer of ``stock_industry_clf_hist_sw``: number of the 申万 industry from a day on."""
     frame = require_columns(frame, ('symbol', 'start_date', 'industry_code'), source)
-    return pd.DataFrame({'code': parse_codes(frame, 'symbol'), 'date': parse_dates(frame, 'start_date', source),
+    return pd.DataFrame({'code': parse_codes(frame, 'symbol'), 'date': parse_dates(frame, 'start_date'),
                          'industry': frame['industry_code'].astype(str)})
 
 
 def constituents(frame: pd.DataFrame, source: str = 'akshare index_stock_cons_csindex') -> pd.DataFrame:
     """Return an answer of ``index_stock_cons_csindex``: the members of an index on the day that it names."""
     frame = require_columns(frame, ('日期', '指数代码', '成分券代码'), source)
-    return pd.DataFrame({'index': frame['指数代码'].astype(str).str.zfill(6), 'date': parse_dates(frame, '日期', source),
+    return pd.DataFrame({'index': frame['指数代码'].astype(str).str.zfill(6), 'date': parse_dates(frame, '日期'),
                          'code': parse_codes(frame, '成分券代码')})
 
 
 def mark_st(table: pd.DataFrame, codes: set[str], day: date) -> pd.DataFrame:
     """Mark the stocks of today's ST list on the rows of that day; earlier days are not known."""
-    table.loc[(table['date'] >= np.datetime64(day, 's')) & table['code'].isin(codes), 'is_st'] = 1
+    table.loc[(parse_dates(table, 'date') >= np.datetime64(day, 's')) & table['code'].isin(codes), 'is_st'] = 1
     return table
 
 
@@ -134,7 +159,7 @@ class Client:
             return pd.DataFrame()
         if not len(frame):
             return frame
-        return frame[parse_dates(frame, '数据日期', MARKET_VALUE).between(pd.Timestamp(first), pd.Timestamp(last))]
+        return frame[parse_dates(frame, '数据日期').between(pd.Timestamp(first), pd.Timestamp(last))]
 
     def index_daily(self, index: str, first: date, last: date) -> pd.DataFrame:
         """Return an index' prices."""
@@ -161,6 +186,8 @@ def read(request: Request) -> Iterator[pd.DataFrame]:
         No network, no answer, or one that is not as expected.
     """
     request.about['preclose'] = 'not given by the source: on ex-dates nothing is known of dividends and splits'
+    request.about['delisting_period'] = 'not known, no column: the source has names as of today alone'
+    asked = Asked(request)
     start, end = download.download_range(request)
     without_cap: list[str] = []
     if request.folder is not None:
@@ -169,10 +196,12 @@ def read(request: Request) -> Iterator[pd.DataFrame]:
         request.about['is_st'] = 'not given by the source: 0 on all days'
 
         def read_table(key: str) -> pd.DataFrame:
-            table = daily_bars(saved.get(DAILY, key), saved.get(MARKET_VALUE, key), key, saved.label(DAILY, key))
-            return _note_missing_cap(table, without_cap)
+            table = daily_bars(saved.get(DAILY, key), saved.get(MARKET_VALUE, key), key, saved.label(DAILY, key), asked)
+            return _note_missing_cap(table, asked, without_cap)
 
         yield from download.iter_tables(request, saved.keys(DAILY), read_table)
+        if len(stocks := _saved_stocks(saved)):
+            _add_listings_and_names(request, stocks)
         if request.benchmark and len(saved.get(INDEX_DAILY, request.benchmark)):
             _add_benchmark(request, saved, saved.get(INDEX_DAILY, request.benchmark))
     else:
@@ -181,7 +210,7 @@ def read(request: Request) -> Iterator[pd.DataFrame]:
         request.about['is_st'] = f'the source has no history: the list of {day} on that day, 0 on all others'
         stocks = _download_stocks(answers, client)
         st_codes: set[str] = set()
-        with download.skip_on_error(request, 'is_st'):
+        with download.skip_on_error(request, 'is_st'):  # then 0 on all days
             st_list = require_columns(answers.get_snapshot(ST_STOCKS, lambda: client.snapshot(ST_STOCKS)), ('代码',), ST_STOCKS)
             st_codes |= set(parse_codes(st_list, '代码'))
         _add_reference_data(request, answers, client, stocks, (start, end))
@@ -196,19 +225,28 @@ def read(request: Request) -> Iterator[pd.DataFrame]:
                 return prices
             value = answers.get_range(MARKET_VALUE, code, start, last,
                                       lambda low, high: client.market_value(code, low, high), '数据日期')
-            table = daily_bars(prices, value, code, answers.label(DAILY, code))
-            return mark_st(_note_missing_cap(table, without_cap), st_codes, day)
+            table = daily_bars(prices, value, code, answers.label(DAILY, code), asked)
+            return mark_st(_note_missing_cap(table, asked, without_cap), st_codes, day)
 
         codes = list(stocks['code'][wanted]) if request.codes is None else request.codes
         yield from download.iter_tables(request, codes, read_stock)
-    request.about['market_cap'] = 'total shares of the day, else of the last known one, x close' + (
+    request.about['market_cap'] = (
+        'total shares of the day, else of the last known one, x close; not known before the first known one') + (
         f'; none known of {len(without_cap)} stocks: {", ".join(without_cap[:5])}' if without_cap else '')
 
 
-def _note_missing_cap(table: pd.DataFrame, without_cap: list[str]) -> pd.DataFrame:
-    if len(table) and table['market_cap'].isna().all():
-        without_cap.append(table['code'].iloc[0])
+def _note_missing_cap(table: pd.DataFrame, asked: Asked, without_cap: list[str]) -> pd.DataFrame:
+    rows = table[asked.rows(table)]
+    if len(rows) and rows['market_cap'].isna().all():
+        without_cap.append(rows['code'].iloc[0])
     return table
+
+
+def _saved_stocks(saved: download.SavedAnswers) -> pd.DataFrame:
+    """Return what saved lists of the exchanges tell, as `_download_stocks` does."""
+    lists = {call: tuple(columns) for call, _, *columns in STOCK_LISTS}
+    found = [listings(frame, columns, call) for call, columns in lists.items() if len(frame := saved.get_all(call))]
+    return _each_once(found) if found else pd.DataFrame()
 
 
 def _download_stocks(answers: download.Download, client: Client) -> pd.DataFrame:
@@ -217,7 +255,12 @@ def _download_stocks(answers: download.Download, client: Client) -> pd.DataFrame
         name = f'{call} {symbol}' if symbol else call
         frame = answers.get_snapshot(name, lambda call=call, symbol=symbol: client.snapshot(call, symbol))
         frames.append(listings(frame, tuple(columns), answers.label(name)))
-    stocks = pd.concat(frames, ignore_index=True).sort_values(['code', 'delisted'], na_position='first')
+    return _each_once(frames)
+
+
+def _each_once(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    """Return lists of stocks as one; a list that knows when a stock was delisted comes before one that does not."""
+    stocks = concat_frames(frames).sort_values(['code', 'delisted'], na_position='first')
     return stocks.drop_duplicates('code', keep='last').reset_index(drop=True)
 
 
@@ -229,14 +272,21 @@ def _add_benchmark(request: Request, answers: download.Download | download.Saved
         benchmark(frame, request.benchmark, source), ('index', 'date', 'open', 'high', 'low', 'close'))
 
 
+def _add_listings_and_names(request: Request, stocks: pd.DataFrame) -> None:
+    if request.codes is not None:
+        stocks = stocks[stocks['code'].isin(request.codes)]
+    request.about['listings'] = 'the day of delisting is not given for Beijing'
+    request.reference_data['listings'] = reference_table(stocks, ('code', 'listed', 'delisted'))
+    request.reference_data['names'] = reference_table(
+        stocks.assign(date=pd.Timestamp(download.today()).as_unit('s')), ('code', 'date', 'name'))
+
+
 def _add_reference_data(
     request: Request, answers: download.Download, client: Client, stocks: pd.DataFrame, span: tuple[date, date]
 ) -> None:
     if request.codes is not None:
         stocks = stocks[stocks['code'].isin(request.codes)]
-    request.reference_data['listings'] = reference_table(stocks, ('code', 'listed', 'delisted'))
-    request.reference_data['names'] = reference_table(
-        stocks.assign(date=pd.Timestamp(download.today()).as_unit('s')), ('code', 'date', 'name'))
+    _add_listings_and_names(request, stocks)
     with download.skip_on_error(request, 'industries'):
         rows = industries(answers.get_snapshot(INDUSTRY, lambda: client.snapshot(INDUSTRY)))
         request.reference_data['industries'] = reference_table(

@@ -18,7 +18,20 @@ import pandas as pd
 
 from ..errors import DataError
 from . import Request, download
-from .download import concat_frames, parse_codes, parse_dates, parse_numbers, reference_table, require_columns
+from .answers import (
+    TEXT,
+    Asked,
+    as_flag,
+    concat_frames,
+    key_columns,
+    number_columns,
+    parse_codes,
+    parse_dates,
+    parse_numbers,
+    reference_table,
+    require_columns,
+    restore_texts,
+)
 
 DAILY, STOCK_BASIC, INDUSTRY = 'query_history_k_data_plus', 'query_stock_basic', 'query_stock_industry'
 FIELDS = 'date,code,open,high,low,close,preclose,volume,amount,adjustflag,turn,tradestatus,isST'
@@ -31,7 +44,7 @@ RATE_LIMIT = (10, 1.0)  # calls in seconds
 SOCKET_TIMEOUT = 60.0  # seconds
 
 
-def daily_bars(frame: pd.DataFrame, source: str = 'baostock') -> pd.DataFrame:
+def daily_bars(frame: pd.DataFrame, source: str = 'baostock', asked: Asked | None = None) -> pd.DataFrame:
     """Return an answer of ``query_history_k_data_plus`` as a canonical table.
 
     Parameters
@@ -40,40 +53,61 @@ def daily_bars(frame: pd.DataFrame, source: str = 'baostock') -> pd.DataFrame:
         Columns as in `FIELDS`, all text.
     source : str
         What messages call it.
+    asked : Asked, optional
+        Which rows must not be of adjusted prices; without it all.
+
+    Returns
+    -------
+    DataFrame
+        Text where a number or a day is expected is left as it is.
 
     Raises
     ------
     DataError
-        A column that lacks, text where a number is expected, or adjusted prices.
+        A column that lacks, or adjusted prices.
     """
+    asked = asked or Asked()
     frame = require_columns(frame, FIELDS.replace('adjustflag,', '').split(','), source)
-    if 'adjustflag' in frame and not (parse_numbers(frame, 'adjustflag', source) == 3).all():
-        raise DataError(f'{source}, column adjustflag: found {frame["adjustflag"].iloc[0]!r}, adjusted prices; expected 3, '
-                        'raw ones')
-    numbers = {name: parse_numbers(frame, name, source) for name in
-               ('open', 'high', 'low', 'close', 'preclose', 'volume', 'amount', 'turn', 'tradestatus', 'isST')}
-    table = pd.DataFrame({'date': parse_dates(frame, 'date', source), 'code': parse_codes(frame, 'code'), **numbers})
+    numbers = ('open', 'high', 'low', 'close', 'preclose', 'volume', 'amount', 'turn', 'isST')
+    table = pd.DataFrame({**key_columns(frame, 'date', 'code'), **number_columns(frame, {name: name for name in numbers}),
+                          **_paused(frame)})
+    if 'adjustflag' in frame:
+        adjusted = parse_numbers(frame, 'adjustflag').fillna(3).ne(3) & asked.rows(table)
+        if adjusted.any():
+            raise DataError(f'{source}, column adjustflag: found {frame["adjustflag"][adjusted].iloc[0]!r}, adjusted prices; '
+                            'expected 3, raw ones')
     table = table[table['code'].notna()].sort_values(['code', 'date'], ignore_index=True)
-    paused = table['tradestatus'] == 0
-    table['close'] = table['close'].fillna(table['preclose']).groupby(table['code']).ffill()
+    paused, codes = table['paused'] == 1, table['code']
+    given = table['close'].fillna(table['preclose'].where(paused))
+    table['close'] = given.mask(paused, given.groupby(codes).ffill())
     for name in ('open', 'high', 'low'):
         table[name] = table[name].mask(paused, table['close'])
-    table[['volume', 'amount']] = table[['volume', 'amount']].mask(paused, 0.0).fillna(0.0)
+    table[['volume', 'amount']] = table[['volume', 'amount']].mask(paused, 0.0)
     known = (table['volume'] > 0) & (table['turn'] > 0)
-    shares = (table['volume'] / (table['turn'] / 100)).where(known).groupby(table['code']).ffill()
+    shares = (table['volume'] / (table['turn'] / 100)).where(known).groupby(codes).ffill()
     table['market_cap'] = shares * table['close']
-    table['is_st'], table['paused'] = (table['isST'] == 1).astype('uint8'), paused.astype('uint8')
-    table = table.drop(columns=['turn', 'tradestatus', 'isST']).dropna(subset=['close'])
+    table = table.rename(columns={'isST' + TEXT: 'is_st' + TEXT}).drop(columns=['turn', 'turn' + TEXT], errors='ignore')
+    flags = {'is_st': as_flag(table.pop('isST')), 'paused': as_flag(table.pop('paused'))}
+    table = restore_texts(table.assign(**flags))
     table.attrs['source'] = source
     return table
+
+
+def _paused(frame: pd.DataFrame) -> dict[str, pd.Series]:
+    """Return the flag paused, which is tradestatus the other way round; what is neither 0 nor 1 is kept as text."""
+    status = parse_numbers(frame, 'tradestatus')
+    paused = (1.0 - status).where(status.isin([0, 1]))
+    strange = paused.isna() & frame['tradestatus'].notna()
+    text = ('tradestatus ' + frame['tradestatus'].astype('string')).astype(object).where(strange, None)
+    return {'paused': paused, **({'paused' + TEXT: text} if strange.any() else {})}
 
 
 def listings(frame: pd.DataFrame, source: str = 'baostock query_stock_basic') -> pd.DataFrame:
     """Return an answer of ``query_stock_basic`` as code, name, listed, delisted: stocks alone, without indices and funds."""
     frame = require_columns(frame, ('code', 'code_name', 'ipoDate', 'outDate', 'type'), source)
     table = pd.DataFrame({
-        'code': parse_codes(frame, 'code'), 'name': frame['code_name'], 'listed': parse_dates(frame, 'ipoDate', source),
-        'delisted': parse_dates(frame, 'outDate', source)})
+        'code': parse_codes(frame, 'code'), 'name': frame['code_name'], 'listed': parse_dates(frame, 'ipoDate'),
+        'delisted': parse_dates(frame, 'outDate')})
     return table[table['code'].notna() & (frame['type'].astype(str) == '1')].sort_values('code', ignore_index=True)
 
 
@@ -86,8 +120,8 @@ def snapshot_rows(frame: pd.DataFrame, what: str, source: str, day: date) -> pd.
 def benchmark(frame: pd.DataFrame, index: str, source: str) -> pd.DataFrame:
     """Return an index' daily answer with the columns of a benchmark."""
     frame = require_columns(frame, INDEX_FIELDS.split(','), source)
-    prices = {name: parse_numbers(frame, name, source) for name in ('open', 'high', 'low', 'close')}
-    return pd.DataFrame({'index': index, 'date': parse_dates(frame, 'date', source), **prices})
+    prices = {name: parse_numbers(frame, name) for name in ('open', 'high', 'low', 'close')}
+    return pd.DataFrame({'index': index, 'date': parse_dates(frame, 'date'), **prices})
 
 
 def symbol(code: str) -> str:
@@ -176,12 +210,16 @@ def read(request: Request) -> Iterator[pd.DataFrame]:
     """
     request.about['market_cap'] = 'estimated: float shares (volume / turnover) x close'
     request.about['is_st'] = 'as given for each day'
+    request.about['delisting_period'] = 'not known, no column: the source has names as of today alone'
+    request.about['stocks'] = 'those of Beijing are not given by the source'
+    asked = Asked(request)
     start, end = download.download_range(request)
     if request.folder is not None:
         saved = download.SavedAnswers('baostock', request.folder, DAILY, FILE_PREFIXES)
         request.about['from_files'] = str(request.folder)
         stocks = [key for key in saved.keys(DAILY) if download.canonical_code(key)]
-        yield from download.iter_tables(request, stocks, lambda key: daily_bars(saved.get(DAILY, key), saved.label(DAILY, key)))
+        yield from download.iter_tables(
+            request, stocks, lambda key: daily_bars(saved.get(DAILY, key), saved.label(DAILY, key), asked))
         basic = saved.get_all(STOCK_BASIC)
         if len(basic):
             _add_listings_and_names(request, listings(basic))
@@ -195,7 +233,7 @@ def read(request: Request) -> Iterator[pd.DataFrame]:
         _add_listings_and_names(request, basic)
         _add_industries_and_benchmark(request, answers, client.query, start, end)
         life = basic.set_index('code')
-        wanted = (basic['listed'] <= np.datetime64(end, 's')) & ~(basic['delisted'] < np.datetime64(start, 's'))
+        wanted = ~(basic['listed'] > np.datetime64(end, 's')) & ~(basic['delisted'] < np.datetime64(start, 's'))
         codes = list(basic['code'][wanted]) if request.codes is None else [code for code in request.codes if code in life.index]
 
         def read_stock(code: str) -> pd.DataFrame:
@@ -203,7 +241,7 @@ def read(request: Request) -> Iterator[pd.DataFrame]:
             first = start if pd.isna(listed) else max(start, listed.date())
             last = end if pd.isna(delisted) else min(end, delisted.date())
             bars = answers.get_range(DAILY, code, first, last, _range_query(client.query, symbol(code), FIELDS), 'date')
-            return daily_bars(bars, answers.label(DAILY, code))
+            return daily_bars(bars, answers.label(DAILY, code), asked)
 
         yield from download.iter_tables(request, codes, read_stock)
     finally:

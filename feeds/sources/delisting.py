@@ -28,7 +28,7 @@ def delisting_changes(names: pd.DataFrame) -> pd.DataFrame:
 def delisting_flags(table: pd.DataFrame, changes: pd.DataFrame) -> np.ndarray:
     """Tell which rows of a table are in the delisting period, by the name of the day; `changes` of `delisting_changes`."""
     flags = np.zeros(len(table), 'uint8')
-    there = np.flatnonzero(table['code'].isin(changes['code']))
+    there = np.flatnonzero(table['code'].isin(changes['code']) & table['date'].notna())
     if len(there):
         rows = table[['date', 'code']].iloc[there].assign(at=there).sort_values('date')
         rows = pd.merge_asof(rows, changes.astype({'date': rows['date'].dtype}), on='date', by='code')

@@ -1,4 +1,4 @@
-"""What all downloads share: a cache of raw answers, politeness, retries, saved files, reading raw columns."""
+"""What all downloads share: a cache of raw answers, politeness, retries, saved files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import os
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from types import ModuleType
@@ -26,6 +26,7 @@ from ..codes import STOCK_CODE
 from ..codes import find_code as canonical_code
 from ..errors import DataError
 from . import Request
+from .answers import Asked, concat_frames, parse_dates
 
 Fetch = Callable[[], pd.DataFrame]
 FetchRange = Callable[[date, date], pd.DataFrame]
@@ -164,7 +165,7 @@ class Cache:
         if covered != known and covered[1] >= start:
             kept = frame
             if len(frame):
-                kept = frame[(parse_dates(frame, date_column, parts[-1]) <= np.datetime64(covered[1], 's')).to_numpy()]
+                kept = frame[~(parse_dates(frame, date_column) > np.datetime64(covered[1], 's')).to_numpy()]
             self._write(parts, kept, covered)
         return frame
 
@@ -280,83 +281,31 @@ def _read_saved_file(path: Path) -> pd.DataFrame:
             return pd.read_parquet(path)
         for encoding in ('utf-8-sig', 'gb18030'):
             with contextlib.suppress(UnicodeDecodeError):
-                return pd.read_csv(path, dtype=str, encoding=encoding)
+                return _read_csv(path, encoding)
         reason = 'neither UTF-8 nor GB18030'
     except (OSError, ValueError, EOFError) as error:
         reason = _one_line_message(error)
     raise DataError(f'{path}: cannot be read ({reason}); save it again')
 
 
-def concat_frames(frames: list[pd.DataFrame]) -> pd.DataFrame:
-    """Return frames as one; those without rows do not count."""
-    filled = [frame for frame in frames if len(frame)] or frames[:1] or [pd.DataFrame()]
-    return pd.concat(filled, ignore_index=True) if len(filled) > 1 else filled[0]
-
-
-def require_columns(frame: pd.DataFrame, columns: Iterable[str], source: str) -> pd.DataFrame:
-    """Return a raw frame that has some columns, with a fresh index; an empty answer need not have them."""
-    if not len(frame):
-        return pd.DataFrame(columns=list(columns), dtype=object)
-    if missing := [name for name in columns if name not in frame]:
-        has = ', '.join(map(str, list(frame.columns)[:8])) or 'no column'
-        raise DataError(f'{source}: found {has}, expected also {", ".join(missing)}; ask for all columns of the call')
-    return frame.reset_index(drop=True)
-
-
-def parse_numbers(frame: pd.DataFrame, column: str, source: str, scale: float = 1.0) -> pd.Series:
-    """Return a raw column as float64 in our unit; nothing and ``-`` are NaN."""
-    raw = frame[column]
-    if not pd.api.types.is_numeric_dtype(raw):
-        raw = raw.astype('string').str.strip().replace({'': pd.NA, '-': pd.NA, '--': pd.NA, 'None': pd.NA, 'nan': pd.NA})
-    values = pd.to_numeric(raw, errors='coerce').astype('float64')
-    _raise_for_bad_values(values.isna() & raw.notna(), frame, column, source, 'a number')
-    return values if scale == 1.0 else (values * scale).round(2)  # 0.01: the noise of the product, below any unit
-
-
-def parse_dates(frame: pd.DataFrame, column: str, source: str) -> pd.Series:
-    """Return a raw column of days, as text with or without dashes, dates or times, as datetime64."""
-    raw = frame[column]
-    if not pd.api.types.is_datetime64_any_dtype(raw):
-        text = raw.astype('string').str.strip().replace({'': pd.NA, 'None': pd.NA, 'nan': pd.NA, 'NaT': pd.NA})
-        text = text.str.replace(r'\.0$', '', regex=True).str.slice(0, 10).str.replace('-', '')
-        late = text.str.replace(r'^(22[7-9]|2[3-9]\d|[3-9]\d\d)\d{5}$', '22610101', regex=True)  # such as 9999, beyond pandas
-        raw = pd.to_datetime(late, format='%Y%m%d', errors='coerce')
-        _raise_for_bad_values(raw.isna() & text.notna(), frame, column, source, 'a day such as 2024-11-01')
-    return raw.dt.normalize().astype('datetime64[s]')
-
-
-def parse_codes(frame: pd.DataFrame, column: str) -> pd.Series:
-    """Return a raw column of codes as canonical ones; None where it is no A share's."""
-    return frame[column].astype(str).map(canonical_code).astype(object)
-
-
-def _raise_for_bad_values(bad: pd.Series, frame: pd.DataFrame, column: str, source: str, expected: str) -> None:
-    if bad.any():
-        row = int(bad.to_numpy().argmax())
-        raise DataError(f'{source}, row {row}, column {column}: found {frame[column].iloc[row]!r}, expected {expected}')
-
-
-def check_unadjusted(table: pd.DataFrame, source: str) -> None:
-    """Refuse adjusted prices: amount / volume, the mean price of the day, must lie between low and high."""
-    rows = table[(table['volume'] >= 1e5) & (table['amount'] > 0)]
-    mean, slack = rows['amount'] / rows['volume'], 0.01 + 0.002 * rows['high']
-    off = (mean > rows['high'] + slack) | (mean < rows['low'] - slack)
-    if off.sum() > max(2, 0.02 * len(rows)):
-        row = rows[off].iloc[0]
-        raise DataError(f"{source} ({row['date'].date()}): found prices from {row['low']:g} to {row['high']:g}, but amount / "
-                        f"volume is {mean[off].iloc[0]:.4g}: adjusted prices; expected raw ones, without adjustment")
+def _read_csv(path: Path, encoding: str) -> pd.DataFrame:
+    """Read a text file; a line with too many fields becomes a row that says so in each column."""
+    try:
+        return pd.read_csv(path, dtype=str, encoding=encoding)
+    except pd.errors.ParserError:
+        width = len(pd.read_csv(path, nrows=0, encoding=encoding).columns)
+        return pd.read_csv(path, dtype=str, encoding=encoding, engine='python', on_bad_lines=(
+            lambda fields: [f'too many fields: {",".join(fields)}'] * width))
 
 
 def iter_tables(request: Request, keys: list[str], read_table: Callable[[str], pd.DataFrame]) -> Iterator[pd.DataFrame]:
     """Yield the table of each key: the stocks and days asked for; a bad file is reported where the user says so."""
-    first, last = pd.Timestamp(request.start or '1990-01-01'), pd.Timestamp(request.end or '2200-01-01')
+    asked = Asked(request)
     for done, key in enumerate(keys, 1):
         try:
             if len(table := read_table(key)):
-                wanted, source = table['date'].between(first, last), table.attrs['source']
-                if request.codes is not None:
-                    wanted &= table['code'].isin(request.codes)
-                if len(table := table[wanted].reset_index(drop=True)):
+                source = table.attrs['source']
+                if len(table := table[asked.rows(table)].reset_index(drop=True)):
                     table.attrs['source'] = source
                     yield table
         except DataError as error:
@@ -372,16 +321,9 @@ def skip_on_error(request: Request, what: str) -> Iterator[None]:
     try:
         yield
     except DataError as error:
-        request.about[what] = f'not read: {error}'
+        request.about[what] = f'not known, as not read: {error}'
 
 
 def snapshot_dates(start: date, end: date, months: int) -> list[date]:
     """Return the first day, and the first of each so many months, on which a list that changes is asked for."""
     return sorted({start, *(day for day in pd.date_range(start, end, freq='MS').date if (day.month - 1) % months == 0)})
-
-
-def reference_table(rows: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
-    """Return a table beside the market: rows of A shares, each code's or index' days in order, none doubled."""
-    keys = [name for name in columns if name in ('index', 'code', 'date')]
-    rows = rows[list(columns)].dropna(subset=keys) if len(rows) else pd.DataFrame(columns=columns)
-    return rows.drop_duplicates(keys, keep='last').sort_values(keys).reset_index(drop=True)

@@ -232,8 +232,9 @@ def _read_chunks(request: Request, files: list[_File]) -> Iterator[Rows]:
     first, last = min(life.first for life in lives), max(life.last for life in lives)
     inside = [life for life in lives if life.inside]
     if not inside:
-        raise DataError(f'{request.folder}: found no rows from {request.start or "the first day"} to {request.end or "the last day"}, '
-                        f'expected some; the files have {date.fromordinal(first)} to {date.fromordinal(last)}')
+        days = f'{request.start or "the first day"} to {request.end or "the last day"}'
+        raise DataError(f'{request.folder}: found no rows from {days}, expected some; '
+                        f'the files have {date.fromordinal(first)} to {date.fromordinal(last)}')
     request.reference_data['listings'] = _listings(inside, first, last, request.end)
 
 
@@ -291,7 +292,7 @@ def _read_chunk(files: Sequence[_File], start: date | None, end: date | None) ->
             continue
         known = np.flatnonzero(rows.day > 0)
         if not len(known):
-            errors.append((file.path, f'{file.path}: found no row with a day, expected one per trading day; download the file again'))
+            errors.append((file.path, f'{file.path}: found no row with a day, expected one per trading day; download it again'))
             continue
         newest = known[rows.day[known].argmax()]
         inside = (rows.day >= low) & (rows.day <= high)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -52,21 +53,22 @@ def _market(
 ) -> InMemory:
     found = quarantine or Quarantine()
     staging = Staging(found, rows=expected)
+    staging.late = {name: partial(read_column, path, name) for name in late or {}}
     for rows in parts:
         staging.add(rows, checked=checked)
     layout = staging.layout(source, judged=checked)
+    if found.strict:
+        staging.check_order()
     columns = {**staging.columns, **{name: dtype_of(name, kind) for name, kind in (late or {}).items()}}
 
     def read(name: str) -> np.ndarray:
-        if late and name in late:
-            return read_column(path, name)[staging.numbers()]
         values = staging.column(name)
         if not in_days(name):
             staging.forget(name)  # it is kept by stock from now on
         return values
 
     if quarantine is None and len(found):
-        warnings.warn(f'{source}: {found.line()}', stacklevel=5)
+        warnings.warn(f'{source}: {found.line()}', stacklevel=4)
     names = staging.names()
     arrays = Columns(layout, columns, read, staging.without_close)
     if not checked:

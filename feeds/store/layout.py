@@ -91,7 +91,7 @@ class Columns(Mapping):
         if name == 'day_stock':
             return day_stock(self._layout)
         kind, _, column = name.partition('/')
-        if column not in self._columns:
+        if name not in self._names:
             raise KeyError(name)
         if kind == 'day':
             if len(self._without_close) and column in PRICES:

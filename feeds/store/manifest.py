@@ -11,7 +11,7 @@ from ..errors import DataError
 from ..invocation import command
 
 FORMAT = 2  # of the folder, as it is written; 2 has the indices of `indices`
-READABLE = (1, 2)  # a store of format 1 is as good, but its indices are worked out anew each time
+READABLE = (1, 2)  # a store of format 1 is as good, but its index counts issue prices and is not used: see `benchmarks`
 MANIFEST = 'manifest.json'
 
 

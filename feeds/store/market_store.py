@@ -315,7 +315,12 @@ class MarketStore:
 
     def add_reference_table(self, name: str, table: pd.DataFrame) -> None:
         """Put a table beside the market in memory, of `columns.REFERENCE_TABLES`; a store's folder stays as it is."""
-        self._tables[name], self._reference_data = table, None
+        self._tables[name], self._reference_data, self._benchmarks = table, None, None
+
+    @property
+    def has_findings(self) -> bool:
+        """Whether rows of the source were mended or left out."""
+        return bool(self._found) or FINDINGS in self._tables
 
     def findings(self) -> pd.DataFrame:
         """Return which rows of the source were mended or left out, with the columns of `quarantine.COLUMNS`."""
@@ -352,7 +357,8 @@ class MarketStore:
     def reference_data(self) -> ReferenceData:
         """Looks things up in the tables beside the market."""
         if self._reference_data is None:
-            self._reference_data = ReferenceData(self.codes, self.days, self.reference_table, str(self.path or 'the market'))
+            self._reference_data = ReferenceData(
+                self.codes, self.days, self.first, self.reference_table, str(self.path or self.about.get('source', 'the market')))
         return self._reference_data
 
     def table(self) -> pd.DataFrame:

@@ -15,6 +15,10 @@ from ..invocation import command
 if TYPE_CHECKING:
     import pandas as pd
 
+_OPTIONS = {'names': '--names FILE', 'listings': '--listings FILE', 'industries': '--industries FILE',
+            'constituents': '--members INDEX=FILE', 'benchmarks': '--benchmark INDEX=FILE'}
+
+
 class ReferenceData:
     """Looks things up in the tables beside a market, as they were known on a day.
 
@@ -23,21 +27,25 @@ class ReferenceData:
     codes : ndarray of str, shape (stocks,)
     days : ndarray of int, shape (days,)
         Ordinals.
+    first : ndarray of int, shape (stocks,)
+        Number of the day of each stock's first row.
     table : callable
         Gives a table by its name, of `columns.REFERENCE_TABLES`; without rows where there is none.
     source : str
         What messages call the market.
     """
 
-    def __init__(self, codes: np.ndarray, days: np.ndarray, table: Callable[[str], pd.DataFrame], source: str) -> None:
-        self._codes, self._days, self._read, self._source = codes, days, table, source
+    def __init__(self, codes: np.ndarray, days: np.ndarray, first: np.ndarray, table: Callable[[str], pd.DataFrame],
+                 source: str) -> None:
+        self._codes, self._days, self._first, self._read, self._source = codes, days, first, table, source
         self._sorted: dict[str, pd.DataFrame] = {}
 
     def _table(self, name: str) -> pd.DataFrame:
         if name not in self._sorted:
             table = self._read(name)
             if not len(table):
-                raise DataError(f'{self._source}: has no {name}; make the store from a source that has them')
+                raise DataError(f'{self._source}: has no {name}; give {command("ingest")} {_OPTIONS[name]}, or make the '
+                                'store from a source that has them')
             since = 'date' if 'date' in REFERENCE_TABLES[name] else 'listed'
             table = table.sort_values(since, kind='stable', na_position='first')
             self._sorted[name] = table.assign(day=ordinals(table[since]))
@@ -91,6 +99,8 @@ class ReferenceData:
     def listed_days(self, day: int) -> np.ndarray:
         """Return for how many calendar days each stock has been listed; NaN where it is not known.
 
+        Without listings a stock counts as listed on its first row, unless that is on the first day of all.
+
         Parameters
         ----------
         day : int
@@ -98,6 +108,8 @@ class ReferenceData:
         """
         import pandas as pd
 
+        if not len(self._read('listings')):
+            return np.where(self._first > 0, day - self._days[self._first] + 1.0, np.nan)
         table = self._table('listings').drop_duplicates('code', keep='last').set_index('code')['listed']
         listed = pd.to_datetime(table.reindex(self._codes)).to_numpy()
         return np.where(np.isnat(listed), np.nan, day - ordinals(np.where(np.isnat(listed), np.datetime64(0, 'D'), listed)) + 1.0)
@@ -117,7 +129,7 @@ class ReferenceData:
         if not len(rows):
             found = ', '.join(sorted(set(table['index']))) or 'none'
             raise DataError(f'{self._source}: has no benchmark {index} (found {found}); '
-                            f'add it with {command("ingest")} ... --benchmark {index}')
+                            f'add it with {command("ingest")} ... --benchmark {index}=FILE, or --benchmark {index} of a download')
         rows = rows.drop_duplicates('date', keep='last').assign(day=lambda table: ordinals(table['date'])).set_index('day')
         rows = rows.reindex(self._days)
         close = rows['close'].ffill()

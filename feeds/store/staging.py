@@ -63,7 +63,8 @@ class Staging:
 
     def __init__(self, quarantine: Quarantine, folder: Path | None = None, rows: int = 0) -> None:
         self._expected = rows
-        self.quarantine, self.evidence = quarantine, Evidence()
+        self.quarantine, self.evidence = quarantine, Evidence(quarantine.since)
+        self.late: dict[str, Callable[[], np.ndarray]] = {}  # columns of a file that are not read with the others
         self.columns: dict[str, str] = {}  # dtype of each
         self.stock = self.day = np.empty(0, 'int32')  # of each row that stays, once the layout is made
         self.without_close = np.empty(0, 'int64')  # rows, of those that stay, that get the last close
@@ -159,7 +160,7 @@ class Staging:
             stock, day = order[self._stock.values], self._day.values
             self._stock = self._day = None
             before = np.array([(first_priced or {}).get(code.decode(), NEVER) for code in codes])
-            settled = settle(stock, day, before, self.columns, self._read, any_doubled(stock, day, len(codes)))
+            settled = settle(stock, day, before, [*self.columns, *self.late], self._read, any_doubled(stock, day, len(codes)))
             settled.tell(self.quarantine, lambda at: self._rows_at(at, stock, day, codes))
             stock, day = self._leave_out(settled, stock, day)
         if not judged:
@@ -173,7 +174,8 @@ class Staging:
         number = np.zeros(int(days[-1]) - low + 1, 'int32')
         number[days - low] = np.arange(len(days))
         self.stock, self.day = stock, number[day - low]
-        if len(there := np.flatnonzero(np.bincount(stock, minlength=len(codes)))) < len(codes):  # all rows of a stock were left out
+        there = np.flatnonzero(np.bincount(stock, minlength=len(codes)))
+        if len(there) < len(codes):  # all rows of a stock were left out
             codes, self.stock = codes[there], np.searchsorted(there, stock).astype('int32')
         return Layout(codes, days, self.stock, self.day)
 
@@ -194,12 +196,15 @@ class Staging:
             mine = at[part == number]
             empty = self._sources[number][1]
             texts = codes.astype(str).tolist()
-            files = None if empty.files is None else [dict(zip(empty.codes, empty.files, strict=True)).get(code, '') for code in texts]
+            file_of = None if empty.files is None else dict(zip(empty.codes, empty.files, strict=True))
+            files = None if file_of is None else [file_of.get(code, '') for code in texts]
             yield Rows(empty.source, day[mine], stock[mine], texts, {}, self._number.values[mine], empty.in_lines,
                        headings=empty.headings, files=files)
 
     def _read(self, name: str) -> np.ndarray:
         """Return a column of all rows that came; what a part lacks is not known, and a flag is then 0."""
+        if name in self.late:
+            return self.late[name]()[self._number.values]
         dtype, parts = self.columns[name], self._parts[name]
         if self._folder is not None:
             self._files[name].flush()
@@ -217,10 +222,16 @@ class Staging:
             at += count
         return out
 
-    def numbers(self) -> np.ndarray:
-        """Return where each row that stays is in the user's table."""
-        numbers = self._number.values
-        return numbers if self._keep is None else numbers[self._keep]
+    def check_order(self) -> None:
+        """Refuse rows of a stock whose days do not ascend, where nothing is to be mended."""
+        order = np.argsort(self.stock, kind='stable')
+        back = np.flatnonzero((np.diff(self.stock[order]) == 0) & (np.diff(self.day[order]) < 0))
+        if len(back):
+            number = self._number.values if self._keep is None else self._number.values[self._keep]
+            empty = self._sources[0][1]
+            where = f'{empty.source}, {"line" if empty.in_lines else "row"} {number[order[back[0] + 1]]}'
+            raise DataError(f'{where}, column date: found a day after a later day of the same stock, expected the dates of each '
+                            "stock in ascending order; sort the table by ['date', 'code']")
 
     def column(self, name: str) -> np.ndarray:
         """Return a column of the rows that stay."""
@@ -264,8 +275,9 @@ class Staging:
         """Return what is to be known of columns that were made of others."""
         if names is None or not self.by_name:
             return {}
-        changes = names['code'].duplicated().any() or (self.day.max(initial=0) < YEAR)
-        text = 'by the name of the day' if changes else 'by names that never change: not known for the past, that of today on all days'
+        change = names['code'].duplicated().any() or self.day.max(initial=0) < YEAR
+        text = 'by the name of the day' if change else (
+            'by names that never change: not known for the past, that of today on all days')
         return dict.fromkeys(sorted(self.by_name), text)
 
 

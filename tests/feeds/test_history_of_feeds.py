@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bt_microcap import MicroCapStrategy
+from bt_microcap.feeds.days import FeedDays, StoreDays
 from bt_microcap.feeds.demo import demo_market
-from bt_microcap.feeds.history import FeedDays, History, StoreDays
+from bt_microcap.feeds.history import History
 from bt_microcap.feeds.schema import check_table
 from bt_microcap.feeds.stock import StockPandas
 from bt_microcap.feeds.store import MarketStore

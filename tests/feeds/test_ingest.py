@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bt_microcap.feeds.store import MarketStore, writer
+from bt_microcap.feeds import files
+from bt_microcap.feeds.store import MarketStore
 from tests.support.bad_tables import good
 from tests.support.ingesting import (
     expected,
@@ -53,7 +54,7 @@ def test_files_give_what_the_table_gives(tmp_path, monkeypatch, table, names, ba
         table = table.astype({'turnover': 'float64'})  # a CSV has no float32
     plain = MarketStore.from_table(table)
     if batch:
-        monkeypatch.setattr(writer, 'BATCH', batch)
+        monkeypatch.setattr(files, 'BATCH', batch)
     rows = shuffled(table)
     cuts = [round(len(rows) * number / len(names)) for number in range(len(names) + 1)]
     paths = [write(rows[low:high], tmp_path / name) for name, low, high in zip(names, cuts, cuts[1:], strict=False)]
@@ -80,7 +81,7 @@ def test_empty_folder_is_taken(tmp_path):
 
 def test_a_parquet_file_of_many_row_groups(tmp_path, monkeypatch, table):
     """Groups smaller and larger than a part."""
-    monkeypatch.setattr(writer, 'BATCH', 257)
+    monkeypatch.setattr(files, 'BATCH', 257)
     for number, size in enumerate((100, 400, 1500)):
         shuffled(table).to_parquet(tmp_path / 'm.parquet', index=False, row_group_size=size)
         same_store(ingest(tmp_path / f'{number}', tmp_path / 'm.parquet'), MarketStore.from_table(table))
@@ -113,7 +114,7 @@ ODD = [  # the files, their tables
 
 @pytest.mark.parametrize(('names', 'tables'), ODD)
 def test_odd_files(tmp_path, monkeypatch, names, tables):
-    monkeypatch.setattr(writer, 'BATCH', 3)
+    monkeypatch.setattr(files, 'BATCH', 3)
     paths = [write(table, tmp_path / name) for name, table in zip(names, tables, strict=True)]
     same_store(ingest(tmp_path / 'store', *paths), expected(*tables))
 
@@ -128,7 +129,7 @@ def test_nullable_truth_values(tmp_path):
 @pytest.mark.parametrize('names', [['m.csv'], ['a.csv', 'b.csv'], ['a.parquet', 'b.parquet']], ids=' '.join)
 def test_further_column_that_turns_to_text(tmp_path, monkeypatch, values, names):
     """It is refused by its name, or what is text in it is not known."""
-    monkeypatch.setattr(writer, 'BATCH', 4)
+    monkeypatch.setattr(files, 'BATCH', 4)
     rows = good().assign(industry=values)
     tables = [rows] if len(names) == 1 else [rows[:4].astype({'industry': float}), rows[4:]]
     paths = [write(part, tmp_path / name) for part, name in zip(tables, names, strict=True)]
@@ -147,7 +148,7 @@ def test_date_as_the_index(tmp_path):
 def test_blank_line_at_the_end_of_a_full_part(tmp_path, monkeypatch):
     path = write(good(), tmp_path / 'm.csv')
     path.write_text(path.read_text() + '\n')
-    monkeypatch.setattr(writer, 'BATCH', 4)
+    monkeypatch.setattr(files, 'BATCH', 4)
     same_store(ingest(tmp_path / 'store', path), expected(good()))
 
 
@@ -167,7 +168,7 @@ def test_append(tmp_path, monkeypatch, table, ending, batch):
     assert again.sum() > 100
     whole = expected(old, new)
     if batch:
-        monkeypatch.setattr(writer, 'BATCH', batch)
+        monkeypatch.setattr(files, 'BATCH', batch)
     ingest(tmp_path / 'store', write(shuffled(old), tmp_path / f'old.{ending}'))
     found = ingest(tmp_path / 'store', write(shuffled(new), tmp_path / f'new.{ending}'), append=True)
     same_store(found, whole)
@@ -244,7 +245,7 @@ DOUBLED = [  # the row again in the second file, what is said of it
 def test_a_row_twice(tmp_path, monkeypatch, store, names, row, place, append, batch):
     """Row 4 of the first eight again, behind others; a row of the store again is none of that."""
     if batch:
-        monkeypatch.setattr(writer, 'BATCH', batch)
+        monkeypatch.setattr(files, 'BATCH', batch)
     rest = pd.concat([later(107)[:row % 8], later()[4:5], later(107)[row % 8:]])
     tables = [later(), rest] if len(names) == 2 else [pd.concat([later(), rest])]
     paths = [write(part, tmp_path / name) for part, name in zip(tables, names, strict=True)]
@@ -278,7 +279,7 @@ NO_CODE = 'parquet'
 @pytest.mark.parametrize(('what', 'change', 'places', 'said'), WRONG, ids=[case[0] for case in WRONG])
 def test_wrong_content(tmp_path, monkeypatch, store, what, change, places, said, ending, append):
     """The first file is good, and so are the first parts of the second."""
-    monkeypatch.setattr(writer, 'BATCH', 3)
+    monkeypatch.setattr(files, 'BATCH', 3)
     fine, bad = write(later(), tmp_path / f'good.{ending}'), write(change(good()), tmp_path / f'wrong.{ending}')
     line = refuse(store if append else tmp_path / 'other', fine, bad, append=append)
     assert line.startswith(f'error: {bad}') and said in line and places[ending == 'parquet'] in line

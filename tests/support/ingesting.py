@@ -24,33 +24,57 @@ def kind_of(path):
     return 'parquet' if path.suffix == '.parquet' else 'csv'
 
 
-def ingest(store, *paths, append=False):
-    outcome = call('ingest', kind_of(paths[0]), *paths, '--store', store, *(['--append'] if append else []))
+def ingest(store, *paths, append=False, options=()):
+    """Make or extend a store, and hold what is printed and left behind against the contract; return the store."""
+    outcome = call('ingest', kind_of(paths[0]), *paths, '--store', store, *(['--append'] if append else []), *options)
     assert (outcome.status, outcome.err) == (0, '')
     assert outcome.out.startswith(f'{store}: ')
-    report = store.with_name(f'{store.name}.report.txt')
+    report, listed = (store.with_name(f'{store.name}.{ending}') for ending in ('report.txt', 'quarantine.csv'))
     assert outcome.lines[1:-1] == report.read_text(encoding='utf-8').splitlines()
-    assert outcome.lines[-1] == f'written {store}/ and {report}'
+    found = MarketStore.open(store).findings()
+    if len(found):
+        pd.testing.assert_frame_equal(pd.read_csv(listed, dtype={'line': 'int64'}, keep_default_na=False).astype(
+            {'code': str, 'date': str}), found.reset_index(drop=True), check_dtype=False)
+        assert outcome.lines[-1] == f'written {store}/, {report} and {listed}'
+        assert outcome.lines[-2].endswith(f'; each is in {listed.name}')
+    else:
+        assert outcome.lines[-1] == f'written {store}/ and {report}'
+        assert not listed.exists()
     assert_tidy(store)
     check(store)
     return MarketStore.open(store)
 
 
 def assert_tidy(store):
-    """One version, its arrays and nothing else."""
+    """One version, its arrays and tables and nothing else; beside it no part of a file."""
     manifest = json.loads((store / 'manifest.json').read_text())
     assert sorted(entry.name for entry in store.iterdir()) == ['.lock', 'manifest.json', manifest['version']]
     files = sorted(file.name for file in (store / manifest['version']).iterdir())
-    assert files == sorted(entry['file'] for entry in manifest['arrays'].values())
+    assert files == sorted(entry['file'] for kind in ('arrays', 'sides') for entry in manifest[kind].values())
+    assert not list(store.parent.glob('*.part'))
 
 
-def refuse(store, *paths, append=False):
-    """Ingest something that must be refused: one line, and everything in the store's folder as it was. Return the line."""
-    before, around = contents(store), sorted(store.parent.glob('*'))
-    line = one_error_line(call('ingest', kind_of(paths[0]), *paths, '--store', store, *(['--append'] if append else [])))
+def refuse(store, *paths, append=False, options=()):
+    """Ingest something that must be refused: one line, and everything in the store's folder and beside it as it was.
+
+    Return the line.
+    """
+    before, around = contents(store), beside(store)
+    line = one_error_line(
+        call('ingest', kind_of(paths[0]), *paths, '--store', store, *(['--append'] if append else []), *options))
     assert contents(store) == before
-    assert sorted(store.parent.glob('*')) == around
+    assert beside(store) == around
     return line
+
+
+def findings(store):
+    """What was found in a store's rows, without what stood there: line, date, code, column, finding, what was done."""
+    return list(store.findings()[['line', 'date', 'code', 'column', 'finding', 'done']].itertuples(index=False, name=None))
+
+
+def beside(store):
+    """The files of the folder that a store is in, such as its report and its quarantine, with their content."""
+    return {path: path.read_bytes() if path.is_file() else None for path in sorted(store.parent.glob('*'))}
 
 
 def contents(path):

@@ -135,13 +135,16 @@ def check_signatures(stand_in, real, ignore=()):
 
 
 def read_source(name, **fields):
-    """Read a source to its end; return the request and the tables, each checked as the store does."""
+    """Read a source to its end; return the request and the tables, each checked as a strict store does.
+
+    That market caps are known the store asks of the whole market: a single stock may have none.
+    """
     fields.setdefault("start", DAYS[0])
     fields.setdefault("end", DAYS[-1])
     request = Request(**fields)
     tables = list(read(name, request))
     for table in tables:
-        check_table(table, table.attrs["source"])
+        check_table(table, table.attrs["source"], strict=True, need_cap=False)
         assert list(table.columns) == list(tables[0].columns)
     return request, tables
 
