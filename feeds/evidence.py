@@ -38,12 +38,12 @@ class Evidence:
 
     Parameters
     ----------
-    since : int
-        Ordinal of the first day that counts.
+    since, until : int
+        Ordinals of the first and the last day that count.
     """
 
-    def __init__(self, since: int = 0) -> None:
-        self._since = since
+    def __init__(self, since: int, until: int) -> None:
+        self._days = since, until
         self._caps: list[np.ndarray] = []
         self._traded = self._without_cap = 0
         self._first_cap: tuple[float, DataError] | None = None
@@ -55,10 +55,9 @@ class Evidence:
 
     def take(self, rows: Rows) -> None:
         """Look at some rows as they were read."""
-        if self._since:
-            inside = np.flatnonzero(rows.day >= self._since)
-            if len(inside) < len(rows):
-                rows = rows.take(inside)
+        since, until = self._days
+        if len(rows) and (rows.day.min() < since or rows.day.max() > until):
+            rows = rows.take(np.flatnonzero((rows.day >= since) & (rows.day <= until)))
         columns = rows.columns
         step = max(1, len(rows) // SAMPLE)
         with np.errstate(invalid='ignore', divide='ignore'):

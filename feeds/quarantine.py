@@ -49,12 +49,13 @@ class Quarantine:
     ----------
     strict : bool
         Refuse the first row that is not as it should be, instead of mending it or leaving it out.
-    since : date, optional
-        First day that is run; what was wrong before it is mended or left out, and condemns nothing.
+    since, until : date, optional
+        First and last day that is run; what is wrong on other days is mended or left out, and condemns nothing.
     """
 
-    def __init__(self, strict: bool = False, since: date | None = None) -> None:
-        self.strict, self.since = strict, since.toordinal() if since else 0
+    def __init__(self, strict: bool = False, since: date | None = None, until: date | None = None) -> None:
+        self.strict = strict
+        self.since, self.until = since.toordinal() if since else 0, until.toordinal() if until else date.max.toordinal()
         self.counts: Counter[tuple[Kind, int]] = Counter()  # by kind and year; 0 where the day is not known
         self._parts: list[dict[str, Any]] = []
         self._rows: Counter[int] = Counter()  # of each year
@@ -114,7 +115,7 @@ class Quarantine:
             said = found if isinstance(found, str) else found[number]
             return rows.error(int(at[number]), column, said, expected, mend)
 
-        judged = (rows.day[at] <= 0) | (rows.day[at] >= self.since)
+        judged = (rows.day[at] <= 0) | (rows.day[at] >= self.since) & (rows.day[at] <= self.until)
         if self.strict and not lenient and judged.any():
             raise error(int(judged.argmax()))
         self._parts.append({

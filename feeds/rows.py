@@ -108,6 +108,12 @@ class Rows:
         return DataError(f'{place}, column {self.headings.get(column, column)}: found {found}, expected {expected}; {mend}')
 
 
+def no_rows(source: str, start: date | None = None, end: date | None = None) -> DataError:
+    """Return the error of a table without rows."""
+    days = f' from {start or "the first day"} to {end or "the last day"}' if start or end else ''
+    return DataError(f'{source}: found no rows{days}, expected one row per stock and trading day; check how it was made')
+
+
 def shown(value: Any) -> str:
     """Return a value as messages show it."""
     if value is None or type(value).__name__ in ('NAType', 'NaTType'):

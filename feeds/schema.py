@@ -20,15 +20,9 @@ from .evidence import Evidence, Falls
 from .headings import recognise
 from .parsing import check_headings, rows_of_frame
 from .quarantine import Quarantine
-from .rows import Rows
+from .rows import Rows, no_rows
 from .settling import any_doubled, settle
 from .wide import long_table
-
-
-def no_rows(source: str, start: date | None = None, end: date | None = None) -> DataError:
-    """Return the error of a table without rows."""
-    days = f' from {start or "the first day"} to {end or "the last day"}' if start or end else ''
-    return DataError(f'{source}: found no rows{days}, expected one row per stock and trading day; check how it was made')
 
 
 def check_table(
@@ -73,7 +67,7 @@ def check_table(
     """
     if not isinstance(table, pd.DataFrame):
         raise DataError(f'{source}: found {type(table).__name__}, expected a pandas DataFrame in the canonical layout')
-    found = quarantine or Quarantine(strict)
+    found = Quarantine(strict) if quarantine is None else quarantine  # an empty one is false
     table = long_table(table, source=source)
     headings = recognise(list(table.columns), rename, source)
     check_headings(headings, list(table.columns), source)
@@ -81,9 +75,13 @@ def check_table(
     rows = rows_of_frame(table, headings, source, lines=lines, first_row=first_row, start=start, end=end)
     if not len(rows):
         raise no_rows(source, start, end)
-    evidence = Evidence(found.since)
+    evidence = Evidence(found.since, found.until)
     evidence.take(rows)
-    rows = clean(rows, found)
+    try:
+        rows = clean(rows, found)
+    except DataError:
+        evidence.judge(source, need_cap=need_cap)  # a wrong unit is said as such
+        raise
     rows = _settled(rows, found)
     evidence.judge(source, need_cap=need_cap)
     found.judge()

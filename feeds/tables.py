@@ -12,7 +12,7 @@ from . import files
 from .errors import DataError
 from .headings import Headings, is_wide, recognise
 from .parsing import check_headings, rows_of_frame
-from .rows import Rows
+from .rows import Rows, no_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,11 +82,14 @@ def rows_of_files(
         if is_wide(file.names):
             wide.append(file)
             continue
-        read = 0
+        read = count = 0
         for rows in _rows_of_file(file, reading):
             read += sum(values.nbytes for values in rows.columns.values())
             tell(done + min(size, read // 3), sum(sizes))  # files are packed
+            count += len(rows)
             yield rows
+        if not count and not reading.start and not reading.end:
+            raise no_rows(str(file.path))
         done += size
     if wide:
         yield from _rows_of_wide(wide, reading)

@@ -19,8 +19,9 @@ def reading(args: argparse.Namespace) -> Any:
     """Return how the user wants tables to be read; see `tables.Reading`."""
     from ..feeds.tables import Reading  # with it comes pandas
 
-    start = args.start if hasattr(args, 'store') else None  # a run also looks at the days before its first
-    return Reading(dict(args.rename), dict(args.scale), start, args.end)
+    # a run also looks at days before its first, and tells which days there are
+    days = (args.start, args.end) if hasattr(args, 'store') else (None, None)
+    return Reading(dict(args.rename), dict(args.scale), *days)
 
 
 def notes(store: MarketStore, out: Path) -> list[str]:
@@ -76,7 +77,7 @@ def open_market(data: Path | None, args: argparse.Namespace | None = None) -> tu
         return open_store(data), str(data)
     from ..feeds.quarantine import Quarantine
 
-    return MarketStore.from_file(data, quarantine=Quarantine(args.strict, args.start), reading=reading(args)), str(data)
+    return MarketStore.from_file(data, quarantine=Quarantine(args.strict, args.start, args.end), reading=reading(args)), str(data)
 
 
 def bars_of(days: np.ndarray, start: date | None, end: date | None, source: str) -> np.ndarray:

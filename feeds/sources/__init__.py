@@ -1,6 +1,11 @@
 """The sources that a market can be read from: one module each, that yields the canonical table.
 
 To add a source, write one module with a function ``read(request)`` and name it in `SOURCES`.
+
+A single bad row stops nothing: a source hands it on as it is, with the text where a number or a day cannot be read, and the
+store's writer leaves the row out, mends it or takes the value as not known, and lists it (see `cleaning`); days that are
+not asked for are left out before. What is wrong as a whole, such as an answer without a column or adjusted prices, is a
+`DataError`. What a source does not know it says in ``request.about``.
 """
 
 from __future__ import annotations
@@ -46,15 +51,15 @@ class Request:
     benchmark : str, optional
         Six digits of an index, such as 000300.
     skip_bad : bool
-        Leave out a bad file and report it, instead of stopping.
+        Leave out whole files that cannot be read, or are wrong as a whole, and report them, instead of stopping.
     progress : callable
         Called with what is done and what there is to do.
     reference_data : dict
         Tables beside the market that the source adds, see `columns.REFERENCE_TABLES`.
     about : dict
-        What the manifest shall say, such as ``market_cap``: how it was found, where it is estimated.
+        What the manifest shall say, such as ``market_cap``: how it was found, where it is estimated or not known.
     skipped : list of str
-        Bad files that were left out, each with the reason.
+        Whole files that were left out, each with the reason.
     """
 
     folder: Path | None = None

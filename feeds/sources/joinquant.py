@@ -15,10 +15,26 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 
+from ..columns import PRICES
 from ..errors import DataError
 from . import Request, download
+from .answers import (
+    Asked,
+    as_flag,
+    check_unadjusted,
+    concat_frames,
+    has_text,
+    key_columns,
+    number_columns,
+    one_a_day,
+    parse_codes,
+    parse_dates,
+    parse_numbers,
+    reference_table,
+    require_columns,
+    restore_texts,
+)
 from .delisting import delisting_changes, delisting_flags
-from .download import check_unadjusted, concat_frames, parse_codes, parse_dates, parse_numbers, reference_table, require_columns
 
 DAILY, VALUATION, ST_FLAGS = 'get_price', 'get_valuation', 'get_extras'
 STOCKS, INDUSTRY, CONSTITUENTS, NAMES = 'get_all_securities', 'get_industry', 'get_index_stocks', 'STK_NAME_HISTORY'
@@ -33,7 +49,7 @@ _BOOLEANS = {True: 1, False: 0, 'True': 1, 'False': 0}
 
 
 def daily_bars(frame: pd.DataFrame, valuation: pd.DataFrame, extras: pd.DataFrame, source: str = 'joinquant',
-               code: str | None = None, names: pd.DataFrame | None = None) -> pd.DataFrame:
+               code: str | None = None, names: pd.DataFrame | None = None, asked: Asked | None = None) -> pd.DataFrame:
     """Return an answer of ``get_price`` (fq=None) as a canonical table.
 
     Parameters
@@ -42,7 +58,7 @@ def daily_bars(frame: pd.DataFrame, valuation: pd.DataFrame, extras: pd.DataFram
         time, code and the columns in `FIELDS`; volume in shares, money in yuan.
     valuation : DataFrame
         The answer of ``get_valuation``: code, day, market_cap (亿, 1e8 yuan) and capitalization (万, 10,000 shares). On
-        days without a row the last total shares times the close.
+        days without a row the last total shares times the close; a row without a number is not known.
     extras : DataFrame
         The answer of ``get_extras('is_st')``: days, and a column per stock.
     source : str
@@ -51,39 +67,65 @@ def daily_bars(frame: pd.DataFrame, valuation: pd.DataFrame, extras: pd.DataFram
         Canonical code, where the answer is of one stock and has no column code.
     names : DataFrame, optional
         Of `name_changes`, for the column delisting_period; without it there is none.
+    asked : Asked, optional
+        Which rows must not be of adjusted prices, and are counted where a market cap or a flag is not known; without it all.
+
+    Returns
+    -------
+    DataFrame
+        Text where a number or a day is expected is left as it is.
 
     Raises
     ------
     DataError
-        A column that lacks, text where a number is expected, or adjusted prices.
+        A column that lacks, or adjusted prices.
     """
     if 'time' not in frame and len(frame.columns):  # a stock alone: its index
         frame = frame.rename(columns={frame.columns[0]: 'time'})
     if 'code' not in frame and code:
         frame = frame.assign(code=code)
     frame = require_columns(frame, ('time', 'code', *FIELDS), source)
-    if 'factor' in frame and ((factor := parse_numbers(frame, 'factor', source).dropna()) != 1).any():
-        raise DataError(f'{source}, column factor: found {factor[factor != 1].iloc[0]:g}, adjusted prices; expected raw ones, '
-                        'ask with fq=None')
+    asked = asked or Asked()
     ours = {'pre_close': 'preclose', 'money': 'amount'}
-    table = pd.DataFrame({'date': parse_dates(frame, 'time', source), 'code': parse_codes(frame, 'code'),
-                          **{ours.get(name, name): parse_numbers(frame, name, source) for name in FIELDS}})
-    table = table[table['code'].notna() & table['close'].notna()].sort_values(['code', 'date'], ignore_index=True)
-    table['paused'] = (table['paused'] > 0).astype('uint8')
-    table[['volume', 'amount']] = table[['volume', 'amount']].fillna(0.0)
+    columns = {ours.get(name, name): name for name in FIELDS}
+    table = pd.DataFrame({**key_columns(frame, 'time', 'code'), **number_columns(frame, columns)})
+    if 'factor' in frame:
+        factor = parse_numbers(frame, 'factor').fillna(1)
+        if (adjusted := (factor != 1) & asked.rows(table)).any():
+            raise DataError(f'{source}, column factor: found {factor[adjusted].iloc[0]:g}, adjusted prices; expected raw ones, '
+                            'ask with fq=None')
+    there = np.logical_or.reduce([table[name].notna() | has_text(table, name) for name in (*PRICES, 'volume')])
+    table = table[table['code'].notna() & there].sort_values(['code', 'date'], ignore_index=True)  # else not listed on the day
+    paused = table['paused'] == 1
+    for name in ('volume', 'amount'):
+        table[name] = table[name].mask(paused & table[name].isna(), 0.0)
     table['preclose'] = _reference_price(table)
-    check_unadjusted(table, source)
-    caps = market_caps(valuation, source.replace(DAILY, VALUATION)).astype({'date': table['date'].dtype})
-    table = table.merge(caps.drop_duplicates(['date', 'code']), on=['date', 'code'], how='left')
-    shares = table['shares'].fillna(table['market_cap'] / table['close']).groupby(table['code']).ffill()
-    table['market_cap'] = table['market_cap'].fillna((shares * table['close']).round(2))
-    marks = st_flags(extras, source.replace(DAILY, ST_FLAGS)).astype({'date': table['date'].dtype})
-    table = table.drop(columns='shares').merge(marks.drop_duplicates(['date', 'code']), on=['date', 'code'], how='left')
+    check_unadjusted(table[asked.rows(table)], source)
+    caps = one_a_day(market_caps(valuation, source.replace(DAILY, VALUATION))).assign(valued=True)
+    table = table.merge(caps, on=['date', 'code'], how='left')
+    table['market_cap'] = _filled_caps(table, paused, asked)
+    marks = one_a_day(st_flags(extras, source.replace(DAILY, ST_FLAGS)))
+    table = table.drop(columns=['shares', 'valued']).merge(marks, on=['date', 'code'], how='left')
+    if len(marks):
+        asked.count('is_st', table, table['is_st'].isna())
     table['is_st'] = (table['is_st'] == 1).astype('uint8')
     if names is not None:
         table['delisting_period'] = delisting_flags(table, delisting_changes(names))
+    table['paused'] = as_flag(table['paused'])
+    table = restore_texts(table)
     table.attrs['source'] = source
     return table
+
+
+def _filled_caps(table: pd.DataFrame, paused: pd.Series, asked: Asked) -> pd.Series:
+    """Return the market caps with those of days that have no valuation: the last total shares times the close."""
+    cap = table['market_cap']
+    shares = table['shares'].fillna(cap / table['close'].where(table['close'] > 0))
+    shares = shares.where(shares > 0).groupby(table['code']).ffill()
+    missing = cap.isna() & (paused | table['valued'].isna() | table['shares'].gt(0)) & ~has_text(table, 'market_cap')
+    cap = cap.mask(missing, (shares * table['close']).round(2))
+    asked.count('market_cap', table, missing & table['valued'].isna() & ~paused & cap.notna())
+    return cap
 
 
 def _reference_price(table: pd.DataFrame) -> pd.Series:
@@ -97,20 +139,20 @@ def _reference_price(table: pd.DataFrame) -> pd.Series:
 def market_caps(frame: pd.DataFrame, source: str = 'joinquant get_valuation') -> pd.DataFrame:
     """Return an answer of ``get_valuation`` as date, code, market_cap (yuan) and shares."""
     frame = require_columns(frame, ('code', 'day', 'market_cap'), source)
-    shares = parse_numbers(frame, 'capitalization', source, 1e4) if 'capitalization' in frame else np.nan
-    return pd.DataFrame({'date': parse_dates(frame, 'day', source), 'code': parse_codes(frame, 'code'),
-                         'market_cap': parse_numbers(frame, 'market_cap', source, 1e8), 'shares': shares})
+    shares = parse_numbers(frame, 'capitalization', 1e4) if 'capitalization' in frame else np.nan
+    caps = number_columns(frame, {'market_cap': 'market_cap'}, 1e8)
+    return pd.DataFrame({'date': parse_dates(frame, 'day'), 'code': parse_codes(frame, 'code'), **caps, 'shares': shares})
 
 
 def st_flags(frame: pd.DataFrame, source: str = 'joinquant get_extras') -> pd.DataFrame:
-    """Return an answer of ``get_extras('is_st')``, days and a column per stock, as date, code, is_st (0 or 1)."""
+    """Return an answer of ``get_extras('is_st')``, days and a column per stock, as date, code, is_st (0, 1, or not known)."""
     if not len(frame):
         return pd.DataFrame({'date': [], 'code': [], 'is_st': []}).astype({'date': 'datetime64[s]', 'code': object})
     day = frame.columns[0]
     long = frame.astype(object).melt(day, var_name='code', value_name='is_st')
     long['is_st'] = long['is_st'].map(lambda value: _BOOLEANS.get(value, value))
-    return pd.DataFrame({'date': parse_dates(long, day, source), 'code': parse_codes(long, 'code'),
-                         'is_st': parse_numbers(long, 'is_st', source).fillna(0)})
+    return pd.DataFrame({
+        'date': parse_dates(long, day), 'code': parse_codes(long, 'code'), 'is_st': parse_numbers(long, 'is_st')})
 
 
 def listings(frame: pd.DataFrame, source: str = 'joinquant get_all_securities') -> pd.DataFrame:
@@ -119,7 +161,7 @@ def listings(frame: pd.DataFrame, source: str = 'joinquant get_all_securities') 
         frame = frame.rename(columns={frame.columns[0]: 'code'})
     frame = require_columns(frame, ('code', 'display_name', 'start_date', 'end_date'), source)
     table = pd.DataFrame({'code': parse_codes(frame, 'code'), 'name': frame['display_name'],
-                          'listed': parse_dates(frame, 'start_date', source), 'delisted': parse_dates(frame, 'end_date', source)})
+                          'listed': parse_dates(frame, 'start_date'), 'delisted': parse_dates(frame, 'end_date')})
     table['delisted'] = table['delisted'].mask(table['delisted'] >= np.datetime64('2200-01-01'))
     return table[table['code'].notna()].sort_values(['listed', 'code'], ignore_index=True)
 
@@ -127,18 +169,18 @@ def listings(frame: pd.DataFrame, source: str = 'joinquant get_all_securities') 
 def name_changes(frame: pd.DataFrame, source: str = f'joinquant {NAMES}') -> pd.DataFrame:
     """Return an answer of ``STK_NAME_HISTORY`` as code, date, name; of two names of one day the one entered last counts."""
     frame = require_columns(frame, ('code', 'new_name', 'start_date'), source)
-    table = pd.DataFrame({'code': parse_codes(frame, 'code'), 'date': parse_dates(frame, 'start_date', source),
+    table = pd.DataFrame({'code': parse_codes(frame, 'code'), 'date': parse_dates(frame, 'start_date'),
                           'name': frame['new_name']})
     if 'id' in frame:
-        table = table.iloc[np.argsort(parse_numbers(frame, 'id', source), kind='stable')]
+        table = table.iloc[np.argsort(parse_numbers(frame, 'id'), kind='stable')]
     return reference_table(table[table['name'].notna()], ('code', 'date', 'name'))
 
 
 def benchmark(frame: pd.DataFrame, index: str, source: str = 'joinquant get_price') -> pd.DataFrame:
     """Return an index' answer of ``get_price`` with the columns of a benchmark."""
     frame = require_columns(frame, ('time', 'open', 'high', 'low', 'close'), source)
-    prices = {name: parse_numbers(frame, name, source) for name in ('open', 'high', 'low', 'close')}
-    rows = pd.DataFrame({'index': index, 'date': parse_dates(frame, 'time', source), **prices}).dropna()
+    prices = {name: parse_numbers(frame, name) for name in ('open', 'high', 'low', 'close')}
+    rows = pd.DataFrame({'index': index, 'date': parse_dates(frame, 'time'), **prices}).dropna()
     return reference_table(rows, ('index', 'date', *prices))
 
 
@@ -237,8 +279,11 @@ def read(request: Request) -> Iterator[pd.DataFrame]:
     """
     request.about['market_cap'] = 'total market cap as given; suspended days: total shares x last close'
     request.about['is_st'] = 'as given for each day'
+    request.about['preclose'] = 'as given; estimated where the limits of the day tell otherwise, on an ex-date: their middle'
+    asked = Asked(request)
     if request.folder is not None:
-        yield from _read_saved_files(request, download.SavedAnswers('joinquant', request.folder, DAILY, FILE_PREFIXES))
+        yield from _read_saved_files(request, download.SavedAnswers('joinquant', request.folder, DAILY, FILE_PREFIXES), asked)
+        asked.tell(request.about)
         return
     start, end = download.download_range(request)
     client = Client()
@@ -249,7 +294,7 @@ def read(request: Request) -> Iterator[pd.DataFrame]:
     changes = _names_by_date(request, answers, client)
     _add_listings_and_names(request, stocks, changes)
     _add_industries_and_benchmark(request, answers, client, list(stocks['code']), (start, end))
-    alive = ~(stocks['delisted'] < np.datetime64(start, 's')) & (stocks['listed'] <= np.datetime64(end, 's'))
+    alive = ~(stocks['delisted'] < np.datetime64(start, 's')) & ~(stocks['listed'] > np.datetime64(end, 's'))
     # lists of all stocks, so that they are the same whatever days are asked for
     lists = {f'{part["code"].iloc[0]} to {part["code"].iloc[-1]}, {len(part)}': part
              for part in (stocks.iloc[first:first + BATCH_SIZE] for first in range(0, len(stocks), BATCH_SIZE))
@@ -258,17 +303,19 @@ def read(request: Request) -> Iterator[pd.DataFrame]:
     def read_table(key: str) -> pd.DataFrame:
         part = lists[key]
         codes, delisted = list(part['code']), part['delisted']
-        first = max(start, part['listed'].min().date())
+        first = start if part['listed'].isna().any() else max(start, part['listed'].min().date())
         last = end if delisted.isna().any() else min(end, delisted.max().date())
         got = {call: answers.get_range(call, key, first, last, lambda low, high, ask=ask: ask(codes, low, high), day)
                for call, ask, day in ((DAILY, lambda *span: client.daily(*span, FIELDS), 'time'),
                                       (VALUATION, client.valuation, 'day'), (ST_FLAGS, client.st_flags, 'date'))}
-        return daily_bars(got[DAILY], got[VALUATION], got[ST_FLAGS], answers.label(DAILY, key), names=changes)
+        return daily_bars(got[DAILY], got[VALUATION], got[ST_FLAGS], answers.label(DAILY, key), names=changes,
+                          asked=asked)
 
     yield from download.iter_tables(request, list(lists), read_table)
+    asked.tell(request.about)
 
 
-def _read_saved_files(request: Request, saved: download.SavedAnswers) -> Iterator[pd.DataFrame]:
+def _read_saved_files(request: Request, saved: download.SavedAnswers, asked: Asked) -> Iterator[pd.DataFrame]:
     request.about['from_files'] = str(request.folder)
     if not saved.keys(VALUATION):
         request.about['market_cap'] = 'not known: no files of get_valuation'
@@ -289,7 +336,7 @@ def _read_saved_files(request: Request, saved: download.SavedAnswers) -> Iterato
 
     def read_table(key: str) -> pd.DataFrame:
         return daily_bars(saved.get(DAILY, key), saved.get_companion(VALUATION, key), saved.get_companion(ST_FLAGS, key),
-                          saved.label(DAILY, key), download.canonical_code(key), changes)
+                          saved.label(DAILY, key), download.canonical_code(key), changes, asked)
 
     yield from download.iter_tables(request, [key for key in saved.keys(DAILY) if key != index], read_table)
 

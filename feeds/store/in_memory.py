@@ -51,7 +51,7 @@ def _market(
     parts: Iterable[Rows], source: str, reading: Reading, quarantine: Quarantine | None, checked: bool,
     path: Path | None = None, late: dict[str, np.dtype] | None = None, expected: int = 0,
 ) -> InMemory:
-    found = quarantine or Quarantine()
+    found = Quarantine() if quarantine is None else quarantine  # an empty one is false
     staging = Staging(found, rows=expected)
     staging.late = {name: partial(read_column, path, name) for name in late or {}}
     for rows in parts:

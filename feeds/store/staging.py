@@ -13,7 +13,7 @@ from ..columns import FLAGS, OPTIONAL, REQUIRED
 from ..errors import DataError
 from ..evidence import Evidence, Falls
 from ..quarantine import Quarantine
-from ..rows import Rows
+from ..rows import Rows, no_rows
 from ..settling import Settled, any_doubled, settle
 from .layout import Layout, dtype_of
 
@@ -63,7 +63,7 @@ class Staging:
 
     def __init__(self, quarantine: Quarantine, folder: Path | None = None, rows: int = 0) -> None:
         self._expected = rows
-        self.quarantine, self.evidence = quarantine, Evidence(quarantine.since)
+        self.quarantine, self.evidence = quarantine, Evidence(quarantine.since, quarantine.until)
         self.late: dict[str, Callable[[], np.ndarray]] = {}  # columns of a file that are not read with the others
         self.columns: dict[str, str] = {}  # dtype of each
         self.stock = self.day = np.empty(0, 'int32')  # of each row that stays, once the layout is made
@@ -92,7 +92,11 @@ class Staging:
         """
         if not checked:
             self.evidence.take(rows)
-            rows = clean(rows, self.quarantine)
+            try:
+                rows = clean(rows, self.quarantine)
+            except DataError:
+                self.evidence.judge(rows.source)  # a wrong unit is said as such
+                raise
         for name in rows.text:
             self._text.setdefault(name, rows.source)
         if not len(rows):
@@ -167,8 +171,7 @@ class Staging:
             self.evidence.judge(source)
             self.quarantine.judge()
         if not self.count or not len(day):
-            raise DataError(f'{source}: found no rows, expected one row per stock and trading day; check how it was made'
-                            + (f' ({self.quarantine.line()})' if len(self.quarantine) else ''))
+            raise no_rows(source + (f' ({self.quarantine.line()})' if len(self.quarantine) else ''))
         low = int(day.min())
         days = np.flatnonzero(np.bincount(day - low)).astype('int32') + low
         number = np.zeros(int(days[-1]) - low + 1, 'int32')

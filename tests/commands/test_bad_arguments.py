@@ -77,8 +77,24 @@ def test_bad_input_leaves_an_older_result_alone(tmp_path):
     assert call('backtest', '--data', path, '--out', out, '--no-plot').status == 0
     before = {file.name: file.read_bytes() for file in out.iterdir()}
     write(put('close', 3, 0.0)(good()), path)
-    one_error_line(call('backtest', '--data', path, '--out', out, '--no-plot'))
+    one_error_line(call('backtest', '--data', path, '--strict', '--out', out, '--no-plot'))
     assert {file.name: file.read_bytes() for file in out.iterdir()} == before
+
+
+def test_the_list_of_a_run_before_does_not_stay(tmp_path):
+    """Rows that were left out are listed beside the results, until a run has none."""
+    path, out = write(put('close', 3, 0.0)(good()), tmp_path / 'market.csv'), tmp_path / 'results'
+    outcome = call('backtest', '--data', path, '--out', out, '--no-plot')
+    assert (outcome.status, outcome.err) == (0, '')
+    said = '1 row not as they should be: 1 no price (row left out); each is in quarantine.csv'
+    assert said in outcome.out
+    assert (out / 'quarantine.csv').read_text(encoding='utf-8').splitlines() == [
+        'file,line,date,code,column,found,finding,done',
+        f'{path},5,2024-01-03,000002.XSHE,close,0,no price,row left out']
+    write(good(), path)
+    outcome = call('backtest', '--data', path, '--out', out, '--no-plot')
+    assert (outcome.status, outcome.err) == (0, '') and 'quarantine' not in outcome.out
+    assert not (out / 'quarantine.csv').exists()
 
 
 # ------------------------------------------------------------------------------------- a program of its own
@@ -86,7 +102,7 @@ def test_bad_input_leaves_an_older_result_alone(tmp_path):
 
 def test_as_a_program_wrong_content(tmp_path):
     path = write(put('close', 3, 0.0)(good()), tmp_path / 'market.csv')
-    line = one_error_line(shell('backtest', '--data', path, cwd=tmp_path))
+    line = one_error_line(shell('backtest', '--data', path, '--strict', cwd=tmp_path))
     assert line.startswith(f'error: {path}, line 5 (2024-01-03 000002.XSHE), column close: found 0, ')
     assert not (tmp_path / 'out').exists()
 
@@ -203,4 +219,4 @@ def test_moved_files_are_named_as_given(tmp_path, monkeypatch):
     """A relative path stays relative in the message: what the user typed is what he can find."""
     shutil.copy(write(put('close', 3, 0.0)(good()), tmp_path / 'a.csv'), tmp_path / 'b.csv')
     monkeypatch.chdir(tmp_path)
-    assert one_error_line(call('backtest', '--data', 'b.csv')).startswith('error: b.csv, line 5 ')
+    assert one_error_line(call('backtest', '--data', 'b.csv', '--strict')).startswith('error: b.csv, line 5 ')

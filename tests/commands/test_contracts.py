@@ -305,7 +305,11 @@ def test_any_format_gives_the_same_files(ending, runs, table, tmp_path):
         for name in COLUMNS:
             assert (there / name).read_bytes() == (here / name).read_bytes()
         one, other = (json.loads((folder / 'summary.json').read_text('utf-8')) for folder in (here, there))
-        assert (one.pop('data') != other.pop('data')) and one == other
+        for summary, path in ((one, here), (other, data)):
+            name = summary.pop('data')
+            assert Path(name).suffix == ('.parquet' if path == here else data.suffix)
+            assert summary.pop('data_about') == {'source': name}
+        assert one == other
 
 
 def test_a_market_cap_on_the_bound_is_in_whatever_the_format(table, tmp_path):

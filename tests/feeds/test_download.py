@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from bt_microcap.feeds.errors import DataError
-from bt_microcap.feeds.sources import Request, download
+from bt_microcap.feeds.sources import Request, answers, download
 from bt_microcap.feeds.sources.download import (
     BusyError,
     Cache,
@@ -242,45 +242,82 @@ def test_codes(text, code):
 
 def test_numbers():
     frame = pd.DataFrame({"text": [" 1.5", "", "-", None], "vol": [34076.09, 1.0, 2.0, np.nan], "bad": ["1", "停牌", "", ""]})
-    assert download.parse_numbers(frame, "text", "s").tolist() == pytest.approx([1.5, np.nan, np.nan, np.nan], nan_ok=True)
-    assert download.parse_numbers(frame, "vol", "s", 100).tolist()[0] == 3407609.0
-    with pytest.raises(DataError) as error:
-        download.parse_numbers(frame, "bad", "source file")
-    assert_one_line(error, "source file, row 1, column bad: found '停牌', expected a number")
+    assert answers.parse_numbers(frame, "text").tolist() == pytest.approx([1.5, np.nan, np.nan, np.nan], nan_ok=True)
+    assert answers.parse_numbers(frame, "vol", 100).tolist()[0] == 3407609.0
+    assert answers.parse_numbers(frame, "bad").tolist() == pytest.approx([1.0, np.nan, np.nan, np.nan], nan_ok=True)
+
+
+def test_text_instead_of_a_number_or_a_day_is_kept_beside_and_put_back():
+    frame = pd.DataFrame({"day": ["20240226", "昨天", ""], "code": ["600111.SH", "", "T00018.SH"], "vol": ["1", "停牌", "-"],
+                          "amount": ["1", "", None]})  # fmt: skip
+    table = pd.DataFrame({
+        **answers.key_columns(frame, "day", "code"), **answers.number_columns(frame, {"volume": "vol", "amount": "amount"}, 100)})
+    assert table["volume"].tolist() == pytest.approx([100.0, np.nan, np.nan], nan_ok=True)
+    assert list(table.columns) == ["date", "date as written", "code", "volume", "volume as written", "amount"]
+    assert answers.has_text(table, "volume").tolist() == [False, True, False]
+    assert answers.has_text(table, "amount").tolist() == [False, False, False]
+    back = answers.restore_texts(table)
+    assert back["volume"].tolist()[:2] == [100.0, "停牌"] and back["volume"].isna().tolist() == [False, False, True]
+    assert back["date"].tolist()[:2] == [pd.Timestamp(2024, 2, 26), "昨天"]
+    assert back["date"].isna().tolist() == [False, False, True]
+    assert list(back.columns) == ["date", "code", "volume", "amount"]
+    assert back["amount"].dtype == "float64"
+
+
+def test_what_is_no_code_stays_and_what_is_no_share_goes():
+    frame = pd.DataFrame({"day": "2024-02-26", "code": ["sh.600000", "900901.SH", "sh.000300", "T00018.SH", "无", None, ""]})
+    codes = answers.key_columns(frame, "day", "code")["code"]
+    assert codes.tolist()[0] == "600000.XSHG" and codes.isna().tolist() == [False, True, True, True, False, False, False]
+    assert codes.tolist()[4:] == ["无", "", ""]
+
+
+@pytest.mark.parametrize("text", ["99991231", "1900-01-01"])
+def test_a_day_that_no_a_share_ever_traded_on_is_no_day(text):
+    frame = pd.DataFrame({"day": ["2024-02-26", text], "code": "600000"})
+    found = answers.key_columns(frame, "day", "code")
+    assert found["date"].isna().tolist() == [False, True]
+    assert found["date as written"].tolist() == [None, text]
+
+
+def test_of_two_rows_of_a_day_that_differ_nothing_is_known():
+    day, other = pd.Timestamp("2024-02-26"), pd.Timestamp("2024-02-27")
+    table = pd.DataFrame({"date": [day, day, other, other, pd.NaT, day], "code": ["a", "a", "a", "a", "a", None],
+                          "cap": [1.0, 1.0, 2.0, 3.0, 4.0, 5.0]})  # fmt: skip
+    found = answers.one_a_day(table)
+    assert found["date"].tolist() == [day, other]
+    assert found["cap"].tolist() == pytest.approx([1.0, np.nan], nan_ok=True)
 
 
 @pytest.mark.parametrize(
     "values", [["20240229"], ["2024-02-29"], ["2024-02-29 00:00:00"], [20240229], [date(2024, 2, 29)],
                [pd.Timestamp("2024-02-29 15:00")], [datetime(2024, 2, 29)], [20240229.0]])  # fmt: skip
 def test_days(values):
-    found = download.parse_dates(pd.DataFrame({"day": values}), "day", "s")
+    found = answers.parse_dates(pd.DataFrame({"day": values}), "day")
     assert found.dtype == "datetime64[s]"
     assert found.dt.date.tolist() == [date(2024, 2, 29)]
 
 
 def test_days_that_are_none():
-    found = download.parse_dates(pd.DataFrame({"day": ["", None, "2200-01-01", "99991231"]}), "day", "s")
-    assert found.isna().tolist() == [True, True, False, False]
-    with pytest.raises(DataError) as error:
-        download.parse_dates(pd.DataFrame({"day": ["2024-02-29", "2024-02-31"]}), "day", "s")
-    assert_one_line(error, "s, row 1, column day: found '2024-02-31', expected a day")
+    found = answers.parse_dates(pd.DataFrame({"day": ["", None, "2200-01-01", "99991231", "2024-02-31"]}), "day")
+    assert found.isna().tolist() == [True, True, False, False, True]
 
 
 def test_adjusted_prices_are_refused():
     table = pd.DataFrame({"date": pd.date_range("2024-01-01", periods=10), "low": 9.9, "high": 10.1, "volume": 1e6,
                           "amount": 1e7})  # fmt: skip
-    download.check_unadjusted(table, "s")
+    answers.check_unadjusted(table, "s")
+    answers.check_unadjusted(table.assign(high=0.0), "s")  # rows that the writer leaves out anyway
     table.loc[:4, "amount"] *= 1.1
     with pytest.raises(DataError) as error:
-        download.check_unadjusted(table, "a file")
+        answers.check_unadjusted(table, "a file")
     assert_one_line(error, "a file (2024-01-01)", "adjusted", "is 11")
 
 
 def test_a_missing_column_is_named():
     with pytest.raises(DataError) as error:
-        download.require_columns(FRAME, ("date", "turn"), "a file")
+        answers.require_columns(FRAME, ("date", "turn"), "a file")
     assert_one_line(error, "a file: found date, close, expected also turn")
-    assert list(download.require_columns(pd.DataFrame(), ("date", "turn"), "s").columns) == ["date", "turn"]
+    assert list(answers.require_columns(pd.DataFrame(), ("date", "turn"), "s").columns) == ["date", "turn"]
 
 
 # ---------------------------------------------------------------------------------- saved files
@@ -317,6 +354,12 @@ def test_wrong_folders_and_files(tmp_path):
     assert_one_line(error, "daily_000001.parquet: cannot be read")
 
 
+def test_a_line_with_too_many_fields_is_a_row_that_says_so(tmp_path):
+    (tmp_path / "daily_000001.csv").write_text("day,close\n2024-02-26,1\n2024-02-27,2,3\n2024-02-28,4\n")
+    found = SavedAnswers("src", tmp_path, "daily", CALLS).get("daily", "000001.XSHE")
+    assert rows(found) == [("2024-02-26", "1"), ("too many fields: 2024-02-27,2,3",) * 2, ("2024-02-28", "4")]
+
+
 # --------------------------------------------------------------------------------------- tables
 
 
@@ -330,11 +373,11 @@ def table_of(key):
 
 def test_tables_have_the_days_and_stocks_asked_for(tmp_path):
     told = []
-    request = Request(start=date(2024, 2, 27), end=date(2024, 2, 28), codes=["a", "bad"], folder=tmp_path, skip_bad=True,
+    request = Request(start=date(2024, 2, 27), end=date(2024, 2, 28), codes=["000001.XSHE"], folder=tmp_path, skip_bad=True,
                       progress=lambda done, total: told.append((done, total)))  # fmt: skip
-    (table,) = download.iter_tables(request, ["a", "bad", "b"], table_of)
-    assert rows(table) == [(date(2024, 2, 27), "a"), (date(2024, 2, 28), "a")]
-    assert table.attrs["source"] == "src a"
+    (table,) = download.iter_tables(request, ["000001.XSHE", "bad", "000002.XSHE"], table_of)
+    assert rows(table) == [(date(2024, 2, 27), "000001.XSHE"), (date(2024, 2, 28), "000001.XSHE")]
+    assert table.attrs["source"] == "src 000001.XSHE"
     assert request.skipped == ["bad: what is wrong"]
     assert told == [(1, 3), (2, 3), (3, 3)]
     for strict in (Request(folder=tmp_path), Request(skip_bad=True)):  # a download leaves nothing out
@@ -352,11 +395,11 @@ def test_what_is_optional_is_done_without():
     request = Request()
     with download.skip_on_error(request, "industries"):
         raise DataError("no")
-    assert request.about == {"industries": "not read: no"}
+    assert request.about == {"industries": "not known, as not read: no"}
 
 
 def test_a_reference_table_has_no_doubled_rows():
     day = pd.Timestamp("2024-02-29")
     table = pd.DataFrame({"code": ["b", "a", "a", None], "date": day, "name": ["x", "y", "z", "w"]})
-    assert rows(download.reference_table(table, ("code", "date", "name")), "code", "name") == [("a", "z"), ("b", "x")]
-    assert list(download.reference_table(pd.DataFrame(), ("code", "date")).columns) == ["code", "date"]
+    assert rows(answers.reference_table(table, ("code", "date", "name")), "code", "name") == [("a", "z"), ("b", "x")]
+    assert list(answers.reference_table(pd.DataFrame(), ("code", "date")).columns) == ["code", "date"]

@@ -12,6 +12,7 @@ from bt_microcap.feeds.store import MarketStore
 from tests.support.bad_tables import good
 from tests.support.ingesting import (
     expected,
+    findings,
     ingest,
     kind_of,
     later,
@@ -249,9 +250,31 @@ def test_a_row_twice(tmp_path, monkeypatch, store, names, row, place, append, ba
     rest = pd.concat([later(107)[:row % 8], later()[4:5], later(107)[row % 8:]])
     tables = [later(), rest] if len(names) == 2 else [pd.concat([later(), rest])]
     paths = [write(part, tmp_path / name) for part, name in zip(tables, names, strict=True)]
-    line = refuse(store if append else tmp_path / 'other', *paths, append=append)
-    assert line == (f'error: {tmp_path}/{place}, column code: found 600001.XSHG on 2024-04-13 a second time, expected one row '
-                    'per date and code; drop one of the two rows')
+    where = store if append else tmp_path / 'other'
+    line = refuse(where, *paths, append=append, options=['--strict'])
+    file, number = place.rsplit(', ', 1)
+    assert line == (f'error: {tmp_path}/{file}, {number} (2024-04-13 600001.XSHG), column code: found 600001.XSHG a second time, '
+                    'expected one row per date and code; drop one of the two rows')
+    found = ingest(where, *paths, append=append)
+    assert findings(found) == [
+        (int(number.split()[1]), '2024-04-13', '600001.XSHG', 'code', 'the same row twice', 'one of them left out')]
+    assert found.findings()['file'].tolist() == [f'{tmp_path}/{file}']
+    same_store(found, expected(*([good()] if append else []), later(), later(107)))
+
+
+@pytest.mark.parametrize('append', [False, True])
+def test_a_row_twice_with_other_content(tmp_path, store, append):
+    """Neither of the two is known to be right: both are left out; of a store the row that it has stays."""
+    other = later()[4:5].assign(volume=2e6)
+    paths = [write(part, tmp_path / name) for name, part in (('a.csv', later()), ('b.parquet.csv', other))]
+    where = store if append else tmp_path / 'other'
+    line = refuse(where, *paths, append=append, options=['--strict'])
+    assert line == (f'error: {paths[0]}, line 6 (2024-04-13 600001.XSHG), column code: found 600001.XSHG a second time, '
+                    'expected one row per date and code; drop one of the two rows')
+    found = ingest(where, *paths, append=append)
+    said = '2024-04-13', '600001.XSHG', 'code', 'a second row of the day with other content', 'all of them left out'
+    assert findings(found) == [(6, *said), (2, *said)]
+    same_store(found, expected(*([good()] if append else []), later().drop(index=4)))
 
 
 def wrong(name, row, value):
@@ -262,27 +285,85 @@ def wrong(name, row, value):
     return change
 
 
-WRONG = [  # what is wrong with the last of three parts, what the line must say in CSV and in Parquet
-    ('close', wrong('close', 6, 0.0), ['line 8 ', 'row 6 '], 'column close: found 0,'),
-    ('cap', wrong('market_cap', 7, 21.0), ['line 9 ', 'row 7 '], 'column market_cap: found 21,'),
-    ('code', wrong('code', 6, '600001'), ['line 8', 'row 6'], "column code: found '600001'"),
-    ('date', lambda t: wrong('date', 7, 'soon')(t.astype({'date': str})), ['line 9', 'row 7'], "column date: found 'soon'"),
-    ('flag', wrong('paused', 6, 2.0), ['line 8 ', 'row 6 '], 'column paused: found 2, expected 0 or 1'),
-    ('no close', lambda t: t.drop(columns='close'), ['', ''], 'missing column close'),
-    ('no date', lambda t: t.drop(columns='date'), ['', ''], 'missing column date: found code, open'),
-    ('no rows', lambda t: t[:0], ['', ''], 'found no rows'),
+UNREADABLE, LEFT_OUT = '', 'row left out'
+A, LAST = '600001.XSHG', '2024-01-05'
+WRONG = [  # what is wrong with the last of three parts, its row, what the line must say, the finding without --strict
+    ('close', wrong('close', 6, 0.0), 6, 'column close: found 0,', (LAST, A, 'close', 'no price', LEFT_OUT)),
+    ('cap', wrong('market_cap', 7, 21.0), 7, 'column market_cap: found 21,', (
+        LAST, '000002.XSHE', 'market_cap', 'absurd market cap', 'taken as not known, not picked on the next day')),
+    ('code', wrong('code', 6, '60001'), 6, "column code: found '60001'", (LAST, '60001', 'code', 'no code of a stock', LEFT_OUT)),
+    ('date', lambda t: wrong('date', 7, 'soon')(t.astype({'date': str})), 7, "column date: found 'soon'", (
+        UNREADABLE, '000002.XSHE', 'date', 'no day', LEFT_OUT)),
+    ('flag', wrong('paused', 6, 2.0), 6, 'column paused: found 2, expected 0 or 1', (
+        LAST, A, 'paused', 'neither 0 nor 1', LEFT_OUT)),
+]
+NEVER = [  # a file that is of no use, whatever is asked for
+    ('no close', lambda t: t.drop(columns='close'), 'missing column close'),
+    ('no date', lambda t: t.drop(columns='date'), 'missing column date: found code, open'),
+    ('no rows', lambda t: t[:0], 'found no rows'),
+    ('lots', lambda t: t.assign(amount=100 * t['volume'] * t['close']), 'that looks like volume in lots of 100 shares'),
+    ('亿 yuan', lambda t: t.assign(market_cap=t['market_cap'] / 1e8), 'looks like 亿 yuan: multiply the column by 1e+08'),
 ]
 NO_CODE = 'parquet'
+WAYS = [('csv', True), ('parquet', True), ('parquet', False)]
 
 
-@pytest.mark.parametrize(('ending', 'append'), [('csv', True), ('parquet', True), ('parquet', False)])
-@pytest.mark.parametrize(('what', 'change', 'places', 'said'), WRONG, ids=[case[0] for case in WRONG])
-def test_wrong_content(tmp_path, monkeypatch, store, what, change, places, said, ending, append):
+def good_and(bad, folder, ending):
+    """A good file, and one that is good but for something."""
+    return write(later(), folder / f'good.{ending}'), write(bad, folder / f'wrong.{ending}')
+
+
+@pytest.mark.parametrize(('ending', 'append'), WAYS)
+@pytest.mark.parametrize(('what', 'change', 'row', 'said', 'finding'), WRONG, ids=[case[0] for case in WRONG])
+def test_wrong_content(tmp_path, monkeypatch, store, what, change, row, said, finding, ending, append):
     """The first file is good, and so are the first parts of the second."""
     monkeypatch.setattr(files, 'BATCH', 3)
-    fine, bad = write(later(), tmp_path / f'good.{ending}'), write(change(good()), tmp_path / f'wrong.{ending}')
-    line = refuse(store if append else tmp_path / 'other', fine, bad, append=append)
-    assert line.startswith(f'error: {bad}') and said in line and places[ending == 'parquet'] in line
+    fine, bad = good_and(change(good()), tmp_path, ending)
+    where, number = store if append else tmp_path / 'other', row + 2 * (ending == 'csv')
+    line = refuse(where, fine, bad, append=append, options=['--strict'])
+    assert line.startswith(f'error: {bad}, {"line" if ending == "csv" else "row"} {number}') and said in line
+    assert f'{number} ' in line or f'{number},' in line
+    found = ingest(where, fine, bad, append=append)
+    assert findings(found) == [(number, *finding)]
+    right = good().assign(market_cap=good()['market_cap'].where(good().index != row)) if what == 'cap' else good().drop(index=row)
+    same_store(found, expected(*([good()] if append else []), later(), right))
+
+
+@pytest.mark.parametrize('strict', [(), ('--strict',)])
+@pytest.mark.parametrize(('ending', 'append'), WAYS)
+@pytest.mark.parametrize(('what', 'change', 'said'), NEVER, ids=[case[0] for case in NEVER])
+def test_a_wrong_table(tmp_path, monkeypatch, store, what, change, said, ending, append, strict):
+    monkeypatch.setattr(files, 'BATCH', 3)
+    fine, bad = good_and(change(good()), tmp_path, ending)
+    files_given = (bad,) if what == '亿 yuan' else (fine, bad)  # beside as many good rows neither is the rule
+    line = refuse(store if append else tmp_path / 'other', *files_given, append=append, options=strict)
+    assert line.startswith('error: ') and bad.name in line and said in line
+
+
+@pytest.mark.parametrize('append', [False, True])
+def test_too_many_bad_rows(tmp_path, store, append):
+    """Three of 400 rows are left out; five are more than one in a hundred, and the table is wrong, not the rows."""
+    codes = [f'6{number:05}.XSHG' for number in range(100)]
+    table = pd.concat([good()[::2].assign(code=code) for code in codes], ignore_index=True)
+    where = store if append else tmp_path / 'other'
+    for rows in ([7, 8, 9, 10, 11], [7, 8, 9]):
+        path = write(table.assign(close=table['close'].where(~table.index.isin(rows), 0.0)), tmp_path / 'm.parquet')
+        if len(rows) == 5:
+            assert refuse(where, path, append=append) == (
+                f'error: {path}, row 7 (2024-01-05 600001.XSHG), column close: found 0, expected a price above 0 in a traded row; '
+                'drop the row if the stock did not trade (5 of 400 rows of 2024 are bad, more than 1%: the table is wrong, not '
+                'the row)')
+    found = ingest(where, path, append=append)
+    assert [finding[0] for finding in findings(found)] == [7, 8, 9]
+
+
+def test_findings_of_former_times_stay(tmp_path, store):
+    first = write(wrong('close', 6, 0.0)(good()), tmp_path / 'first.csv')
+    ingest(tmp_path / 'new', first)
+    found = ingest(tmp_path / 'new', write(wrong('volume', 1, -1.0)(later()), tmp_path / 'second.csv'), append=True)
+    assert findings(found) == [(8, LAST, A, 'close', 'no price', LEFT_OUT),
+                               (3, '2024-04-11', '000002.XSHE', 'volume', 'no volume', LEFT_OUT)]
+    assert found.findings()['file'].tolist() == [str(first), f'{tmp_path}/second.csv']
 
 
 @pytest.mark.parametrize('ending', ['csv', NO_CODE])
@@ -302,9 +383,21 @@ def test_files_that_cannot_be_read(tmp_path, store, ending, append):
     assert str(path) in refuse(where, path, append=append)
     path.write_bytes(os.urandom(3000))
     assert str(path) in refuse(where, path, append=append)
-    write(pd.concat([good()] * 50), path)
+    write(pd.concat([good().assign(date=good()['date'] + pd.Timedelta(days=7 * number)) for number in range(50)]), path)
     path.write_bytes(path.read_bytes()[:-60])
-    assert str(path) in refuse(where, path, append=append)
+    options = ['--strict'] if ending == 'csv' else []  # text that ends in a row: see below
+    assert str(path) in refuse(where, path, append=append, options=options)
+
+
+def test_a_csv_that_is_cut_off(tmp_path):
+    """Its last row lacks fields; whether further ones lack nobody can tell."""
+    path = write(good(), tmp_path / 'm.csv')
+    path.write_bytes(path.read_bytes()[:-40])  # in the last row, amid its high
+    line = refuse(tmp_path / 'store', path, options=['--strict'])
+    assert line.startswith(f'error: {path}, line 9 ')
+    found = ingest(tmp_path / 'store', path)
+    assert [finding[0] for finding in findings(found)] == [9] and found.findings()['done'].tolist() == [LEFT_OUT]
+    same_store(found, expected(good()[:-1]))
 
 
 @pytest.mark.parametrize(('arguments', 'said'), [
@@ -323,7 +416,7 @@ def test_wrong_arguments(tmp_path, monkeypatch, arguments, said):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize('manifest', ['{"format": 2}', '', '{"format": 1}'])
+@pytest.mark.parametrize('manifest', ['{"format": 3}', '{"format": 2}', '', '{"format": 1}'])
 def test_append_to_a_store_that_cannot_be_read(tmp_path, store, manifest):
     (store / 'manifest.json').write_text(manifest)
     assert str(store / 'manifest.json') in refuse(store, write(good(), tmp_path / 'm.parquet'), append=True)

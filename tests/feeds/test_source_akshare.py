@@ -115,11 +115,13 @@ def test_text_as_of_a_saved_file_gives_the_same():
 
 
 def test_damaged_answers():
-    frame = frame_of().astype(object)
-    frame.loc[2, "收盘"] = "停牌"
-    with pytest.raises(DataError) as error:
-        akshare.daily_bars(frame, value_of(), "600111.XSHG", "a")
-    assert_one_line(error, "a, row 2, column 收盘: found '停牌', expected a number")
+    frame, value = frame_of().astype(object), value_of().astype(object)
+    frame.loc[2, ["收盘", "日期"]] = ["停牌", "昨天"]
+    value.loc[0, "总股本"] = "无"
+    table = akshare.daily_bars(frame, value, "600111.XSHG", "a")
+    assert rows(table)[0] == BY_HAND[0]
+    assert rows(table)[1] == (*BY_HAND[1][:8], 1.029e9, 0, 0)  # the shares of the last day that is known
+    assert rows(table, "date", "open", "close") == [(DAYS[0], 10.0, 10.2), (DAYS[2], 9.9, 9.8), ("昨天", 9.8, "停牌")]
     with pytest.raises(DataError) as error:
         akshare.daily_bars(frame_of().drop(columns="成交量"), value_of(), "600111.XSHG", "a")
     assert_one_line(error, "expected also 成交量")
@@ -237,7 +239,7 @@ def test_text_where_a_number_is_expected(tmp_path, monkeypatch):
     service(stock_zh_a_hist=lambda **_: frame_of().astype(object).replace(10.2, "系统繁忙")).install(monkeypatch)
     with pytest.raises(DataError) as error:
         read_source("akshare", codes=["600111.XSHG"])
-    assert_one_line(error, "akshare stock_zh_a_hist 600111.XSHG, row 0, column 收盘: found '系统繁忙'")
+    assert_one_line(error, "akshare stock_zh_a_hist 600111.XSHG, row 0", "column close: found '系统繁忙'")
 
 
 def test_no_network_and_what_is_optional(monkeypatch):
@@ -255,7 +257,7 @@ def test_no_network_and_what_is_optional(monkeypatch):
     request, tables = read_source("akshare", codes=["600111.XSHG"], benchmark="000300")
     assert len(tables) == 1
     for what in ("is_st", "industries", "constituents"):
-        assert request.about[what].startswith("not read: akshare"), request.about
+        assert request.about[what].startswith("not known, as not read: akshare"), request.about
 
 
 def test_an_index_without_rows_is_said(monkeypatch):

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from bt_microcap.feeds.errors import DataError
-from bt_microcap.feeds.sources import baostock, download
+from bt_microcap.feeds.sources import Request, baostock, download
+from bt_microcap.feeds.sources.answers import Asked
 from tests.support.stand_ins import (
     DAYS,
     FORMATS,
@@ -102,20 +103,27 @@ def test_an_empty_answer_is_a_table_without_rows():
         assert not len(baostock.daily_bars(frame))
 
 
-@pytest.mark.parametrize(
-    ("column", "text", "parts"),
-    [("close", "停牌", ["a, row 1, column close: found '停牌', expected a number"]),
-     ("date", "昨天", ["a, row 1, column date: found '昨天', expected a day"]),
-     ("adjustflag", "2", ["adjusted prices", "expected 3"])])  # fmt: skip
-def test_damaged_answers(column, text, parts):
+def test_damaged_answers():
     frame = frame_of()
-    frame.loc[1, column] = text
+    frame.loc[1, "adjustflag"] = "2"
     with pytest.raises(DataError) as error:
         baostock.daily_bars(frame, "a")
-    assert_one_line(error, *parts)
+    assert_one_line(error, "a, column adjustflag: found '2', adjusted prices", "expected 3")
+    asked = Asked(Request(start=DAYS[2]))
+    assert len(baostock.daily_bars(frame, "a", asked)) == 4  # of a day that is not asked for
     with pytest.raises(DataError) as error:
         baostock.daily_bars(frame_of().drop(columns="turn"), "a")
     assert_one_line(error, "expected also turn")
+
+
+def test_a_row_that_cannot_be_read_is_handed_on():
+    frame = frame_of()
+    frame.loc[2, ["close", "tradestatus", "turn"]] = ["无", "未知", "无"]
+    table = baostock.daily_bars(frame, "a")
+    found = rows(table)
+    assert found[:2] == BY_HAND[:2]
+    assert found[2][3:6] == (10.0, 9.69, "无") and found[2][11] == "tradestatus 未知"
+    assert found[3][:10] == (DAYS[3], "600111.XSHG", 9.8, 9.8, 9.8, 9.8, 9.8, 0.0, 0.0, pytest.approx(9.8e8))
 
 
 @needs_formats
