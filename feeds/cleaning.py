@@ -6,6 +6,7 @@ follow from the row, or from the stock's last close on a suspended day, is not m
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import date
 
@@ -43,6 +44,7 @@ LIMITS = Kind('upper limit below the lower one', UNKNOWN)
 DOUBLED = Kind('the same row twice', 'one of them left out', bad=False)
 CONFLICTING = Kind('a second row of the day with other content', 'all of them left out')
 
+_FIELDS = re.compile(r'\d+ fields instead of \d+')  # what `files` writes for the day of such a row
 MEND = 'mend or drop the row'
 SUSPENDED_PRICE = 'a price above 0 in a suspended row', 'repeat the last close there, or drop the row'
 _PRICE_ORDER = 'check the order of the price columns: some sources write open, close, high, low'
@@ -73,16 +75,17 @@ def clean(rows: Rows, quarantine: Quarantine) -> Rows:
     quarantine.see(rows)
     keep = np.ones(len(rows), bool)
 
-    def leave_out(kind: Kind, mask: np.ndarray, column: str, expected: str, mend: str = MEND,
+    def leave_out(kind: Kind, mask: np.ndarray, column: str, expected: str | Sequence[str], mend: str = MEND,
                   found: Sequence[str] | None = None) -> None:
         quarantine.add(kind, rows, np.flatnonzero(mask & keep), column, expected, mend, found)
         keep[mask] = False
 
-    cut = np.array([row for column, row in rows.written if column == 'row'], 'int64')
-    if len(cut):
+    cut = {row: text for (column, row), text in rows.written.items()
+           if column == 'row' or column == 'date' and _FIELDS.fullmatch(str(text))}
+    if cut:
         mask = np.zeros(len(rows), bool)
-        mask[cut] = True
-        leave_out(CUT, mask, 'row', 'as many fields as in the header', MEND, [rows.written['row', row] for row in np.sort(cut)])
+        mask[list(cut)] = True
+        leave_out(CUT, mask, 'row', 'as many fields as in the header', MEND, [cut[row] for row in sorted(cut)])
     no_day = (rows.day <= 0) & keep
     if no_day.any():
         bad = np.flatnonzero(no_day)
@@ -143,12 +146,12 @@ def _prices(rows: Rows, keep: np.ndarray, quarantine: Quarantine, leave_out: Cal
         mask = np.zeros(len(rows), bool)
         mask[at[~suspended & ~positive[name]]] = True
         leave_out(NO_PRICE, mask, name, 'a price above 0 in a traded row', 'drop the row if the stock did not trade')
-    at = at[priced]
+    at = at[~suspended & priced]  # a suspended row may repeat any prices: nothing is traded at them
     crossed = at[low[at] > high[at] + SLACK]
     if len(crossed):
         mask = np.zeros(len(rows), bool)
         mask[crossed] = True
-        leave_out(CROSSED, mask, 'high', 'at least the low', _PRICE_ORDER)
+        leave_out(CROSSED, mask, 'high', [f'at least the low {shown(low[row])}' for row in crossed.tolist()], _PRICE_ORDER)
         at = np.setdiff1d(at, crossed)
     for kind, column, edge, sign, words in ((HIGH, high, np.maximum, 1, ('high', 'at least')),
                                             (LOW, low, np.minimum, -1, ('low', 'at most'))):
@@ -156,8 +159,9 @@ def _prices(rows: Rows, keep: np.ndarray, quarantine: Quarantine, leave_out: Cal
         beyond = sign * (edges - column[at]) > SLACK
         bad, name, bound = at[beyond], words[0], edges[beyond]
         if len(bad):
-            which = 'open' if opens[bad[0]] == bound[0] else 'close'
-            quarantine.add(kind, rows, bad, name, f'{words[1]} the {which} {shown(bound[0])}', _PRICE_ORDER)
+            expected = [f'{words[1]} the {"open" if opens[row] == edge else "close"} {shown(edge)}'
+                        for row, edge in zip(bad.tolist(), bound.tolist(), strict=True)]
+            quarantine.add(kind, rows, bad, name, expected, _PRICE_ORDER)
             column[bad] = bound
 
 
@@ -220,6 +224,6 @@ def _optional(rows: Rows, keep: np.ndarray, quarantine: Quarantine) -> None:
         high, low = rows.columns['high_limit'], rows.columns['low_limit']
         bad = (high < low) & keep
         if bad.any():
-            quarantine.add(LIMITS, rows, np.flatnonzero(bad), 'high_limit', 'at least the low_limit',
-                           'the two limits are swapped')
+            expected = [f'at least the low_limit {shown(value)}' for value in low[bad].tolist()]
+            quarantine.add(LIMITS, rows, np.flatnonzero(bad), 'high_limit', expected, 'the two limits are swapped')
             high[bad] = low[bad] = np.nan

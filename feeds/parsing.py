@@ -207,6 +207,8 @@ def _finish(rows: Rows, headings: Headings) -> Rows:
     for name, factor in headings.factors.items():
         if factor != 1:
             rows.columns[name] = rows.columns[name] * factor
+            if name == 'volume':  # whole shares: the product has noise
+                rows.columns[name] = np.round(rows.columns[name], 2)
     for name in headings.inverted:
         rows.columns[name] = 1.0 - rows.columns[name]
     if rows.names is not None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = ('file', 'line', 'date', 'code', 'column', 'found', 'finding', 'done')
+OF_ANY_COLUMN = ('not above 0', 'below 0', 'no number', 'neither 0 nor 1')  # findings that do not say what of
 LEFT_OUT, UNKNOWN = 'row left out', 'taken as not known'
 YEARS = 10  # the last ones of the data, in which the table is judged
 SHARE = 0.01  # of the rows of a year that may be bad
@@ -81,7 +82,7 @@ class Quarantine:
                 self._bad[year] += count
         self._seen = None
 
-    def add(self, kind: Kind, rows: Rows, at: np.ndarray, column: str, expected: str, mend: str,
+    def add(self, kind: Kind, rows: Rows, at: np.ndarray, column: str, expected: str | Sequence[str], mend: str,
             found: str | Sequence[str] | None = None, *, lenient: bool = False) -> None:
         """Keep a finding.
 
@@ -94,8 +95,10 @@ class Quarantine:
             Numbers of the rows in `rows`.
         column : str
             Our name of it.
-        expected, mend : str
-            What the error of a refusal says.
+        expected : str or sequence of str
+            What the error of a refusal says, of all rows or of each.
+        mend : str
+            What it tells the user to do.
         found : str or sequence of str, optional
             What stands there; without it the column's values.
         lenient : bool
@@ -113,7 +116,8 @@ class Quarantine:
 
         def error(number: int) -> DataError:
             said = found if isinstance(found, str) else found[number]
-            return rows.error(int(at[number]), column, said, expected, mend)
+            wanted = expected if isinstance(expected, str) else expected[number]
+            return rows.error(int(at[number]), column, said, wanted, mend)
 
         judged = (rows.day[at] <= 0) | (rows.day[at] >= self.since) & (rows.day[at] <= self.until)
         if self.strict and not lenient and judged.any():
@@ -201,12 +205,17 @@ def _years(day: np.ndarray) -> np.ndarray:
     return np.where(day > 0, days.astype('datetime64[Y]').astype('int64') + 1970, 0)
 
 
+def _subject(table: pd.DataFrame) -> pd.Series:
+    """Return what was found in each row, with the column where the finding does not name it."""
+    return table['finding'].where(~table['finding'].isin(OF_ANY_COLUMN), table['column'] + ' ' + table['finding'])
+
+
 def summary_line(table: pd.DataFrame) -> str:
     """Return a table of findings in one line."""
     if not len(table):
         return ''
     rows = len(table[['file', 'line', 'date', 'code']].drop_duplicates())
-    kinds = (table['finding'] + ' (' + table['done'] + ')').value_counts()
+    kinds = (_subject(table) + ' (' + table['done'] + ')').value_counts()
     return f'{rows:,} row{"" if rows == 1 else "s"} not as they should be: ' + ', '.join(
         f'{count:,} {kind}' for kind, count in kinds.items())
 
@@ -217,7 +226,7 @@ def report_lines(table: pd.DataFrame) -> list[str]:
         return []
     years = table['date'].str.slice(0, 4).replace('', 'no date')
     lines = []
-    for (finding, done), rows in years.groupby([table['finding'], table['done']], sort=False):
+    for (finding, done), rows in years.groupby([_subject(table), table['done']], sort=False):
         by_year = ', '.join(f'{year} {count:,}' for year, count in rows.value_counts().sort_index().items())
         lines.append(f'{finding}, {done}: {len(rows):,} ({by_year})')
     return lines

@@ -184,6 +184,8 @@ def main(pargs: list[str] | None = None) -> int:
     finally:
         bar.close()
     print(describe(store))
+    if 'columns' in store.about:
+        print(f'columns: {store.about["columns"]}')
     from ..feeds import quarantine
     from ..feeds.store import data_report
 

@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from ..codes import find_code as canonical_code
-from ..columns import CODE_PATTERN
+from ..columns import CODE_PATTERN, dates_of
 from ..errors import DataError
+from ..parsing import day_of
 from . import Request
 
 TEXT = ' as written'  # behind a column's name: what stands there instead of a number or a day
@@ -96,7 +97,11 @@ def parse_dates(frame: pd.DataFrame, column: str) -> pd.Series:
         text = raw.astype('string').str.strip()
         text = text.str.replace(r'\.0$', '', regex=True).str.slice(0, 10).str.replace('-', '')
         late = text.str.replace(r'^(22[7-9]|2[3-9]\d|[3-9]\d\d)\d{5}$', '22610101', regex=True)  # such as 9999, beyond pandas
-        raw = pd.to_datetime(late, format='%Y%m%d', errors='coerce')
+        raw = pd.to_datetime(late, format='%Y%m%d', errors='coerce').astype('datetime64[s]')
+        lost = raw.isna() & text.notna()
+        if lost.any():  # written in one of the further ways that the writer understands
+            days = frame[column][lost].map(day_of)
+            raw = raw.mask(lost, pd.Series(dates_of(days), days.index)[days > 0])
     return raw.dt.normalize().astype('datetime64[s]')
 
 
@@ -115,12 +120,15 @@ def key_columns(frame: pd.DataFrame, date: str, code: str) -> dict[str, pd.Serie
     A code is None for what is no A share, such as an index or a B share; what is no code at all stays as it is written.
     """
     days = parse_dates(frame, date)
-    days = days.where(days.between(_FIRST_DAY, _LAST_DAY))
+    written, absurd = frame[date], ~days.between(_FIRST_DAY, _LAST_DAY) & days.notna()
+    if absurd.any():  # with a word before, so that nobody takes it for a day
+        days = days.mask(absurd)
+        written = written.astype(object).mask(absurd, 'day ' + written.astype('string'))
     codes = parse_codes(frame, code)
     other = [kind for kind in frame[code][codes.isna()].unique() if _is_no_code(kind)]
     if other:
         codes = codes.mask(codes.isna() & frame[code].isin(other), frame[code].fillna('').astype(object))
-    return {'date': days, **_written('date', days, frame[date]), 'code': codes}
+    return {'date': days, **_written('date', days, written), 'code': codes}
 
 
 def _is_no_code(kind: Any) -> bool:
@@ -196,7 +204,7 @@ def one_a_day(rows: pd.DataFrame) -> pd.DataFrame:
     if not doubled.any():
         return rows
     known = rows.columns.difference(['date', 'code'], sort=False)
-    rows[known] = rows[known].astype({name: object for name in known if rows[name].dtype.kind in 'bui'}).mask(doubled)
+    rows[known] = rows[known].mask(doubled)
     return rows.drop_duplicates(['date', 'code'])
 
 

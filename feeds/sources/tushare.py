@@ -164,8 +164,9 @@ class TableBuilder:
         """
         table = daily_bars(answer(DAILY), source, self.asked).assign(paused=np.uint8(0))
         there = pd.MultiIndex.from_frame(table[['date', 'code']])
-        for part in (market_caps(answer(DAILY_BASIC)).assign(valued=True), price_limits(answer(PRICE_LIMITS))):
-            table = table.merge(one_a_day(part), on=['date', 'code'], how='left')
+        caps, limits = one_a_day(market_caps(answer(DAILY_BASIC))), one_a_day(price_limits(answer(PRICE_LIMITS)))
+        for part in (caps.assign(valued=True), limits):
+            table = table.merge(part, on=['date', 'code'], how='left')
         halted = suspensions(answer(SUSPENSIONS)).dropna().drop_duplicates()
         halted = halted[~pd.MultiIndex.from_frame(halted).isin(there)]
         priced = [part for part in (self.last_rows, table) if part is not None and len(part)]

@@ -130,6 +130,13 @@ def test_the_rows_of_today_are_given_and_not_kept(tmp_path):
     assert fetch.asked == [(29, 1), (1, 1)]
 
 
+def test_a_row_whose_day_cannot_be_read_is_kept_too(tmp_path):
+    answer = pd.DataFrame({"date": ["2024-01-01", "昨天", "2024-03-01"], "close": ["1", "2", "3"]})
+    for end, kept in ((date(2024, 3, 1), ["1", "2", "3"]), (date(2024, 2, 29), ["1", "2"])):
+        found = Cache(tmp_path).get_range("s", "k", start=date(2024, 1, 1), end=end, fetch=lambda *_: answer, date_column="date")
+        assert list(found["close"]) == kept
+
+
 def test_numbers_and_text_in_one_column_are_kept_as_text(tmp_path):
     mixed = pd.DataFrame({"close": [1.5, "-"]})
     for _ in range(2):
@@ -276,7 +283,7 @@ def test_a_day_that_no_a_share_ever_traded_on_is_no_day(text):
     frame = pd.DataFrame({"day": ["2024-02-26", text], "code": "600000"})
     found = answers.key_columns(frame, "day", "code")
     assert found["date"].isna().tolist() == [False, True]
-    assert found["date as written"].tolist() == [None, text]
+    assert found["date as written"].tolist() == [None, f"day {text}"]
 
 
 def test_of_two_rows_of_a_day_that_differ_nothing_is_known():
@@ -290,7 +297,8 @@ def test_of_two_rows_of_a_day_that_differ_nothing_is_known():
 
 @pytest.mark.parametrize(
     "values", [["20240229"], ["2024-02-29"], ["2024-02-29 00:00:00"], [20240229], [date(2024, 2, 29)],
-               [pd.Timestamp("2024-02-29 15:00")], [datetime(2024, 2, 29)], [20240229.0]])  # fmt: skip
+               [pd.Timestamp("2024-02-29 15:00")], [datetime(2024, 2, 29)], [20240229.0], ["2024/2/29"],
+               ["2024年2月29日"]])  # fmt: skip
 def test_days(values):
     found = answers.parse_dates(pd.DataFrame({"day": values}), "day")
     assert found.dtype == "datetime64[s]"

@@ -9,6 +9,7 @@ from bt_microcap import AShareBroker, MicroCapStrategy, setup
 from bt_microcap.feeds.columns import ordinals
 from bt_microcap.feeds.errors import DataError
 from bt_microcap.feeds.market import MarketFeed
+from bt_microcap.feeds.quarantine import Quarantine
 from bt_microcap.feeds.schema import check_table
 from bt_microcap.feeds.stock import StockPandas
 from bt_microcap.feeds.store.writer import ingest_tables
@@ -31,17 +32,37 @@ def priced(**prices):
     return table
 
 
-@pytest.mark.parametrize(('prices', 'column', 'found', 'expected'), [
-    ({'close': 10.205}, 'high', '10.2', 'at least the close 10.205'),
-    ({'close': 9.795}, 'low', '9.8', 'at most the close 9.795'),
-    ({'open': 10.205}, 'high', '10.2', 'at least the open 10.205'),
-    ({'open': 9.795}, 'low', '9.8', 'at most the open 9.795'),
-    ({'close': 10.20001}, 'high', '10.2', 'at least the close 10.20001'),
-    ({'low': 10.205, 'high': 10.2, 'open': 10.2, 'close': 10.2}, 'high', '10.2', 'at least the low 10.205'),
+def found_in(table):
+    """Check a table; return it, and of each finding the row, the column, what stood there, what it is and what was done."""
+    quarantine = Quarantine()
+    checked = check_table(table, quarantine=quarantine)
+    listed = quarantine.table()[['line', 'column', 'found', 'finding', 'done']]
+    return checked, list(listed.itertuples(index=False, name=None))
+
+
+WIDENED = {'high': ('high below open or close', 'high widened'), 'low': ('low above open or close', 'low widened')}
+
+
+@pytest.mark.parametrize(('prices', 'column', 'found', 'expected', 'price'), [
+    ({'close': 10.205}, 'high', '10.2', 'at least the close 10.205', 10.205),
+    ({'close': 9.795}, 'low', '9.8', 'at most the close 9.795', 9.795),
+    ({'open': 10.205}, 'high', '10.2', 'at least the open 10.205', 10.205),
+    ({'open': 9.795}, 'low', '9.8', 'at most the open 9.795', 9.795),
+    ({'close': 10.20001}, 'high', '10.2', 'at least the close 10.20001', 10.20001),
+    ({'low': 10.205, 'high': 10.2, 'open': 10.2, 'close': 10.2}, 'high', '10.2', 'at least the low 10.205', None),
 ])
-def test_a_price_half_a_cent_outside_high_and_low(prices, column, found, expected):
+def test_a_price_half_a_cent_outside_high_and_low(prices, column, found, expected, price):
+    """It is widened to the open or the close, and refused where that is asked for; high below low tells nothing."""
+    checked, listed = found_in(priced(**prices))
+    if price is None:
+        assert len(checked) == 1 and listed == [(1, 'high', '10.2', 'high below low', 'row left out')]
+    else:
+        assert listed == [(1, column, found, *WIDENED[column])]
+        assert checked[['open', 'close', 'high', 'low']].to_dict('list') == {
+            name: [10.2 if name == 'high' else 9.8 if name == 'low' else 10.0, {**prices, column: price}.get(
+                name, 10.2 if name == 'high' else 9.8 if name == 'low' else 10.0)] for name in ('open', 'close', 'high', 'low')}
     with pytest.raises(DataError) as error:
-        check_table(priced(**prices))
+        check_table(priced(**prices), strict=True)
     assert str(error.value).startswith(f'the table, row 1 (2024-01-03 {A}), column {column}: found {found}, expected {expected};')
 
 
@@ -49,21 +70,24 @@ def test_a_price_half_a_cent_outside_high_and_low(prices, column, found, expecte
     {'close': 10.2}, {'close': 9.8}, {'open': 10.2 + 5e-7}, {'close': 9.8 - 5e-7}, {'close': 10.2 + 5e-7}, {'open': 9.8 - 5e-7},
 ])
 def test_a_price_on_high_or_low_or_off_it_by_a_binary_rounding(prices):
-    assert len(check_table(priced(**prices))) == 2
+    assert len(check_table(priced(**prices), strict=True)) == 2
 
 
 def test_a_suspended_row_may_repeat_any_price():
-    assert len(check_table(priced(close=12.0, paused=1))) == 2
+    assert len(check_table(priced(close=12.0, paused=1), strict=True)) == 2
 
 
 @pytest.mark.parametrize(('cap', 'good'), [(7e6, True), (6.99e6, False), (3.3e13, True), (3.31e13, False), (np.nan, True)])
 def test_the_bounds_of_a_market_cap(cap, good):
     table = priced(market_cap=cap)
     if good:
-        assert len(check_table(table)) == 2
+        assert len(check_table(table, strict=True)) == 2
     else:
         with pytest.raises(DataError, match='row 1 .*, column market_cap: found .*, expected yuan between 7e.06 and 3.3e.13; '):
-            check_table(table)
+            check_table(table, strict=True)
+        checked, listed = found_in(table)
+        assert listed == [(1, 'market_cap', f'{cap:.15g}', 'absurd market cap', 'taken as not known, not picked on the next day')]
+        np.testing.assert_array_equal(checked['market_cap'], [2.5e9, np.nan])
 
 
 @pytest.mark.parametrize('factor, mend', [(1e-8, '1e.08'), (1e-4, '10000'), (1e5, '0.01')])
@@ -81,16 +105,26 @@ def test_the_unit_of_a_market_cap_shows_in_the_column(factor, mend):
 def test_the_bounds_of_the_other_columns(column, value, good):
     table = priced().assign(**{column: [1.0, value]})
     if good:
-        assert check_table(table)[column].tolist()[0] == 1.0
-    else:
-        with pytest.raises(DataError, match=f'row 1 .*, column {column}: found '):
-            check_table(table)
+        assert check_table(table, strict=True)[column].tolist()[0] == 1.0
+        return
+    with pytest.raises(DataError, match=f'row 1 .*, column {column}: found {value:g}, expected '):
+        check_table(table, strict=True)
+    checked, listed = found_in(table)
+    finding, done = {
+        'volume': ('no volume', 'row left out'), 'delisting_period': ('neither 0 nor 1', 'row left out'),
+        'cash_dividend': ('below 0', 'taken as not known')}.get(column, ('not above 0', 'taken as not known'))
+    assert listed == [(1, column, f'{value:g}', finding, done)]
+    np.testing.assert_array_equal(checked[column], [1.0] if done == 'row left out' else [1.0, np.nan])
 
 
 def test_equal_limits_are_not_swapped():
-    assert len(check_table(priced().assign(high_limit=10.0, low_limit=10.0))) == 2
+    assert len(check_table(priced().assign(high_limit=10.0, low_limit=10.0), strict=True)) == 2
+    table = priced().assign(high_limit=9.99, low_limit=10.0)
     with pytest.raises(DataError, match='found 9.99, expected at least the low_limit 10; the two limits are swapped'):
-        check_table(priced().assign(high_limit=9.99, low_limit=10.0))
+        check_table(table, strict=True)
+    checked, listed = found_in(table)
+    assert listed == [(row, 'high_limit', '9.99', 'upper limit below the lower one', 'taken as not known') for row in (0, 1)]
+    assert checked[['high_limit', 'low_limit']].isna().all(axis=None)
 
 
 @pytest.mark.parametrize(('count', 'told'), [(12, 'c11;'), (13, 'c11, ...;')])
@@ -100,10 +134,15 @@ def test_twelve_columns_are_named_and_no_more(count, told):
     assert told in str(error.value)
 
 
-def test_mixed_code_styles_say_how_codes_are_written():
-    table = pd.concat([priced(), priced()]).assign(code=[A, A, 'sh600002', 'sh600002'])
-    with pytest.raises(DataError, match=f'mixes code styles .{A} is right.: write codes as 600000.XSHG, 000001.XSHE or 835508'):
-        check_table(table)
+def test_mixed_code_styles_are_one_style():
+    """One stock in two forms is one stock; what is no code is left out, and says how codes are written."""
+    table = pd.concat([priced(), priced(), priced()], ignore_index=True).assign(
+        code=[A, 'SH600001', 'sh600002', '600002', '600003.SS', 'nobody'])
+    checked, listed = found_in(table)
+    assert sorted(checked['code']) == [A, A, B, B, C]
+    assert listed == [(5, 'code', "'nobody'", 'no code of a stock', 'row left out')]
+    with pytest.raises(DataError, match="row 5 .*found 'nobody', expected six digits .*write codes as 600000.XSHG, 000001.XSHE"):
+        check_table(table, strict=True)
 
 
 @pytest.mark.parametrize('codes', [[A, A, B, A], [A, A, A, B]])

@@ -233,6 +233,15 @@ def test_nothing_is_downloaded_twice(tmp_path, monkeypatch):
     assert spans == [("2024-02-22", "2024-02-25")] * 2
 
 
+def test_a_stock_whose_listing_day_cannot_be_read_is_asked_for(monkeypatch):
+    names = ["code", "code_name", "ipoDate", "outDate", "type", "status"]
+    rows_of = [[*BASIC[0][:2], "昨天", *BASIC[0][3:]], BASIC[1]]
+    client = service(query_stock_basic=lambda: PagedResult(names, rows_of)).install(monkeypatch)
+    request, tables = read_source("baostock")
+    assert prices(client) == ["sz.000222", "sh.600111"]
+    assert request.reference_data["listings"]["listed"].isna().tolist() == [False, True]
+
+
 def test_an_empty_answer_is_remembered(tmp_path, monkeypatch):
     client = service(query_history_k_data_plus=lambda code, fields, **_: PagedResult(fields.split(","), [])).install(monkeypatch)
     for _ in range(2):

@@ -402,6 +402,14 @@ def test_names_that_cannot_be_had_now_are_no_reason_to_do_without(tmp_path, serv
     assert client.call_names() == ["auth"]
 
 
+def test_a_stock_whose_listing_day_cannot_be_read_is_asked_for(service, monkeypatch):
+    client = service()
+    monkeypatch.setitem(SECURITIES, "600111.XSHG", ("甲股份", "JGF", "昨天", date(2200, 1, 1), "stock"))
+    request, tables = read_source("joinquant", codes=["600111.XSHG"])
+    assert [arguments[0] for name, arguments, _ in client.calls if name == "get_price"] == [["600111.XSHG"]]
+    assert len(tables[0]) == 4 and request.reference_data["listings"]["listed"].isna().all()
+
+
 def test_an_empty_answer_is_remembered(tmp_path, service):
     client = service(get_price=lambda *_, **__: pd.DataFrame())
     for _ in range(2):

@@ -303,6 +303,18 @@ def test_the_delisting_period_of_a_download(service):
     assert request.about["delisting_period"] == "not known, no column: no namechange"
 
 
+def test_a_row_of_the_calendar_that_cannot_be_read_is_said(service):
+    service(trade_cal=lambda **_: [["昨天", 1], *([f"{day:%Y%m%d}", 1] for day in DAYS[1:])])
+    request, tables = read_source("tushare")
+    assert [table.attrs["source"][-2:] for table in tables] == ["27", "28", "29"]
+    assert request.about["trading_days"] == "not known of 1 rows of trade_cal: those days were not asked for"
+
+
+def test_a_first_day_without_prices_has_no_rows(service):
+    service(daily=lambda **_: [])
+    assert read_source("tushare")[1] == []
+
+
 def test_a_few_stocks_are_asked_for_one_by_one(service):
     made = service()
     _, (table,) = read_source("tushare", codes=["600111.XSHG"])

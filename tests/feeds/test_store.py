@@ -4,6 +4,7 @@ import gc
 import pickle
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ import pytest
 
 from bt_microcap.feeds.columns import PRICES
 from bt_microcap.feeds.errors import DataError
+from bt_microcap.feeds.quarantine import Quarantine
 from bt_microcap.feeds.store import MarketStore
 from tests.support.script_calls import call
 from tests.support.slow_index import slow_market_index
@@ -214,8 +216,22 @@ def test_lines_that_a_feed_always_has():
 
 
 def test_wrong_content(table):
+    wrong = table.assign(close=table['close'].where(table.index != 7, 0.0))
     with pytest.raises(DataError, match='my table, row 7 .*column close: found 0,'):
-        MarketStore.from_table(table.assign(close=table['close'].where(table.index != 7, 0.0)), source='my table')
+        MarketStore.from_table(wrong, source='my table', quarantine=Quarantine(strict=True))
+    with pytest.warns(UserWarning, match=r'my table: 1 row not as they should be: 1 no price \(row left out\)$') as told:
+        store = MarketStore.from_table(wrong, source='my table')
+    assert [one.filename for one in told] == [__file__]
+    same_rows(store.table(), table.drop(index=7))
+    row = table.loc[7]
+    assert store.findings().to_dict('records') == [{
+        'file': 'my table', 'line': 7, 'date': f'{row["date"]:%Y-%m-%d}', 'code': row['code'], 'column': 'close', 'found': '0',
+        'finding': 'no price', 'done': 'row left out'}]
+    quarantine = Quarantine()
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')  # who asks for the findings is not warned
+        same_store(MarketStore.from_table(wrong, quarantine=quarantine), store)
+    assert len(quarantine) == 1 and not MarketStore.from_table(table).has_findings
 
 
 # --------------------------------------------------------------------------------------------------- pickling

@@ -2,11 +2,15 @@
 
 import json
 import shutil
+import zlib
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from bt_microcap.feeds.errors import DataError
 from bt_microcap.feeds.store import MarketStore, check
+from tests.support.bad_tables import good, write
 from tests.support.script_calls import call, one_error_line
 from tests.support.stores import market
 
@@ -96,8 +100,10 @@ DAMAGE = [  # what is done, the file that is named, whether opening finds it alr
     ('a word for a manifest', text(b'"format"'), 'manifest.json', True),
     ('nothing in the manifest', text(b'{}'), 'manifest.json', True),
     ('format alone', text(b'{"format": 1}'), 'manifest.json', True),
-    ('older format', edit(format=0), 'found format 0, expected 1', True),
-    ('newer format', edit(format=2), 'found format 2, expected 1', True),
+    ('older format', edit(format=0), 'found format 0, expected 1 or 2', True),
+    ('newer format', edit(format=3), 'found format 3, expected 1 or 2', True),
+    ('other format', edit(format=1), 'manifest.json: the content is not what was written', True),
+    ('format in words', edit(format='2'), "found format '2', expected 1 or 2", True),
     ('no version in it', edit(version=None), 'manifest.json', True),
     ('no arrays in it', edit(arrays=None), 'manifest.json', True),
     ('no columns in it', edit(columns=None), 'manifest.json', True),
@@ -138,6 +144,32 @@ def test_every_file_is_read_by_the_check(tmp_path, folder):
             check(store)
         file.write_bytes(whole)
     assert check(store) == len(files)
+
+
+def test_a_store_of_format_1_is_readable(tmp_path, folder):
+    """It has one index, of another definition: that is worked out anew, and nothing is written into the store."""
+    old = tmp_path / 'old'
+    shutil.copytree(folder, old)
+    manifest = json.loads((old / 'manifest.json').read_text())
+    manifest['format'] = 1
+    (version(old) / manifest['arrays'].pop('index/microcap')['file']).unlink()
+    index = manifest['arrays']['index']
+    data = np.full(index['shape'], 1000.0).tobytes()
+    (version(old) / index['file']).write_bytes(data)
+    index['crc32'] = zlib.crc32(data)
+    manifest['crc32'] = zlib.crc32(json.dumps(
+        {name: value for name, value in manifest.items() if name != 'crc32'}, sort_keys=True).encode())
+    (old / 'manifest.json').write_text(json.dumps(manifest))
+    assert check(old) == len(manifest['arrays'])
+    store, new = MarketStore.open(old), MarketStore.open(folder)
+    pd.testing.assert_frame_equal(store.table(), new.table())
+    for name in ('market', 'microcap'):
+        for found, expected in zip(store.benchmark(name).values(), new.benchmark(name).values(), strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-12)
+    path = write(good().assign(date=good()['date'] - pd.Timedelta(days=3000)), tmp_path / 'm.parquet')
+    assert call('ingest', 'parquet', path, '--store', old, '--append').status == 0
+    assert json.loads((old / 'manifest.json').read_text())['format'] == 2
+    assert MarketStore.open(old).rows == new.rows + 8
 
 
 def test_a_file_removed_after_opening(tmp_path, folder):

@@ -34,11 +34,25 @@ def write(table, path):
 
 
 def refuse(folder, *arguments):
-    """Run the backtest on something bad and return its one line; the folder for the results stays empty."""
+    """Run the backtest on something bad and return its one line; the folder for the results stays empty.
+
+    Of single bad rows `take` tells what becomes; with ``--strict`` they are refused.
+    """
     out = folder / 'results'
     line = one_error_line(call('backtest', *arguments, '--out', out))
     assert not out.exists() or not list(out.iterdir())
     return line
+
+
+def take(folder, path):
+    """Run the backtest on a table with bad rows; return what it lists, without the file and what stood there."""
+    out = folder / 'results'
+    outcome = call('backtest', '--data', path, '--out', out, '--no-plot')
+    assert (outcome.status, outcome.err) == (0, '')
+    listed = pd.read_csv(out / 'quarantine.csv', dtype=str, keep_default_na=False)
+    assert set(listed['file']) == {str(path)}
+    assert '; each is in quarantine.csv' in outcome.out
+    return [(int(row.line), row.date, row.code, row.column, row.finding, row.done) for row in listed.itertuples()]
 
 
 def put(column, row, value):
