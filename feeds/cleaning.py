@@ -19,11 +19,13 @@ from .rows import Rows, shown
 # The smallest A share ever traded was worth some 0.07 bn yuan, the largest some 3,300 bn: a decade of slack each way.
 MIN_MARKET_CAP, MAX_MARKET_CAP = 7e6, 3.3e13
 FIRST_DAY, LAST_DAY = date(1990, 12, 1).toordinal(), date(2100, 1, 1).toordinal()  # Shenzhen began; nobody's data
+NO_WEEKENDS = date(1992, 1, 1).toordinal()  # since when nothing was traded on one
 SLACK = 1e-6  # yuan: binary noise of adjusted or summed prices, far below the 0.01 tick
 
 CUT = Kind('fields that lack, or too many', LEFT_OUT)
 NO_DAY = Kind('no day', LEFT_OUT)
 STRANGE_DAY = Kind('a day on which no A share was traded', LEFT_OUT)
+LONELY_DAY = Kind('a day on which hardly any stock has a row', LEFT_OUT)
 NO_CODE = Kind('no code of a stock', LEFT_OUT)
 NO_FLAG = Kind('neither 0 nor 1', LEFT_OUT)
 NO_VOLUME = Kind('no volume', LEFT_OUT)
@@ -52,7 +54,13 @@ _PRICE_ORDER = 'check the order of the price columns: some sources write open, c
 
 def unit(name: str) -> str:
     """Return what a canonical column holds, with its unit."""
-    return REQUIRED.get(name) or OPTIONAL.get(name, '')
+    return REQUIRED.get(name) or OPTIONAL.get(name) or 'yuan'  # circ_market_cap
+
+
+def trading_days(day: np.ndarray) -> np.ndarray:
+    """Return which ordinals can be trading days at all."""
+    weekend = (day % 7 == 6) | (day % 7 == 0)  # of ordinals: Saturday, Sunday
+    return (day >= FIRST_DAY) & (day <= LAST_DAY) & ~(weekend & (day >= NO_WEEKENDS))
 
 
 def clean(rows: Rows, quarantine: Quarantine) -> Rows:
@@ -91,16 +99,19 @@ def clean(rows: Rows, quarantine: Quarantine) -> Rows:
         bad = np.flatnonzero(no_day)
         texts = [shown(rows.written.get(('date', row))) for row in bad.tolist()]
         leave_out(NO_DAY, no_day, 'date', 'a day without a time such as 2024-11-01', 'write each date as YYYY-MM-DD', texts)
-    strange = ((rows.day < FIRST_DAY) | (rows.day > LAST_DAY)) & keep
+    strange = ~trading_days(rows.day) & keep
     if strange.any():
-        days = [str(date.fromordinal(int(rows.day[row]))) for row in np.flatnonzero(strange).tolist()]
-        leave_out(STRANGE_DAY, strange, 'date', f'a day from {date.fromordinal(FIRST_DAY)} on', MEND, days)
+        days = [f'{date.fromordinal(int(rows.day[row])):%Y-%m-%d, a %A}' for row in np.flatnonzero(strange).tolist()]
+        leave_out(STRANGE_DAY, strange, 'date', f'a trading day from {date.fromordinal(FIRST_DAY)} on', MEND, days)
     known = np.array([code is not None for code in rows.codes] + [False])  # the last: -1, no code at all
     if not known[:-1].all() or (len(rows) and rows.stock.min() < 0):
         no_code = ~known[rows.stock]
         bad = np.flatnonzero(no_code & keep)
         written = [*rows.codes_as_written, None] if rows.codes_as_written else []
-        leave_out(NO_CODE, no_code, 'code', 'six digits and .XSHG, .XSHE or .BJSE, or sh600000, 600000.SH',
+        expected: str | list[str] = 'six digits and .XSHG, .XSHE or .BJSE, or sh600000, 600000.SH'
+        if rows.files is not None:
+            expected = [f'{rows.stem(row)!r} as the file is called; one file per stock' for row in bad.tolist()]
+        leave_out(NO_CODE, no_code, 'code', expected, MEND if rows.files is not None else
                   'write codes as 600000.XSHG, 000001.XSHE or 835508.BJSE', [shown(rows.written.get(
                       ('code', row), written[rows.stock[row]] if written else None)) for row in bad.tolist()])
     for name in FLAGS:
@@ -108,7 +119,9 @@ def clean(rows: Rows, quarantine: Quarantine) -> Rows:
             values = rows.columns[name]
             bad = (values != 0) & (values != 1)
             if bad.any():
-                leave_out(NO_FLAG, bad, name, '0 or 1', unit(name))
+                by_name = name in rows.by_name
+                leave_out(NO_FLAG, bad, name, "the day's name: it tells whether the stock is ST" if by_name else '0 or 1',
+                          MEND if by_name else unit(name))
     _volume(rows, keep, quarantine, leave_out)
     _prices(rows, keep, quarantine, leave_out)
     _market_cap(rows, keep, quarantine)
@@ -170,13 +183,18 @@ def _suspended(rows: Rows, at: np.ndarray, quarantine: Quarantine) -> None:
     if not len(at):
         return
     close = rows.columns['close'][at]
+    preclose = rows.columns['preclose'][at] if 'preclose' in rows.columns else np.full(len(at), np.nan)
+    own = close > 0
+    close = np.where(own, close, preclose)  # the last close, less ex-rights of the day
     has_close = close > 0
     # what becomes of rows without a close the whole table tells: see `settling`
     told = at if quarantine.strict else at[has_close]
     for name in PRICES:
         first = told[~(rows.columns[name][told] > 0)]
         if len(first):  # one finding a row, of its first column that is wrong
-            quarantine.add(SUSPENDED, rows, first, name, *SUSPENDED_PRICE)
+            mine = np.isin(first, at[own])
+            quarantine.add(SUSPENDED, rows, first[mine], name, *SUSPENDED_PRICE)
+            quarantine.add(LAST_CLOSE, rows, first[~mine], name, *SUSPENDED_PRICE)
             told = np.setdiff1d(told, first)
     for name in PRICES:
         rows.columns[name][at] = np.where(has_close, close, np.nan)

@@ -162,6 +162,7 @@ def _open_csv(path: Path) -> TableFile:
     known = [len(recognise(list(dict.fromkeys(names))).columns) for names, _ in heads]
     header = known.index(max(known)) if max(known) > 1 else 0  # before it there may be a banner
     names, separator = heads[header]
+    names = [name or f'Unnamed: {number}' for number, name in enumerate(names)]  # as pandas calls them
     fuller = [len(fields(line)[0]) > len(names) for line in lines[header + 1:]]
     if fuller and all(fuller):  # pandas would shift or drop a column
         raise DataError(f'{path}: found rows of {len(fields(lines[header + 1])[0])} fields under a header of {len(names)}; '
@@ -289,7 +290,9 @@ def _csv_parts(file: TableFile, rows: int | None, headings: Headings | None = No
         yield _without_blank(table[new], at[new] + file.header + 2 + np.searchsorted(shifted, at[new], 'right'))
     told = pd.DataFrame(columns=file.names, index=range(len(long)), dtype=object)
     if 'date' in headings.columns:
-        told[headings.columns['date']] = [f'{count} fields instead of {len(file.names)}' for _, count in long]
+        told[headings.columns['date']] = [f'{len(row)} fields instead of {len(file.names)}' for _, row in long]
+    if 'code' in headings.columns:
+        told[headings.columns['code']] = [row[file.names.index(headings.columns['code'])] for _, row in long]
     yield told, lines
 
 
@@ -304,11 +307,11 @@ def _without_blank(table: pd.DataFrame, lines: np.ndarray) -> tuple[pd.DataFrame
     return (table[~blank], lines[~blank]) if blank.any() else (table, lines)
 
 
-def _long_lines(file: TableFile) -> list[tuple[int, int]]:
-    """Return the lines with more fields than the header has, and how many."""
+def _long_lines(file: TableFile) -> list[tuple[int, list[str]]]:
+    """Return the lines with more fields than the header has, and the fields."""
     with _opener(file.path)(file.path, 'rt', encoding=file.encoding, newline='') as stream:
         reader = csv.reader(stream, delimiter=file.separator)
-        return [(reader.line_num, len(row)) for row in reader if len(row) > len(file.names) and reader.line_num > file.header + 1]
+        return [(reader.line_num, row) for row in reader if len(row) > len(file.names) and reader.line_num > file.header + 1]
 
 
 def late_columns(file: TableFile, reading: Any) -> dict[str, Any]:
@@ -326,10 +329,12 @@ def late_columns(file: TableFile, reading: Any) -> dict[str, Any]:
 
 def read_column(path: Path, name: str) -> np.ndarray:
     """Return a number column of a Parquet file as floats; NaN where there is nothing."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     with _readable(path):
-        values = pq.read_table(path, columns=[name])[name].combine_chunks().to_numpy()
+        values = pq.read_table(path, columns=[name])[name]
+        values = (values.cast('int8') if pa.types.is_boolean(values.type) else values).to_numpy()  # NaN for nothing
         return values if values.dtype == np.float32 else values.astype('float64')
 
 

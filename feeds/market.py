@@ -24,19 +24,22 @@ from .days import StoreDays
 from .errors import DataError
 from .history import LIMITS, History
 from .market_stock import ClockedLine, MarketStock
+from .quarantine import Quarantine
 from .store import MarketStore
 from .universe import CrossSection, any_between, check_close, extremes_of
 
 NAN = float('nan')
 
 
-def open_store(source: Any) -> MarketStore:
+def open_store(source: Any, strict: bool = False) -> MarketStore:
     """Return a market as a store.
 
     Parameters
     ----------
     source : MarketStore, DataFrame, str or Path
         A store, a canonical table, a store's folder, or a canonical table's file.
+    strict : bool
+        Refuse the first row of a table that is not as it should be, instead of mending it or leaving it out with a warning.
 
     Raises
     ------
@@ -46,10 +49,10 @@ def open_store(source: Any) -> MarketStore:
     if isinstance(source, MarketStore):
         return source
     if not isinstance(source, (str, Path)):
-        return MarketStore.from_table(source)
+        return MarketStore.from_table(source, quarantine=Quarantine(True) if strict else None)
     if Path(source).is_dir():
         return MarketStore.open(source)
-    return MarketStore.from_file(source)
+    return MarketStore.from_file(source, quarantine=Quarantine(True) if strict else None)
 
 
 class _DatasByName(dict):
@@ -83,15 +86,20 @@ class MarketFeed(DailyFeed):
         stocks), one of the two with options, such as ``microcap:100:renew=5:weight=float_cap:new=60``, or six digits of an
         index that the store has; see `MarketStore.benchmark`. One renewed every k days is renewed on the run's day 0, its
         second bar, and every k days from there.
+      - ``strict`` (default: ``False``): refuse the first row of a table that is not as it should be, instead of mending it or
+        leaving it out with a warning.
     """
 
-    params = (('benchmark', ''),)  # see MarketStore.benchmark
+    params = (
+        ('benchmark', ''),  # see MarketStore.benchmark
+        ('strict', False),  # refuse rows of a table that are not as they should be
+    )
 
     opening = None  # of the run, where AShareBroker hides what is not known at the open
 
     def __init__(self) -> None:
         super().__init__()
-        self.store = open_store(self.p.dataname)
+        self.store = open_store(self.p.dataname, self.p.strict)
         self._prepare()
         self._made: dict[str, MarketStock] = {}
         self._template: MarketStock | None = None

@@ -39,7 +39,8 @@ def check_headings(headings: Headings, names: Sequence[Any], source: str) -> Non
     if not missing:
         return
     texts = [str(name) for name in names]
-    near = difflib.get_close_matches(missing[0], texts, n=1, cutoff=0.6)
+    taken = set(map(str, headings.columns.values()))  # what is something else is no slip of the pen
+    near = difflib.get_close_matches(missing[0], [text for text in texts if text not in taken], n=1, cutoff=0.75)
     hint = f'did you mean {near[0]!r}? Rename it (--rename {near[0]}={missing[0]})' if near else (
         f'add it ({REQUIRED[missing[0]]}), or rename the one that holds it (--rename OLD={missing[0]})')
     has = ', '.join(texts[:12]) + (', ...' if len(texts) > 12 else '')
@@ -135,6 +136,8 @@ def rows_of_frame(
         if name not in ('date', 'code', 'name'):
             columns[name] = _numbers(frame[column], name, written)
     for column in headings.further:
+        if column not in frame.columns:  # read later
+            continue
         if pd.api.types.is_numeric_dtype(frame[column].dtype):
             columns[str(column)] = _further(frame[column])
         else:
@@ -180,7 +183,13 @@ def _numbers(column: pd.Series, name: str, written: dict[tuple[str, int], Any]) 
     else:
         raw = column.astype(object)
         values = pd.to_numeric(raw, errors='coerce').to_numpy('float64', copy=True)
-        for row in np.flatnonzero(np.isnan(values) & column.notna().to_numpy()).tolist():
+        odd = np.flatnonzero(np.isnan(values) & column.notna().to_numpy())
+        if len(odd):  # 1,234,567: the comma is no decimal one
+            texts = raw.iloc[odd].astype(str).str.strip()
+            grouped = texts.str.fullmatch(r'-?\d{1,3}(?:,\d{3})+(?:\.\d+)?').to_numpy(bool)
+            values[odd[grouped]] = texts[grouped].str.replace(',', '').astype('float64')
+            odd = odd[~grouped]
+        for row in odd.tolist():
             word = str(raw.iloc[row]).strip().lower() if name in FLAGS else ''
             if word in _WORDS:
                 values[row] = _WORDS[word]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import date
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -90,11 +91,15 @@ class Rows:
             at = int(self.stock[near[np.abs(near - row).argmin()]]) if len(near) else 0
         return self.files[at]
 
+    def stem(self, row: int) -> str:
+        """Return what the file of a row is called, without its ending."""
+        return PurePosixPath(self.file(row).replace('\\', '/')).stem.lower()
+
     def code(self, row: int) -> str:
         """Return a row's code, or what stands there."""
         number = int(self.stock[row])
         if number < 0:
-            return shown(self.written.get(('code', row))) if ('code', row) in self.written else ''
+            return str(self.written.get(('code', row), '') or '')
         code = self.codes[number]
         return code if code is not None else str(self.codes_as_written[number]) if self.codes_as_written else ''
 
@@ -110,8 +115,10 @@ class Rows:
 
 def no_rows(source: str, start: date | None = None, end: date | None = None) -> DataError:
     """Return the error of a table without rows."""
-    days = f' from {start or "the first day"} to {end or "the last day"}' if start or end else ''
-    return DataError(f'{source}: found no rows{days}, expected one row per stock and trading day; check how it was made')
+    if start or end:
+        return DataError(f'{source}: found no rows from {start or "the first day"} to {end or "the last day"}, expected some; '
+                         'give another --start or --end')
+    return DataError(f'{source}: found no rows, expected one row per stock and trading day; check how it was made')
 
 
 def shown(value: Any) -> str:

@@ -14,10 +14,12 @@ import numpy as np
 import pandas as pd
 
 from .cleaning import clean
-from .columns import PRICES, dates_of
+from .columns import dates_of
 from .errors import DataError
 from .evidence import Evidence, Falls
+from .grid import Layout
 from .headings import recognise
+from .mending import Mended, lost_rows
 from .parsing import check_headings, rows_of_frame
 from .quarantine import Quarantine
 from .rows import Rows, no_rows
@@ -88,8 +90,7 @@ def check_table(
     if not len(rows):
         raise no_rows(f'{source}: no row can be used ({found.line()})')
     rows = _in_order(rows, found.strict)
-    if not evidence.has_amounts:
-        _judge_falls(rows, source)
+    _judge_falls(rows, source)
     if quarantine is None and len(found):
         warnings.warn(f'{source}: {found.line()}', stacklevel=2)
     number = rows.number if lines is None else _positions(lines, rows.number)
@@ -107,26 +108,29 @@ def _positions(lines: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 
 
 def _settled(rows: Rows, quarantine: Quarantine) -> Rows:
-    """Leave out rows that are there twice, and give suspended ones the last close."""
+    """Leave out rows that are there twice, give suspended ones the last close, and tell ex-rights from lost days."""
     stock, stocks = rows.stock, len(rows.codes)
     settled = settle(stock, rows.day, np.full(stocks, np.iinfo('int32').max), rows.columns, rows.columns.__getitem__,
                      any_doubled(stock, rows.day, stocks))
     settled.tell(quarantine, lambda at: [rows.take(at)])
-    if len(settled.last_close):
-        order = np.lexsort((rows.day, stock))
-        closes = rows.columns['close'].copy()
-        closes[settled.left_out()] = np.nan
-        close = pd.Series(closes[order]).groupby(stock[order]).ffill().to_numpy()
-        filled = np.empty(len(rows))
-        filled[order] = close
-        for name in PRICES:
-            rows.columns[name][settled.last_close] = filled[settled.last_close]
-    left_out = settled.left_out()
-    if not len(left_out):
+    if not len(quarantine):
         return rows
     keep = np.ones(len(rows), bool)
-    keep[left_out] = False
-    return rows.take(keep)
+    keep[settled.left_out()] = False
+    without_close = np.cumsum(keep)[settled.last_close] - 1
+    rows = rows.take(keep)
+    if not len(rows):
+        return rows
+    there = np.unique(rows.stock)
+    order = np.argsort(np.array([rows.codes[number] for number in there.tolist()]))
+    number = np.zeros(stocks, 'int32')
+    number[there[order]] = np.arange(len(there))
+    days, day = np.unique(rows.day, return_inverse=True)
+    codes = np.array([rows.codes[each] for each in there[order].tolist()], 'S11')
+    mended = Mended(Layout(codes, days, number[rows.stock], day.astype('int32')), dict.fromkeys(rows.columns, '<f8'),
+                    rows.columns.__getitem__, without_close, lost_rows(quarantine.table()))
+    rows.columns = {name: mended.read(name) for name in mended.columns}
+    return rows
 
 
 def _in_order(rows: Rows, strict: bool) -> Rows:

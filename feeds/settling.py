@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import date
 from typing import NamedTuple
 
 import numpy as np
 
-from .cleaning import CONFLICTING, DOUBLED, LAST_CLOSE, NO_LAST_CLOSE, SUSPENDED_PRICE
+from .cleaning import CONFLICTING, DOUBLED, LAST_CLOSE, LONELY_DAY, MEND, NO_LAST_CLOSE, SUSPENDED_PRICE
 from .quarantine import Quarantine
 from .rows import Rows
+
+HARDLY = 0.05  # of the rows of the days around: with fewer a day is somebody's slip
+MANY_ROWS, AROUND = 20, 5  # rows a day from which that can be told; days on each side
 
 
 class Settled(NamedTuple):
     """Numbers of rows: those to leave out, by reason, and those that get the stock's last close."""
 
+    lonely: np.ndarray
     doubled: np.ndarray
     conflicting: np.ndarray
     without_close: np.ndarray
@@ -22,11 +27,14 @@ class Settled(NamedTuple):
 
     def left_out(self) -> np.ndarray:
         """Return the rows to leave out."""
-        return np.concatenate([self.doubled, self.conflicting, self.without_close])
+        return np.concatenate([self.lonely, self.doubled, self.conflicting, self.without_close])
 
     def tell(self, quarantine: Quarantine, rows_at: Callable[[np.ndarray], Iterable[Rows]]) -> None:
         """Tell the quarantine; `rows_at` gives rows by their numbers, a `Rows` for each source that they are from."""
         one = 'one row per date and code', 'drop one of the two rows'
+        for rows in rows_at(self.lonely) if len(self.lonely) else ():
+            found = [str(date.fromordinal(day)) for day in rows.day.tolist()]
+            quarantine.add(LONELY_DAY, rows, np.arange(len(rows)), 'date', 'a trading day', MEND, found)
         for kind, at, column, text in (
             (DOUBLED, self.doubled, 'code', one), (CONFLICTING, self.conflicting, 'code', one),
             (NO_LAST_CLOSE, self.without_close, 'close', SUSPENDED_PRICE),
@@ -56,17 +64,34 @@ def settle(
         Whether any row is there twice, as far as is known; False spares the search.
     """
     nothing = np.empty(0, 'int64')
+    lonely = _lonely(day)
     same, conflicting = _doubled(stock, day, len(first), columns, read) if doubled else (nothing, nothing)
+    same, conflicting = np.setdiff1d(same, lonely), np.setdiff1d(conflicting, lonely)
     close = read('close')
     without = np.flatnonzero(close != close)
     if not len(without):
-        return Settled(same, conflicting, nothing, nothing)
+        return Settled(lonely, same, conflicting, nothing, nothing)
     priced = close == close
     priced[conflicting] = False
     np.minimum.at(first, stock[priced], day[priced])
-    without = np.setdiff1d(without, np.concatenate([same, conflicting]))
+    without = np.setdiff1d(without, np.concatenate([lonely, same, conflicting]))
     early = day[without] < first[stock[without]]
-    return Settled(same, conflicting, without[early], without[~early])
+    return Settled(lonely, same, conflicting, without[early], without[~early])
+
+
+def _lonely(day: np.ndarray) -> np.ndarray:
+    """Return the rows of days that have hardly any, where the days around have many: a holiday, or another year's day."""
+    low = int(day.min())
+    counts = np.bincount(day - low)
+    days = np.flatnonzero(counts)
+    padded = np.pad(counts[days].astype(float), AROUND, constant_values=np.nan)
+    around = np.lib.stride_tricks.sliding_window_view(padded, 2 * AROUND + 1).copy()
+    around[:, AROUND] = np.nan
+    if len(days) < 3:
+        return np.empty(0, 'int64')
+    typical = np.nanmedian(around, axis=1)
+    few = days[(typical >= MANY_ROWS) & (counts[days] < HARDLY * typical)]
+    return np.flatnonzero(np.isin(day, few + low)) if len(few) else np.empty(0, 'int64')
 
 
 def any_doubled(stock: np.ndarray, day: np.ndarray, stocks: int) -> bool:

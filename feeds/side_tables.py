@@ -11,8 +11,9 @@ from .codes import canonical_code
 from .columns import REFERENCE_TABLES, dates_of
 from .errors import DataError
 from .files import load_frame, open_table
-from .headings import side_columns
+from .headings import recognise, side_columns
 from .parsing import day_of
+from .rows import shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,6 +69,8 @@ def read_side_table(table: str, path: Path, index: str = '') -> pd.DataFrame:
     for name in ('date', 'listed', 'delisted', 'in', 'out'):
         if name in out:
             out[name] = _days(out[name], path, where, str(theirs[name]), empty=name in ('listed', 'delisted', 'out'))
+    if table == 'benchmarks' and 'code' in (other := recognise(list(frame.columns)).columns):
+        out, where = _of_index(out, where, frame[other['code']], index, path)
     out['index'] = index
     if table == 'benchmarks':
         return _benchmark(out, path, where)
@@ -116,10 +119,20 @@ def _benchmark(rows: pd.DataFrame, path: Path, where: np.ndarray) -> pd.DataFram
             bad = ~(values > 0).to_numpy()
             if bad.any():
                 row = int(bad.argmax())
-                raise DataError(f'{_place(path, where, row)}, column close: found {rows["close"].iloc[row]!r}, expected points '
-                                'above 0; mend or drop the row')
+                raise DataError(f'{_place(path, where, row)}, column close: found {shown(rows["close"].iloc[row])}, '
+                                'expected points above 0; mend or drop the row')
         rows[name] = values
     return rows[list(REFERENCE_TABLES['benchmarks'])].sort_values('date', ignore_index=True)
+
+
+def _of_index(out: pd.DataFrame, where: np.ndarray, codes: pd.Series, index: str, path: Path) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return the rows of one index, from a file that says which index each row is of."""
+    digits = codes.astype(str).str.extract(r'(\d{6})', expand=False)
+    mine = (digits == index).to_numpy()
+    if not mine.any():
+        raise DataError(f'{path}: found the index {digits.dropna().iloc[0] if digits.notna().any() else codes.iloc[0]}, expected '
+                        f'{index}; give --benchmark the index that the file is of')
+    return out[mine].reset_index(drop=True), where[mine]
 
 
 def _lists_of_intervals(rows: pd.DataFrame) -> pd.DataFrame:

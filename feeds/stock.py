@@ -189,7 +189,8 @@ def market_index(store: MarketStore) -> pd.DataFrame:
 
 
 def add_stocks(
-    cerebro: bt.Cerebro, table: pd.DataFrame, benchmark: pd.DataFrame | None = None, *, checked: bool = False, **kwargs: Any
+    cerebro: bt.Cerebro, table: pd.DataFrame, benchmark: pd.DataFrame | None = None, *, checked: bool = False,
+    strict: bool = False, **kwargs: Any,
 ) -> list[StockPandas]:
     """Add the market's index as the first feed, then one feed per stock of a table.
 
@@ -204,6 +205,8 @@ def add_stocks(
         An index (date and OHLC) to show instead of the equal-weight market.
     checked : bool
         True when the table has passed `schema.check_table` already.
+    strict : bool
+        Refuse the first row that is not as it should be, instead of mending it or leaving it out with a warning.
     **kwargs
         Params of every feed, such as ``fromdate`` and ``todate``.
 
@@ -213,7 +216,7 @@ def add_stocks(
         In the order of their codes.
     """
     if not checked:
-        table = check_table(table)
+        table = check_table(table, strict=strict)
     index = market_index(MarketStore.from_table(table, checked=True))
     if benchmark is not None:  # on the market's own days: they are the bars of the run
         index = benchmark.set_index('date').reindex(index['date'], method='ffill').reset_index()

@@ -100,7 +100,7 @@ def _rows_of_file(file: files.TableFile, reading: Reading) -> Iterator[Rows]:
     source = str(file.path)
     if not file.whole:
         headings = reading.headings(file.names, source)
-        if 'date' in headings.columns and 'code' in headings.columns or not file.parquet:
+        if 'date' in headings.columns and 'code' in headings.columns:  # else pandas may find them in an index
             yield from files.parts(file, headings, start=reading.start, end=reading.end, further=reading.further)
             return
     frame, lines = files.load_frame(file)

@@ -6,6 +6,7 @@ cross-section is made so that it cannot hand out anything else.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Protocol
@@ -148,6 +149,9 @@ class CrossSection:
             The column is only known after the open.
         """
         if name not in PRE_OPEN:
+            near = difflib.get_close_matches(name, PRE_OPEN, 1, 0.8)
+            if near:
+                raise KeyError(f'today() gives no {name!r}: did you mean {near[0]!r}?')
             raise LookAheadError(
                 f'{name} of today is not known at the open: use previous({name!r}); today() gives {", ".join(PRE_OPEN)}')
         return self._source.vector(name, False)

@@ -15,6 +15,7 @@ import backtrader as bt
 import numpy as np
 
 from ..feeds.errors import DataError
+from ..feeds.invocation import command
 from ..feeds.market import MarketFeed
 from ..feeds.store.benchmarks import FORMS, parse
 from ..profiles import PROFILES, setup
@@ -67,6 +68,10 @@ def _level(feed: MarketFeed, source: str) -> np.ndarray:
             start = f'--start {date.fromordinal(int(feed.days[known[0] + 1]))} or later, or '
         raise DataError(f'{source}: the benchmark {feed.p.benchmark} has nothing on the day before the run; '
                         f'give {start}another --benchmark, such as market')
+    if level[-1] != level[-1]:
+        ends = date.fromordinal(int(feed.days[feed.offset:feed.end][level == level][-1]))
+        raise DataError(f'{source}: the benchmark {feed.p.benchmark} ends on {ends}, before the run does; add its later days '
+                        f'with {command("ingest")}, or give --end {ends}, or another --benchmark, such as market')
     return level / level[0]
 
 

@@ -32,6 +32,7 @@ import pyarrow.csv as pa_csv
 
 from bt_microcap.exchange import rules
 
+from ..cleaning import trading_days
 from ..columns import CODE_PATTERN, EPOCH, dates_of
 from ..errors import DataError
 from ..names import delisting_names, st_names
@@ -229,7 +230,9 @@ def _read_chunks(request: Request, files: list[_File]) -> Iterator[Rows]:
             yield chunk.rows
     if not lives:
         raise DataError(f'{request.folder}: found no file that can be read, expected some; the first: {request.skipped[0]}')
-    first, last = min(life.first for life in lives), max(life.last for life in lives)
+    first = min(life.first for life in lives)
+    lasts = sorted((life.last for life in lives), reverse=True)
+    last = lasts[len(lasts) // 100]  # a later day of hardly any file is somebody's slip
     inside = [life for life in lives if life.inside]
     if not inside:
         days = f'{request.start or "the first day"} to {request.end or "the last day"}'
@@ -290,7 +293,7 @@ def _read_chunk(files: Sequence[_File], start: date | None, end: date | None) ->
         except DataError as error:
             errors.append((file.path, str(error)))
             continue
-        known = np.flatnonzero(rows.day > 0)
+        known = np.flatnonzero(trading_days(rows.day))
         if not len(known):
             errors.append((file.path, f'{file.path}: found no row with a day, expected one per trading day; download it again'))
             continue
@@ -324,7 +327,8 @@ def _joined(parts: list[tuple[_File, _Parsed, np.ndarray]]) -> Rows:
     return Rows(
         'the files', np.concatenate([rows.day[inside] for _, rows, inside in parts]), np.concatenate(stock),
         [file.code for file, _, _ in parts], columns, np.concatenate([rows.number[inside] for _, rows, inside in parts]), True,
-        written, names=(name, texts), headings=HEADINGS, files=[file.path for file, _, _ in parts])
+        written, names=(name, texts), headings=HEADINGS, by_name={'is_st', 'delisting_period'},
+        files=[file.path for file, _, _ in parts])
 
 
 # -- one file ---------------------------------------------------------------------------------------------
@@ -356,7 +360,7 @@ def _parse_file(file: _File) -> _Parsed:
     code_of, codes = _categories(read[CODE_COLUMN])
     name, names = _categories(read[NAME_COLUMN])
     columns = {ours: read[theirs].to_numpy().copy() for theirs, ours in NUMBER_COLUMNS.items()}
-    written = {('date', row): str(days[row]) for row in np.flatnonzero(day <= 0).tolist()}
+    written = {('date', row): str(days[row]).replace('T', ' ') for row in np.flatnonzero(day <= 0).tolist()}
     for column, values in columns.items():
         for row in np.flatnonzero(np.isinf(values)).tolist():
             written[column, row] = float(values[row])

@@ -18,6 +18,7 @@ import numpy as np
 from bt_microcap.exchange import rules
 from bt_microcap.exchange.calendar import Calendar
 
+from .layout import real_rows as real_rows
 from .market_store import MarketStore
 
 EXAMPLES = 3
@@ -146,21 +147,6 @@ def shortcomings(about: Mapping[str, Any]) -> list[str]:
 
 
 # -- walking a store --------------------------------------------------------------------------------------
-
-
-def real_rows(store: MarketStore) -> np.ndarray:
-    """Return which places of the stock-major columns are rows of the table, and not filled up.
-
-    Returns
-    -------
-    ndarray of bool, shape (stock-days,)
-    """
-    start, day_start, stocks = store.arrays['start'], store.arrays['day_start'], store.arrays['day_stock']
-    real = np.zeros(int(start[-1]), bool)
-    base = np.asarray(start[:-1]) - store.first
-    for day in range(len(store.days)):
-        real[base[stocks[day_start[day]:day_start[day + 1]]] + day] = True
-    return real
 
 
 def release_pages(store: MarketStore) -> None:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..files import late_columns, open_table, read_column
+from ..mending import ACTIONS, Mended, lost_rows
 from ..quarantine import Quarantine
 from ..rows import Rows
 from ..tables import Reading, rows_of_files, rows_of_table
-from .layout import Columns, dtype_of, in_days, units
+from .layout import GUESSED, Columns, dtype_of, in_days, units
 from .staging import Staging, judge_falls
 
 if TYPE_CHECKING:
@@ -61,17 +62,24 @@ def _market(
         staging.check_order()
     columns = {**staging.columns, **{name: dtype_of(name, kind) for name, kind in (late or {}).items()}}
 
+    forget = False  # while it is looked for what is to be mended
+
     def read(name: str) -> np.ndarray:
         values = staging.column(name)
-        if not in_days(name):
+        if forget and not in_days(name) and name not in ACTIONS:
             staging.forget(name)  # it is kept by stock from now on
         return values
 
     if quarantine is None and len(found):
         warnings.warn(f'{source}: {found.line()}', stacklevel=4)
     names = staging.names()
-    arrays = Columns(layout, columns, read, staging.without_close)
+    lost = lost_rows(found.table()) if len(found) else None
+    mended = Mended(layout, columns, read, staging.without_close, lost)
+    columns, forget = mended.columns, True
+    arrays = Columns(layout, columns, mended.read)
     if not checked:
         judge_falls(staging, source, arrays)
-    about = {'source': source, **staging.about(names), **({'columns': '; '.join(reading.lines)} if reading.lines else {})}
+    about = {'source': source, **({} if checked else {'listings': GUESSED}), **staging.about(names)}
+    if reading.lines:
+        about['columns'] = '; '.join(reading.lines)
     return InMemory(arrays, units(columns), about, {} if names is None else {'names': names}, found)

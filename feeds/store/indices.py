@@ -18,9 +18,11 @@ from bt_microcap.exchange import rules
 from ..columns import PRICES, dates_of, ordinals
 from ..errors import DataError
 from ..invocation import command
+from .layout import real_rows
 
 CHUNK = 1 << 20  # stock-days at a time
 START = 1000.0  # points, before the first return
+GONE = 60  # trading days without a row, as the broker's delist_wait
 NEW_SHARE_DAYS = 20  # trading days before a new share joins: those of its first, unlike any other days
 COUNT = 400  # stocks of the micro-cap index, as in the usual ones of the vendors
 FLOAT_CAP = 'circ_market_cap'
@@ -107,7 +109,9 @@ def _release_pages(store: Any) -> None:
 def market_index(store: Any, new_share_days: int = NEW_SHARE_DAYS) -> np.ndarray:
     """Return the index of all A shares, equal weight, renewed daily.
 
-    A member counts from ``new_share_days`` trading days after its first one up to its last row; suspended it counts 0 %.
+    A member counts from ``new_share_days`` trading days after its first one; suspended it counts 0 %. Without a row for
+    more than `GONE` trading days, or after its delisting day where that is known, it is none until it has a row again: whether a
+    row comes later is not known on the day.
 
     Parameters
     ----------
@@ -125,17 +129,23 @@ def market_index(store: Any, new_share_days: int = NEW_SHARE_DAYS) -> np.ndarray
     names = (*PRICES, 'volume', 'paused', 'preclose', 'cash_dividend', 'share_ratio')
     columns = {name: store.arrays[f'stock/{name}'] for name in names if name in store.columns}
     sums = {name: np.zeros(days) for name in (*PRICES, 'volume')}
-    count, low = np.zeros(days), 0
+    silent = _silent_members(store, joins, days)  # after their last row
+    for name in PRICES:
+        sums[name] += silent
+    count, low, real = silent.copy(), 0, real_rows(store)
     while low < len(store):
         high = max(low + 1, int(np.searchsorted(start, start[low] + CHUNK, 'right')) - 1)
         part = slice(int(start[low]), int(start[high]))
         lengths = np.diff(start[low:high + 1])
         day = np.arange(part.stop - part.start) - np.repeat(start[low:high] - part.start - store.first[low:high], lengths)
-        day[day < np.repeat(joins[low:high], lengths)] = days  # counts in no day
+        place = np.arange(len(day))
+        seen = np.maximum.accumulate(np.where(real[part], place, 0))  # each stock begins with a row
+        day[(day < np.repeat(joins[low:high], lengths)) | (place - seen > GONE)] = days  # counts in no day
         last_close = np.empty(part.stop - part.start)
         last_close[1:] = columns['close'][part][:-1]
         last_close[start[low:high] - part.start] = np.nan
         here = {name: column[part] for name, column in columns.items()}
+        _restate(here, last_close, np.repeat(np.arange(low, high), lengths))
         reference = _reference(here.get, last_close)
         live = reference == reference
         count += np.bincount(day, minlength=days + 1)[:days]
@@ -146,6 +156,39 @@ def market_index(store: Any, new_share_days: int = NEW_SHARE_DAYS) -> np.ndarray
         low = high
     volume = sums.pop('volume')
     return _points({name: np.divide(total, count, out=np.ones(days), where=count > 0) for name, total in sums.items()}, volume)
+
+
+def _restate(here: dict[str, np.ndarray], last_close: np.ndarray, stock: np.ndarray) -> None:
+    """Restate last closes by explicit actions of suspended rows, which repeat the close of before."""
+    dividend = here.get('cash_dividend', np.zeros(0))
+    ratio = here.get('share_ratio', np.ones(0))
+    acts = np.zeros(len(stock), bool)
+    acts[:len(dividend)] |= dividend > 0
+    acts[:len(ratio)] |= (ratio == ratio) & (ratio != 1)
+    for row in np.flatnonzero(acts & (here['paused'] == 1)).tolist():
+        close = here['close']
+        if not row or stock[row - 1] != stock[row] or close[row] != close[row - 1]:
+            continue
+        later = np.flatnonzero((stock[row:] == stock[row]) & (here['paused'][row:] == 0))
+        if len(later):
+            paid = dividend[row] if len(dividend) and dividend[row] == dividend[row] else 0.0
+            parts = ratio[row] if len(ratio) and ratio[row] == ratio[row] else 1.0
+            last_close[row + later[0]] = (last_close[row + later[0]] - paid) / parts
+
+
+def _silent_members(store: Any, joins: np.ndarray, days: int) -> np.ndarray:
+    """Return how many members each day has that had their last row before, at most `GONE` days ago."""
+    begin = np.maximum(store.last + 1, np.minimum(joins, days))
+    end = np.minimum(store.last + 1 + GONE, days)
+    if 'listings' in store.reference_names:
+        table = store.reference_table('listings').dropna(subset='delisted')
+        known = dict(zip(table['code'], ordinals(table['delisted']).tolist(), strict=True))
+        for number, code in enumerate(store.codes.tolist()):
+            if code in known:
+                end[number] = min(end[number], int(np.searchsorted(store.days, known[code], 'right')))
+    there = begin < end
+    change = np.bincount(begin[there], minlength=days + 1) - np.bincount(end[there], minlength=days + 1)
+    return np.cumsum(change)[:days].astype('float64')
 
 
 class Choice:

@@ -6,50 +6,20 @@ See `market_store` for the two layouts.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
 from ..columns import FLAGS, OPTIONAL, PRICES, REQUIRED
+from ..grid import Layout
 
 KEYS = ('codes', 'days', 'first', 'last', 'start', 'day_start')  # arrays of the layout itself
+GUESSED = 'not known: guessed from the first row of each stock'  # the note on listings, where there are none
 # columns of a screen, beside the further numeric ones of the input
 DAY_COLUMNS = ('market_cap', 'is_st', 'paused', 'delisting_period', 'close', 'volume', 'amount')
 
 Read = Callable[[str], np.ndarray]  # column -> its values, in the order of the input's rows
 Put = Callable[[str, np.ndarray], None]  # keeps an array under a name
-
-
-class Layout:
-    """Where each row of a market lies in the two layouts.
-
-    Parameters
-    ----------
-    codes : ndarray of bytes, shape (stocks,)
-        Ascending.
-    days : ndarray of int, shape (days,)
-        Ordinals, ascending.
-    stock, day : ndarray of int, shape (rows,)
-        Numbers of each row's stock and day; no stock has two rows on a day.
-    """
-
-    def __init__(self, codes: np.ndarray, days: np.ndarray, stock: np.ndarray, day: np.ndarray) -> None:
-        self.codes, self.days = codes, days
-        self.rows = len(stock)
-        self.exists = exists = np.zeros((len(days), len(codes)), bool)
-        exists[day, stock] = True
-        self.day_start = np.concatenate([[0], np.cumsum(exists.sum(axis=1))]).astype('int64')
-        self.first = exists.argmax(axis=0).astype('int32')
-        self.last = (len(days) - 1 - exists[::-1].argmax(axis=0)).astype('int32')
-        self.start = np.concatenate([[0], np.cumsum(self.last - self.first + 1)]).astype('int64')
-        self.size = int(self.start[-1])
-        small = 'int32' if self.size < 2**31 else 'int64'
-        base = (self.start[:-1] - self.first).astype(small)
-        self.by_stock = base[stock] + day.astype(small)
-        self.by_day: np.ndarray | None = None  # None: the rows come by day and code already
-        ascending = (day[1:] > day[:-1]) | (day[1:] == day[:-1]) & (stock[1:] > stock[:-1])
-        if not ascending.all():
-            flat = day.astype('int64') * len(codes) + stock
-            self.by_day = np.cumsum(exists.ravel(), dtype=small)[flat] - 1
 
 
 class Columns(Mapping):
@@ -62,12 +32,10 @@ class Columns(Mapping):
         Column -> dtype.
     read : callable
         Gives a column in the order of the layout's rows.
-    without_close : ndarray of int
-        Suspended rows without a price; they get the stock's last close.
     """
 
-    def __init__(self, layout: Layout, columns: dict[str, str], read: Read, without_close: np.ndarray) -> None:
-        self._layout, self._columns, self._read, self._without_close = layout, columns, read, without_close
+    def __init__(self, layout: Layout, columns: dict[str, str], read: Read) -> None:
+        self._layout, self._columns, self._read = layout, columns, read
         self._fill: _Fill | None = None
         self._made: dict[str, np.ndarray] = {name: getattr(layout, name) for name in KEYS}
         self._names = [*KEYS, 'day_stock', *(f'stock/{name}' for name in columns),
@@ -94,11 +62,9 @@ class Columns(Mapping):
         if name not in self._names:
             raise KeyError(name)
         if kind == 'day':
-            if len(self._without_close) and column in PRICES:
-                return by_day(self._layout, self['stock/' + column][self._layout.by_stock])
             return by_day(self._layout, np.asarray(self._read(column)).astype(self._columns[column], copy=False))
         if self._fill is None:
-            self._fill = _Fill(self._layout, self._without_close)
+            self._fill = _Fill(self._layout)
         close = self['stock/close'] if column in PRICES and column != 'close' else None
         return block_of(self._layout, self._fill, column, self._columns[column], self._read(column), close)
 
@@ -132,7 +98,7 @@ def block_of(
     return block
 
 
-def build(layout: Layout, columns: dict[str, str], read: Read, put: Put, without_close: np.ndarray) -> None:
+def build(layout: Layout, columns: dict[str, str], read: Read, put: Put) -> None:
     """Lay out checked rows, one column after the other: no more than a few columns are in memory.
 
     Parameters
@@ -145,48 +111,55 @@ def build(layout: Layout, columns: dict[str, str], read: Read, put: Put, without
     put : callable
         Takes the arrays: ``codes``, ``days``, ``first``, ``last``, ``start``, ``day_start``, ``day_stock``, and the columns as
         ``stock/NAME`` and ``day/NAME``.
-    without_close : ndarray of int
-        Suspended rows without a price; they get the stock's last close.
     """
     for name in KEYS:
         put(name, getattr(layout, name))
     put('day_stock', day_stock(layout))
-    fill, close = _Fill(layout, without_close), None
+    fill, close = _Fill(layout), None
     for name in ['close', *(name for name in columns if name != 'close')]:
         values = np.asarray(read(name)).astype(columns[name], copy=False)
         block = block_of(layout, fill, name, columns[name], values, close)
         put(f'stock/{name}', block)
         if in_days(name):
-            put(f'day/{name}', by_day(layout, block[layout.by_stock] if name in PRICES else values))
+            put(f'day/{name}', by_day(layout, values))
         if name == 'close':
             close = block
 
 
 class _Fill:
-    """Gives the days without a row the values that a feed shows on them, and suspended rows without a price the last close."""
+    """Gives the days without a row the values that a feed shows on them."""
 
-    def __init__(self, layout: Layout, without_close: np.ndarray) -> None:
+    def __init__(self, layout: Layout) -> None:
         there = np.zeros(layout.size, bool)
         there[layout.by_stock] = True
         self._missing = np.flatnonzero(~there)
         # the last real row before each gap: each block begins with a real one
         real = np.flatnonzero(there)
         self._source = real[np.searchsorted(real, self._missing) - 1] if len(self._missing) else self._missing
-        self._priced = self._missing
-        self._price_source = self._source
-        if len(without_close):
-            there[layout.by_stock[without_close]] = False
-            self._priced, real = np.flatnonzero(~there), np.flatnonzero(there)
-            self._price_source = real[np.searchsorted(real, self._priced) - 1]
 
     def __call__(self, name: str, block: np.ndarray, close: np.ndarray | None) -> None:
         """Fill a column; `close` is the filled one of the closes, for the other prices."""
         if name in PRICES:
-            block[self._priced] = block[self._price_source] if close is None else close[self._priced]
+            block[self._missing] = block[self._source] if close is None else close[self._missing]
         elif name in FLAGS:
             block[self._missing] = 1 if name == 'paused' else block[self._source]
         else:
             block[self._missing] = 0 if name == 'volume' else np.nan
+
+
+def real_rows(store: Any) -> np.ndarray:
+    """Return which places of the stock-major columns are rows of the table, and not filled up.
+
+    Returns
+    -------
+    ndarray of bool, shape (stock-days,)
+    """
+    start, day_start, stocks = store.arrays['start'], store.arrays['day_start'], store.arrays['day_stock']
+    real = np.zeros(int(start[-1]), bool)
+    base = np.asarray(start[:-1]) - store.first
+    for day in range(len(store.days)):
+        real[base[stocks[day_start[day]:day_start[day + 1]]] + day] = True
+    return real
 
 
 def dtype_of(name: str, kind: np.dtype) -> str:

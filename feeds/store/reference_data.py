@@ -117,7 +117,7 @@ class ReferenceData:
     def benchmark(self, index: str) -> dict[str, np.ndarray]:
         """Return an index on all days of the market: open, high, low, close (points), volume (NaN).
 
-        A day that the index lacks repeats its last close; before its first day it is NaN.
+        A day that the index lacks repeats its last close; before its first day and after its last it is NaN.
 
         Raises
         ------
@@ -131,7 +131,8 @@ class ReferenceData:
             raise DataError(f'{self._source}: has no benchmark {index} (found {found}); '
                             f'add it with {command("ingest")} ... --benchmark {index}=FILE, or --benchmark {index} of a download')
         rows = rows.drop_duplicates('date', keep='last').assign(day=lambda table: ordinals(table['date'])).set_index('day')
+        last = rows.index.max()
         rows = rows.reindex(self._days)
-        close = rows['close'].ffill()
+        close = rows['close'].ffill().where(rows.index <= last)
         return {**{name: rows[name].fillna(close).to_numpy() for name in ('open', 'high', 'low')}, 'close': close.to_numpy(),
                 'volume': np.full(len(rows), np.nan)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,11 @@ from ..cleaning import clean
 from ..columns import FLAGS, OPTIONAL, REQUIRED
 from ..errors import DataError
 from ..evidence import Evidence, Falls
+from ..grid import Layout
 from ..quarantine import Quarantine
 from ..rows import Rows, no_rows
 from ..settling import Settled, any_doubled, settle
-from .layout import Layout, dtype_of
+from .layout import dtype_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -136,7 +138,8 @@ class Staging:
 
     # -- the whole ----------------------------------------------------------------------------------------
 
-    def layout(self, source: str, *, judged: bool = False, first_priced: dict[str, int] | None = None) -> Layout:
+    def layout(self, source: str, *, judged: bool = False, first_priced: Callable[..., np.ndarray] | None = None,
+               days: tuple[date | None, date | None] = (None, None)) -> Layout:
         """Leave out rows that are there twice, judge the market as a whole, and return the layout of its rows.
 
         Parameters
@@ -145,8 +148,11 @@ class Staging:
             What messages call the market.
         judged : bool
             It is known to be right.
-        first_priced : dict of str to int, optional
-            Code -> ordinal of the first row of stocks that the market has already.
+        first_priced : callable, optional
+            Takes the codes, and the stock and ordinal of each row; returns the ordinal of the first row that the market has
+            already of each stock.
+        days : tuple of date, optional
+            First and last day that were asked for.
 
         Raises
         ------
@@ -163,7 +169,7 @@ class Staging:
         if self.count:
             stock, day = order[self._stock.values], self._day.values
             self._stock = self._day = None
-            before = np.array([(first_priced or {}).get(code.decode(), NEVER) for code in codes])
+            before = np.full(len(codes), NEVER, 'int64') if first_priced is None else first_priced(codes, stock, day)
             settled = settle(stock, day, before, [*self.columns, *self.late], self._read, any_doubled(stock, day, len(codes)))
             settled.tell(self.quarantine, lambda at: self._rows_at(at, stock, day, codes))
             stock, day = self._leave_out(settled, stock, day)
@@ -171,7 +177,7 @@ class Staging:
             self.evidence.judge(source)
             self.quarantine.judge()
         if not self.count or not len(day):
-            raise no_rows(source + (f' ({self.quarantine.line()})' if len(self.quarantine) else ''))
+            raise no_rows(source + (f' ({self.quarantine.line()})' if len(self.quarantine) else ''), *days)
         low = int(day.min())
         days = np.flatnonzero(np.bincount(day - low)).astype('int32') + low
         number = np.zeros(int(days[-1]) - low + 1, 'int32')
@@ -295,8 +301,6 @@ def judge_falls(staging: Staging, source: str, arrays: Mapping[str, np.ndarray])
     arrays : mapping of str to ndarray
         Of the laid out market.
     """
-    if staging.evidence.has_amounts:
-        return
     falls, start, codes = Falls(), arrays['start'], arrays['codes'].astype(str)
     low = 0
     while low < len(codes):

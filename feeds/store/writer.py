@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,17 @@ import pandas as pd
 
 from ..columns import FLAGS, REFERENCE_TABLES
 from ..errors import DataError
+from ..mending import Mended, lost_rows
 from ..quarantine import Quarantine
 from ..rows import Rows
 from ..sources import SOURCES
 from ..tables import Reading, rows_of_files, rows_of_table
 from .folder import VersionFolder, writing
 from .indices import market_index, microcap_index
-from .layout import Layout, Read, build, units
+from .layout import GUESSED, Layout, Read, build, units
 from .manifest import MANIFEST
 from .market_store import FINDINGS, MarketStore
-from .staging import Staging, judge_falls
+from .staging import NEVER, Staging, judge_falls
 
 
 def ingest(
@@ -127,30 +129,36 @@ def _make(
         try:
             for rows in parts:
                 staging.add(rows)
-            first = {} if old is None else dict(zip(old.codes.tolist(), old.days[old.first].tolist(), strict=True))
-            layout = staging.layout(source, first_priced=first)
+            layout = staging.layout(source, first_priced=None if old is None else partial(_first_rows, old),
+                                    days=(reading.start, reading.end))
             _release_memory()
             columns, read, without_close = staging.columns, staging.column, staging.without_close
             if old is not None:
                 columns = _wider({name: old.arrays[f'stock/{name}'].dtype.str for name in old.columns}, columns)
                 layout, read, without_close = _merged(old, layout, staging)
+            findings = _all_findings(old, quarantine)
+            mended = Mended(layout, columns, read, without_close, lost_rows(findings) if len(findings) else None)
+            columns = mended.columns
             done = iter(range(1, len(columns) + 1))
 
             def read_and_tell(name: str) -> np.ndarray:
                 tell(next(done, len(columns)), len(columns))
-                return read(name)
+                return mended.read(name)
 
-            build(layout, columns, read_and_tell, folder.put, without_close)
+            build(layout, columns, read_and_tell, folder.put)
         finally:
             staging.close()
         shutil.rmtree(temporary)
         names = staging.names()
-        about = {**(old.about if old is not None else {}), **about, **staging.about(names), **_kept_notes(old),
+        about = {**(old.about if old is not None else {}), **about, **staging.about(names), **_kept_notes(old, about),
                  **({'columns': '; '.join(reading.lines)} if reading.lines else {})}
         arrays, maps = folder.arrays()
         made = MarketStore(arrays, units(columns), about, maps=maps, version=folder.path)
         judge_falls(staging, source, made.arrays)
-        layers = [{} if names is None else {'names': names}, reference_data, given or {}]
+        own = {} if names is None or 'names' in reference_data else {'names': names}
+        layers = [own, reference_data, given or {}]
+        if old is not None and {'listings'} <= {*old.reference_names} & {*reference_data}:
+            layers[1] = {**reference_data, 'listings': _listings(old.reference_table('listings'), reference_data['listings'])}
         if old is not None:
             layers.insert(0, {name: old.reference_table(name) for name in old.reference_names})
         for name in sorted({name for layer in layers for name in layer}):
@@ -158,32 +166,60 @@ def _make(
             made.add_reference_table(name, joined := _joined(name, both))
             folder.put_table(name, joined)
         if 'listings' not in made.reference_names:
-            about['listings'] = 'not known: guessed from the first row of each stock'
-        _put_findings(folder, old, quarantine)
+            about['listings'] = GUESSED
+        elif about.get('listings') == GUESSED:  # of an earlier time
+            del about['listings']
+        if len(findings):
+            folder.put_table(FINDINGS, findings)
         folder.put('index', market_index(made))
         folder.put('index/microcap', microcap_index(made))
         folder.publish(units(columns), about)
     return MarketStore.open(store)
 
 
-def _kept_notes(old: MarketStore | None) -> dict[str, Any]:
-    """Return what an old store says of rows that stay."""
-    return {} if old is None else {name: text for name, text in old.about.items() if 'estimated' in str(text)}
+def _kept_notes(old: MarketStore | None, new: dict[str, Any]) -> dict[str, Any]:
+    """Return what an old store says of rows that stay, where the new rows do not say it again."""
+    return {} if old is None else {name: text for name, text in old.about.items()
+                                   if 'estimated' in str(text) and 'estimated' not in str(new.get(name))}
 
 
-def _put_findings(folder: VersionFolder, old: MarketStore | None, quarantine: Quarantine) -> None:
-    """Keep which rows were mended or left out, those of former times too."""
+def _all_findings(old: MarketStore | None, quarantine: Quarantine) -> pd.DataFrame:
+    """Return which rows were mended or left out, those of former times too."""
     parts = [old.findings()] if old is not None else []
-    parts += [quarantine.table()] if len(quarantine) else []
-    parts = [part for part in parts if len(part)]
-    if parts:
-        folder.put_table(FINDINGS, pd.concat(parts, ignore_index=True).drop_duplicates(ignore_index=True))
+    parts = [part for part in [*parts, quarantine.table()] if len(part)]
+    return pd.concat(parts, ignore_index=True).drop_duplicates(ignore_index=True) if parts else quarantine.table()
+
+
+def _old_rows(old: MarketStore) -> tuple[np.ndarray, np.ndarray]:
+    """Return the number of the stock and of the day of each row that a store has."""
+    return old.arrays['day_stock'], np.repeat(np.arange(len(old.days), dtype='int32'), np.diff(old.arrays['day_start']))
+
+
+def _first_rows(old: MarketStore, codes: np.ndarray, stock: np.ndarray, day: np.ndarray) -> np.ndarray:
+    """Return the ordinal of the first old row of each stock that no new row replaces; beyond all days where there is none."""
+    first = np.full(len(codes), NEVER, 'int64')
+    number = np.minimum(np.searchsorted(codes, old.arrays['codes']), len(codes) - 1)
+    known = codes[number] == old.arrays['codes']
+    own_stock, own_day = _old_rows(old)
+    mine = known[own_stock]
+    own_stock, own_day = number[own_stock[mine]], old.days[own_day[mine]].astype('int64')
+    stays = ~np.isin(own_day * len(codes) + own_stock, day.astype('int64') * len(codes) + stock)
+    np.minimum.at(first, own_stock[stays], own_day[stays])
+    return first
 
 
 def _wider(one: dict[str, str], other: dict[str, str]) -> dict[str, str]:
     """Return all columns, each with the dtype that holds the values of both."""
     both = {**other, **one}
     return {name: np.promote_types(both[name], other.get(name, both[name])).str for name in {**one, **other}}
+
+
+def _listings(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+    """Return new listings, with the listing days that were known before: rows that begin late tell no listing."""
+    before = old.drop_duplicates('code', keep='last').set_index('code')['listed']
+    known = new['code'].isin(before.index)
+    listed = new['listed'].where(~known, pd.to_datetime(new['code'].map(before)).astype(new['listed'].dtype))
+    return new.assign(listed=listed)
 
 
 def _joined(name: str, parts: list[pd.DataFrame]) -> pd.DataFrame:
@@ -207,8 +243,7 @@ def _merged(old: MarketStore, new: Layout, staging: Staging) -> tuple[Layout, Re
     days = np.union1d(old.days, new.days).astype('int32')
     there = np.zeros((len(days), len(codes)), bool)
     there[np.ix_(np.searchsorted(days, new.days), np.searchsorted(codes, new.codes))] = new.exists
-    own_stock = old.arrays['day_stock']
-    own_day = np.repeat(np.arange(len(old.days), dtype='int32'), np.diff(old.arrays['day_start']))
+    own_stock, own_day = _old_rows(old)
     stock = np.searchsorted(codes, old.arrays['codes']).astype('int32')[own_stock]
     day = np.searchsorted(days, old.days).astype('int32')[own_day]
     stays = ~there[day, stock]
@@ -224,4 +259,12 @@ def _merged(old: MarketStore, new: Layout, staging: Staging) -> tuple[Layout, Re
         added = staging.column(name) if name in staging.columns else np.full(len(new_stock), unknown)
         return np.concatenate([kept, added])
 
-    return layout, read, staging.without_close + len(places)
+    # closes that were the last ones then need not be so now
+    codes_then, days_then = lost_rows(old.findings().query('done == "given the last close"').assign(done='left out'))
+    again = set(zip(codes_then.tolist(), days_then.tolist(), strict=True))
+    texts, ordinals = old.codes.tolist(), old.days.tolist()
+    stale = [row for row, (code, on) in enumerate(zip(own_stock[stays].tolist(), own_day[stays].tolist(), strict=True))
+             if (texts[code], ordinals[on]) in again] if again else []
+    if 'preclose' in old.columns:  # a preclose told the close, and still does
+        stale = [row for row in stale if not old.arrays['stock/preclose'][places[row]] > 0]
+    return layout, read, np.concatenate([np.array(stale, 'int64'), staging.without_close + len(places)])

@@ -150,7 +150,7 @@ def test_wrong_content(tmp_path, change, row, fragments, found, ending):
     table = change(good())
     path = write(table.copy(), tmp_path / f'market{ending}')
     line = refuse(tmp_path, '--data', path, '--strict')
-    assert line.startswith(f'error: {named(path, row)} ') or line.startswith(f'error: {named(path, row)}, ')
+    assert line.startswith((f'error: {named(path, row)} ', f'error: {named(path, row)}, '))
     for fragment in fragments:
         assert fragment in line
     code = '' if pd.isna(table['code'][row]) else table['code'][row]
@@ -166,7 +166,7 @@ def test_a_wrong_table(tmp_path, change, row, fragments, ending, strict):
     line = refuse(tmp_path, '--data', path, *strict)
     assert line.startswith(f'error: {path}')
     if row is not None:
-        assert line.startswith(f'error: {named(path, row)} ') or line.startswith(f'error: {named(path, row)}, ')
+        assert line.startswith((f'error: {named(path, row)} ', f'error: {named(path, row)}, '))
     for fragment in fragments:
         assert fragment in line
 

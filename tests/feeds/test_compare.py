@@ -91,7 +91,7 @@ def test_days_and_rows_of_one_only():
 
 def test_columns_of_one_only():
     a, b = market(), market()
-    a['roe'], b['preclose'], b['amount'] = 0.1, 10.0, 1.0
+    a['roe'], b['preclose'], b['amount'] = 0.1, 10.0, 10_000.0
     assert other_lines(compared(a, b)) == ['columns only in A: roe', 'columns only in B: preclose, amount']
 
 

@@ -74,7 +74,10 @@ def test_a_price_on_high_or_low_or_off_it_by_a_binary_rounding(prices):
 
 
 def test_a_suspended_row_may_repeat_any_price():
-    assert len(check_table(priced(close=12.0, paused=1), strict=True)) == 2
+    for prices in ({'close': 12.0}, {'close': 9.0}, {'high': 9.9, 'low': 10.3}):
+        checked, listed = found_in(priced(**prices, paused=1))
+        assert listed == [] and len(check_table(priced(**prices, paused=1), strict=True)) == 2
+        assert checked.loc[1, list(prices)].tolist() == list(prices.values())
 
 
 @pytest.mark.parametrize(('cap', 'good'), [(7e6, True), (6.99e6, False), (3.3e13, True), (3.31e13, False), (np.nan, True)])

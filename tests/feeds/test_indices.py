@@ -34,7 +34,7 @@ def store_of(table, listed=None):
 def by_hand():
     return tiny_market({
         A: [10.0, 11.0, paused(), 11.0, None, 12.1],  # +10 %, a suspended row, 0 %, no row, +10 %
-        B: [20.0, 20.0, bar(10.0, 11.0, preclose=10.0), 11.0],  # two for one; no row after the fourth day
+        B: [20.0, 20.0, bar(10.0, 11.0, preclose=10.0), 11.0],  # two for one; no row after the fourth day: 0 %
         C: [None, bar(50.0, 60.0, preclose=20.0), 66.0, (69.3, 72.6), 72.6, 79.86],  # its first day is the second
         BEIJING: [10.0, 10.0, 10.0, 10.0, 11.0, 11.0],
         B_SHARE: [1.0, 2.0, 4.0, 8.0, 16.0, 32.0],
@@ -44,7 +44,7 @@ def by_hand():
 def test_market_by_hand():
     """Two days after its first C joins, with +10 %, 0 % and +10 %. The B share never counts."""
     index = market_index(store_of(by_hand()), new_share_days=2)
-    close = 1000 * np.cumprod([1, 1 + 0.1 / 3, 1 + 0.1 / 3, 1 + 0.1 / 4, 1 + 0.1 / 3, 1 + 0.2 / 3])
+    close = 1000 * np.cumprod([1, 1 + 0.1 / 3, 1 + 0.1 / 3, 1 + 0.1 / 4, 1 + 0.1 / 4, 1 + 0.2 / 4])
     np.testing.assert_allclose(index[3], close)
     np.testing.assert_allclose(index[0][2:4], [close[1], close[2] * (1 + 0.05 / 4)])  # B opens at 10, C at 69.3
     np.testing.assert_allclose(index[1][2:4], [close[2], close[3]])

@@ -247,19 +247,19 @@ def test_a_row_twice(tmp_path, monkeypatch, store, names, row, place, append, ba
     """Row 4 of the first eight again, behind others; a row of the store again is none of that."""
     if batch:
         monkeypatch.setattr(files, 'BATCH', batch)
-    rest = pd.concat([later(107)[:row % 8], later()[4:5], later(107)[row % 8:]])
+    rest = pd.concat([later(105)[:row % 8], later()[4:5], later(105)[row % 8:]])
     tables = [later(), rest] if len(names) == 2 else [pd.concat([later(), rest])]
     paths = [write(part, tmp_path / name) for part, name in zip(tables, names, strict=True)]
     where = store if append else tmp_path / 'other'
     line = refuse(where, *paths, append=append, options=['--strict'])
     file, number = place.rsplit(', ', 1)
-    assert line == (f'error: {tmp_path}/{file}, {number} (2024-04-13 600001.XSHG), column code: found 600001.XSHG a second time, '
+    assert line == (f'error: {tmp_path}/{file}, {number} (2024-04-11 600001.XSHG), column code: found 600001.XSHG a second time, '
                     'expected one row per date and code; drop one of the two rows')
     found = ingest(where, *paths, append=append)
     assert findings(found) == [
-        (int(number.split()[1]), '2024-04-13', '600001.XSHG', 'code', 'the same row twice', 'one of them left out')]
+        (int(number.split()[1]), '2024-04-11', '600001.XSHG', 'code', 'the same row twice', 'one of them left out')]
     assert found.findings()['file'].tolist() == [f'{tmp_path}/{file}']
-    same_store(found, expected(*([good()] if append else []), later(), later(107)))
+    same_store(found, expected(*([good()] if append else []), later(), later(105)))
 
 
 @pytest.mark.parametrize('append', [False, True])
@@ -269,10 +269,10 @@ def test_a_row_twice_with_other_content(tmp_path, store, append):
     paths = [write(part, tmp_path / name) for name, part in (('a.csv', later()), ('b.parquet.csv', other))]
     where = store if append else tmp_path / 'other'
     line = refuse(where, *paths, append=append, options=['--strict'])
-    assert line == (f'error: {paths[0]}, line 6 (2024-04-13 600001.XSHG), column code: found 600001.XSHG a second time, '
+    assert line == (f'error: {paths[0]}, line 6 (2024-04-11 600001.XSHG), column code: found 600001.XSHG a second time, '
                     'expected one row per date and code; drop one of the two rows')
     found = ingest(where, *paths, append=append)
-    said = '2024-04-13', '600001.XSHG', 'code', 'a second row of the day with other content', 'all of them left out'
+    said = '2024-04-11', '600001.XSHG', 'code', 'a second row of the day with other content', 'all of them left out'
     assert findings(found) == [(6, *said), (2, *said)]
     same_store(found, expected(*([good()] if append else []), later().drop(index=4)))
 
@@ -350,9 +350,9 @@ def test_too_many_bad_rows(tmp_path, store, append):
         path = write(table.assign(close=table['close'].where(~table.index.isin(rows), 0.0)), tmp_path / 'm.parquet')
         if len(rows) == 5:
             assert refuse(where, path, append=append) == (
-                f'error: {path}, row 7 (2024-01-05 600001.XSHG), column close: found 0, expected a price above 0 in a traded row; '
-                'drop the row if the stock did not trade (5 of 400 rows of 2024 are bad, more than 1%: the table is wrong, not '
-                'the row)')
+                f'error: {path}, row 7 (2024-01-05 600001.XSHG), column close: found 0, expected a price above 0 in a traded '
+                'row; drop the row if the stock did not trade (5 of 400 rows of 2024 are bad, more than 1%: the table is wrong, '
+                'not the row)')
     found = ingest(where, path, append=append)
     assert [finding[0] for finding in findings(found)] == [7, 8, 9]
 
@@ -362,7 +362,7 @@ def test_findings_of_former_times_stay(tmp_path, store):
     ingest(tmp_path / 'new', first)
     found = ingest(tmp_path / 'new', write(wrong('volume', 1, -1.0)(later()), tmp_path / 'second.csv'), append=True)
     assert findings(found) == [(8, LAST, A, 'close', 'no price', LEFT_OUT),
-                               (3, '2024-04-11', '000002.XSHE', 'volume', 'no volume', LEFT_OUT)]
+                               (3, '2024-04-09', '000002.XSHE', 'volume', 'no volume', LEFT_OUT)]
     assert found.findings()['file'].tolist() == [str(first), f'{tmp_path}/second.csv']
 
 

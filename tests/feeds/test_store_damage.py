@@ -160,7 +160,7 @@ def test_a_store_of_format_1_is_readable(tmp_path, folder):
     manifest['crc32'] = zlib.crc32(json.dumps(
         {name: value for name, value in manifest.items() if name != 'crc32'}, sort_keys=True).encode())
     (old / 'manifest.json').write_text(json.dumps(manifest))
-    assert check(old) == len(manifest['arrays'])
+    assert check(old) == len(manifest['arrays']) + len(manifest['sides'])
     store, new = MarketStore.open(old), MarketStore.open(folder)
     pd.testing.assert_frame_equal(store.table(), new.table())
     for name in ('market', 'microcap'):

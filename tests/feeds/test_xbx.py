@@ -1,5 +1,6 @@
 """Reading folders of 邢不行 CSV files: made up ones in every form, and the real sample where there is one."""
 
+import zipfile
 from concurrent.futures.process import BrokenProcessPool
 from datetime import date
 from pathlib import Path
@@ -8,11 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bt_microcap.feeds.columns import REFERENCE_TABLES
+from bt_microcap.feeds.columns import REFERENCE_TABLES, dates_of
 from bt_microcap.feeds.errors import DataError
 from bt_microcap.feeds.sources import Request, read, xbx
 from bt_microcap.feeds.store import MarketStore
 from bt_microcap.feeds.store.compare import compare
+from bt_microcap.feeds.store.writer import ingest_tables
 
 SHARED = Path(__file__).parents[3] / 'shared' / 'data'
 SAMPLE, PANEL = SHARED / 'xbx_raw', SHARED / 'panels' / 'sample280_2018_2022.parquet'
@@ -38,14 +40,32 @@ def save(path, rows, *, banner=BANNER, header=HEADER, encoding='utf-8', ends='\n
 
 
 def load(folder, **options):
+    """Return what is read, unchecked: a table for each stock, as they come; and the request."""
     request = Request(folder=folder, **options)
-    return list(read('xbx', request)), request
+    return [table for rows in read('xbx', request) for table in tables_of(rows)], request
 
 
-def refused(folder, **options):
+def tables_of(rows):
+    """One table for each stock of some rows, with the file that it is from."""
+    for number, code in enumerate(rows.codes):
+        mine = rows.stock == number
+        columns = {name: values[mine] for name, values in rows.columns.items()}
+        table = pd.DataFrame({'date': dates_of(rows.day[mine]), 'code': code, **columns})[COLUMNS]
+        table.attrs['source'] = rows.files[number]
+        yield table.astype(dict.fromkeys(('is_st', 'paused', 'delisting_period'), 'uint8'))
+
+
+def stored(folder, strict=False, **options):
+    """Make a store of a folder, beside it; return it."""
+    request = Request(folder=folder, **options)
+    store = folder.parent / f'{folder.name}_{len(list(folder.parent.iterdir()))}'
+    return ingest_tables(read('xbx', request), store, about=request.about, reference_data=request.reference_data, strict=strict)
+
+
+def refused(folder, take=load, **options):
     """Return the message of a folder that is not taken; it is one line."""
     with pytest.raises(DataError) as raised:
-        load(folder, **options)
+        take(folder, **options)
     text = str(raised.value)
     assert '\n' not in text
     return text
@@ -96,7 +116,7 @@ def test_nested_folders_and_capital_letters(tmp_path):
     save(tmp_path / 'SZ000002.CSV', [row('2024-01-02', code='sz000002')])
     save(tmp_path / 'a' / 'deep' / 'sh600003.csv', [row('2024-01-02', code='sh600003')])
     tables, _ = load(tmp_path)
-    assert [table['code'].iloc[0] for table in tables] == ['000002.XSHE', '600001.XSHG']
+    assert [table['code'].iloc[0] for table in tables] == ['000002.XSHE', '600001.XSHG', '600003.XSHG']  # at any depth
 
 
 def test_further_columns_and_their_order_do_not_matter(tmp_path):
@@ -123,7 +143,9 @@ def test_start_end_and_codes(tmp_path):
     assert request.reference_data['listings']['code'].tolist() == ['600001.XSHG', '600003.XSHG']
 
 
-def test_reference_data_progress_and_about(tmp_path):
+def test_reference_data_progress_and_about(tmp_path, monkeypatch):
+    monkeypatch.setattr(xbx, 'CHUNK_SIZE', 1)
+    tmp_path = tmp_path / 'folder'
     save(tmp_path / 'sh600001.csv', [row('2024-01-02', '甲公司'), row('2024-01-03', 'XD甲公司'), row('2024-01-04', '甲公司'),
                                      row('2024-01-05', 'ST甲'), row('2024-01-08', 'ST甲')])
     save(tmp_path / 'sh600002.csv', [row('2024-01-03', '乙', 'sh600002'), row('2024-01-05', '乙退', 'sh600002')])
@@ -132,7 +154,8 @@ def test_reference_data_progress_and_about(tmp_path):
     assert len(tables) == 2 and seen == [(1, 2), (2, 2)]
     assert request.about == {'market_cap': 'total market cap as given'} and request.skipped == []
     day = pd.Timestamp
-    names, listings = request.reference_data['names'], request.reference_data['listings']
+    assert list(request.reference_data) == ['listings']
+    names, listings = stored(tmp_path).reference_table('names'), request.reference_data['listings']
     assert tuple(names) == REFERENCE_TABLES['names'] and tuple(listings) == REFERENCE_TABLES['listings']
     assert list(names.itertuples(index=False, name=None)) == [
         ('600001.XSHG', day('2024-01-02'), '甲公司'), ('600001.XSHG', day('2024-01-03'), 'XD甲公司'),
@@ -144,7 +167,8 @@ def test_reference_data_progress_and_about(tmp_path):
     _, request = load(tmp_path, start=date(2024, 1, 4), end=date(2024, 1, 5))
     assert list(request.reference_data['listings'].itertuples(index=False, name=None)) == [
         ('600001.XSHG', pd.NaT, pd.NaT), ('600002.XSHG', day('2024-01-03'), pd.NaT)]
-    assert request.reference_data['names']['name'].tolist() == ['甲公司', 'ST甲', '乙退']
+    names = stored(tmp_path, start=date(2024, 1, 4), end=date(2024, 1, 5)).reference_table('names')
+    assert names['name'].tolist() == ['甲公司', 'ST甲', '乙退']
 
 
 def test_only_the_name_of_the_delisting_period_says_that_a_stock_is_delisted(tmp_path):
@@ -212,55 +236,145 @@ def test_processes_that_cannot_be_started(many, monkeypatch):
 
 
 GOOD = [row('2024-01-02'), row('2024-01-03')]
+A, OUT = '600001.XSHG', 'row left out'
+# the rows, what is said of them with strict, what is found else: line, date, column, found, finding, done; the days that stay
 BAD = {
-    'no number': ([*GOOD, row('2024-01-04', price='10.x')],
-                  "line 5, column 开盘价: found '10.x', expected a number; mend or drop the row"),
-    'no day': ([*GOOD, row('2024-13-04')],
-               "line 5, column 交易日期: found '2024-13-04', expected a day such as 2024-11-01; mend or drop the row"),
-    'a time': ([*GOOD, row('2024-01-04 15:00:00')],
-               'line 5, column 交易日期: found 2024-01-04 15:00:00, expected a day without a time; this is daily data: drop the '
-               'time'),
-    'cut': ([*GOOD, row('2024-01-04')[:40]],
-            'line 5: found 7 fields, expected 12 as in the header; the row is cut off: download the file again'),
-    'a comma too many': ([GOOD[0] + ',1', GOOD[1]],
-                         'line 3: found 13 fields, expected 12 as in the header; mend or drop the row'),
-    'blank lines': ([GOOD[0], '', '', row('2024-01-03', price='0')],
-                    'line 6 (2024-01-03 600001.XSHG), column 开盘价: found 0, expected a price above 0 in a traded row; drop the '
-                    'row if the stock did not trade'),
-    'no volume': ([row('2024-01-02', volume='')],
-                  'line 3 (2024-01-02 600001.XSHG), column 成交量: found nothing (NaN), expected 0 or more shares; write 0 where '
-                  'nothing was traded'),
-    'cap in 亿': ([row('2024-01-02', cap='8.0')],
-                 'line 3 (2024-01-02 600001.XSHG), column 总市值: found 8, expected yuan between 7e+06 and 3.3e+13; looks like '
-                 '亿 yuan: multiply the column by 1e+08'),
-    'twice': ([*GOOD, GOOD[1]],
-              'line 5 (2024-01-03), column 股票代码: found 600001.XSHG on 2024-01-03 a second time, expected one row per '
-              'date and code; drop one of the two rows'),
-    'backwards': (GOOD[::-1],
-                  'line 4, column 交易日期: found 2024-01-02 after a later day of the same stock, expected each '
-                  "stock's dates in ascending order; sort the table by ['date', 'code']"),
-    'another stock': ([*GOOD, row('2024-01-04', code='sh600002')],
-                      "line 5, column 股票代码: found 'sh600002', expected 'sh600001' as the file is called; one file per stock"),
-    'no name': ([*GOOD, row('2024-01-04', name='')],
-                "line 5, column 股票名称: found nothing, expected the day's name: it tells whether the stock is ST; mend or drop "
-                'the row'),
-    'float cap': ([row('2024-01-02').replace('500000000.0', '-5')],
-                  'line 3, column 流通市值: found -5, expected 0 or more yuan; mend or drop the row'),
-    'no rows': ([], 'found no rows under the header, expected one per trading day; download the file again'),
+    'no number': (
+        [*GOOD, row('2024-01-04', price='10.x')],
+        "line 5 (2024-01-04 600001.XSHG), column 开盘价: found '10.x', expected a price above 0 in a traded row; drop the row if "
+        'the stock did not trade', (5, '2024-01-04', '开盘价', "'10.x'", 'no price', OUT), [2, 3]),
+    'no day': (
+        [*GOOD, row('2024-13-04')],
+        "line 5, column 交易日期: found '2024-13-04', expected a day without a time such as 2024-11-01; write each date as "
+        'YYYY-MM-DD', (5, '', '交易日期', "'2024-13-04'", 'no day', OUT), [2, 3]),
+    'a time': (
+        [*GOOD, row('2024-01-04 15:00:00')], ['line 5, column 交易日期: found ', '15:00:00', 'a day without a time'],
+        (5, '', '交易日期', None, 'no day', OUT), [2, 3]),
+    'cut': (
+        [*GOOD, row('2024-01-04')[:40]], ['line 5', 'found 7 fields, expected as many fields as in the header'],
+        (5, '2024-01-04', 'row', '7 fields', 'fields that lack, or too many', OUT), [2, 3]),
+    'a comma too many': (
+        [GOOD[0] + ',1', GOOD[1]], ['line 3', 'found 13 fields, expected as many fields as in the header'],
+        (3, '2024-01-02', 'row', '13 fields', 'fields that lack, or too many', OUT), [3]),
+    'blank lines': (
+        [GOOD[0], '', '', row('2024-01-03', price='0')],
+        'line 6 (2024-01-03 600001.XSHG), column 开盘价: found 0, expected a price above 0 in a traded row; drop the row if the '
+        'stock did not trade', (6, '2024-01-03', '开盘价', '0', 'no price', OUT), [2]),
+    'no volume': (
+        [row('2024-01-02', volume=''), GOOD[1]],
+        'line 3 (2024-01-02 600001.XSHG), column 成交量: found nothing (NaN), expected 0 or more shares; write 0 where nothing '
+        'was traded', (3, '2024-01-02', '成交量', 'nothing (NaN)', 'no volume', OUT), [3]),
+    'cap in 亿': (
+        [row('2024-01-02', cap='8.0'), GOOD[1]],
+        'line 3 (2024-01-02 600001.XSHG), column 总市值: found 8, expected yuan between 7e+06 and 3.3e+13; check the row',
+        (3, '2024-01-02', '总市值', '8', 'absurd market cap', 'taken as not known, not picked on the next day'), [2, 3]),
+    'twice': (
+        [*GOOD, GOOD[1]],
+        'line 5 (2024-01-03 600001.XSHG), column 股票代码: found 600001.XSHG a second time, expected one row per date and code; '
+        'drop one of the two rows',
+        (5, '2024-01-03', '股票代码', '600001.XSHG a second time', 'the same row twice', 'one of them left out'), [2, 3]),
+    'another stock': (
+        [*GOOD, row('2024-01-04', code='sh600002')],
+        ['line 5 (2024-01-04 sh600002), column 股票代码: ', "found 'sh600002', expected ", 'sh600001'],
+        (5, '2024-01-04', '股票代码', "'sh600002'", 'no code of a stock', OUT), [2, 3]),
+    'no name': (
+        [*GOOD, row('2024-01-04', name='')], ['line 5 (2024-01-04 600001.XSHG), column 股票名称: found nothing', 'name'],
+        (5, '2024-01-04', '股票名称', 'nothing (NaN)', 'neither 0 nor 1', OUT), [2, 3]),
+    'float cap': (
+        [GOOD[0].replace('500000000.0', '-5'), GOOD[1]],
+        'line 3 (2024-01-02 600001.XSHG), column 流通市值: found -5, expected 0 or more yuan; leave it empty where it is not '
+        'known',
+        (3, '2024-01-02', '流通市值', '-5', 'below 0', 'taken as not known'), [2, 3]),
 }
 
 
 @pytest.mark.parametrize('case', BAD)
 @pytest.mark.parametrize('encoding', ['utf-8', 'gbk'])
 def test_bad_content_is_named_by_line(tmp_path, case, encoding):
-    rows, reason = BAD[case]
-    path = save(tmp_path / 'sh600001.csv', rows, encoding=encoding)
-    save(tmp_path / 'sh600002.csv', [row('2024-01-02', code='sh600002')])
-    place = ', ' if reason.startswith('line') else ': '
-    assert refused(tmp_path) == f'{path}{place}{reason}'
-    tables, request = load(tmp_path, skip_bad=True)
-    assert [table['code'].iloc[0] for table in tables] == ['600002.XSHG']
-    assert request.skipped == [f'{path}: {reason}']
+    """Refused where that is asked for; else left out or mended and listed, and the other rows and files stay."""
+    rows, reason, found, days = BAD[case]
+    folder = tmp_path / 'folder'
+    path = save(folder / 'sh600001.csv', rows, encoding=encoding)
+    save(folder / 'sh600002.csv', [row('2024-01-02', code='sh600002')])
+    said = refused(folder, stored, strict=True)
+    if isinstance(reason, str):
+        assert said == f'{path}, {reason}'
+    else:
+        assert said.startswith(f'{path}, {reason[0]}')
+        for fragment in reason[1:]:
+            assert fragment in said.removeprefix(str(path))
+    store = stored(folder)
+    line, day, column, text, finding, done = found
+    (listed,) = store.findings().to_dict('records')
+    code = 'sh600002' if case == 'another stock' else A
+    assert {**listed, 'found': listed['found'] if text else None} == {
+        'file': str(path), 'line': line, 'date': day, 'code': code, 'column': column, 'found': text, 'finding': finding,
+        'done': done}
+    table = store.table()
+    assert [(row.code, row.date.day) for row in table.itertuples()] == sorted(
+        [(A, number) for number in days] + [('600002.XSHG', 2)], key=lambda row: (row[1], row[0]))
+    unknown = {'总市值': 'market_cap', '流通市值': 'circ_market_cap'}.get(column, '')
+    assert table.columns[table.isna().any()].tolist() == ([unknown] if unknown else [])
+    # a bad row is no bad file: with skip_bad the file stays, too
+    request = Request(folder=folder, skip_bad=True)
+    assert sum(len(set(part.codes)) for part in read('xbx', request)) == 2 and request.skipped == []
+
+
+def test_rows_in_any_order(tmp_path):
+    """A file that goes backwards is sorted; there is nothing to be said of it."""
+    folder = tmp_path / 'folder'
+    save(folder / 'sh600001.csv', [row('2024-01-03', 'ST甲', price='11.0'), row('2024-01-02', '甲公司')])
+    for strict in (True, False):
+        store = stored(folder, strict)
+        assert store.table()[['close', 'is_st']].values.tolist() == [[10.0, 0.0], [11.0, 1.0]] and not store.has_findings
+        assert store.reference_table('names')['name'].tolist() == ['甲公司', 'ST甲']
+    _, request = load(folder)
+    assert request.reference_data['listings']['delisted'].isna().all()
+
+
+def test_too_many_bad_rows(tmp_path):
+    """Three of a hundred: the files are wrong, not the rows."""
+    folder = tmp_path / 'folder'
+    for number in range(50):
+        code = f'sh6000{number:02}'
+        rows = [row(f'2024-01-0{day}', code=code, price='0' if number < 3 and day == 3 else '10.0') for day in (2, 3)]
+        save(folder / f'{code}.csv', rows)
+    assert refused(folder, stored) == (
+        f'{folder}/sh600000.csv, line 4 (2024-01-03 600000.XSHG), column 开盘价: found 0, expected a price above 0 in a traded '
+        'row; drop the row if the stock did not trade (3 of 100 rows of 2024 are bad, more than 1%: the table is wrong, not the '
+        'row)')
+
+
+def test_units_and_adjusted_prices(tmp_path):
+    folder = tmp_path / 'folder'
+    save(folder / 'sh600001.csv', [row(f'2024-01-0{day}', cap='8.0') for day in (2, 3)])
+    assert 'looks like 亿 yuan: multiply the column by 1e+08' in refused(folder, stored)
+    save(folder / 'sh600001.csv', [row(f'2024-01-0{day}', volume='10.0') for day in (2, 3, 4)])
+    assert 'amount is about 100 times volume x close in 2024' in refused(folder, stored)
+    rows = [row(f'2024-01-0{day}', volume='100000.0').replace(',10000.0,', ',1500000.0,') for day in (2, 3, 4)]
+    save(folder / 'sh600001.csv', rows)
+    assert 'amount / volume is 15: adjusted prices (100% of the rows are so)' in refused(folder, stored)
+
+
+def test_a_zip(tmp_path):
+    """Of the folder, or in it; in what it has, messages name the file."""
+    folder = tmp_path / 'folder'
+    for code in ('sh600001', 'sz000002'):
+        save(folder / 'daily' / f'{code}.csv', [row('2024-01-02', code=code), row('2024-01-03', code=code)], encoding='gbk')
+    tables, _ = load(folder)
+    for number, inside in enumerate(('stocks.zip', 'deep/stocks.zip')):
+        path = tmp_path / str(number) / inside
+        path.parent.mkdir(parents=True)
+        with zipfile.ZipFile(path, 'w') as archive:
+            for file in sorted((folder / 'daily').iterdir()):
+                archive.write(file, f'daily/{file.name}')
+        for given in (path, tmp_path / str(number)):
+            found, _ = load(given)
+            for table, expected in zip(found, tables, strict=True):
+                pd.testing.assert_frame_equal(table, expected)
+                assert table.attrs == {'source': f'{path}/daily/{Path(expected.attrs["source"]).name}'}
+    path.write_bytes(path.read_bytes()[:-30])
+    assert refused(path) == f'{path}: not readable as a zip; download it again'
 
 
 @pytest.mark.parametrize(('content', 'reason'), [
@@ -274,12 +388,18 @@ def test_bad_content_is_named_by_line(tmp_path, case, encoding):
     (f'{HEADER},总市值\n{GOOD[0]},1\n'.encode(), ', line 1: the column 总市值 is there twice; keep one'),
     (f'{BANNER}\n{HEADER}\n{GOOD[0]}\n'.encode() + GOOD[1].encode('gbk'),
      ', line 4: found bytes that are not UTF-8, expected the text that the header is in; download the file again'),
+    (f'{BANNER}\n{HEADER}\n'.encode(), ': found no rows under the header, expected one per trading day; download the file again'),
     (f'{HEADER}'.encode(), ': found no rows under the header, expected one per trading day; download the file again'),
 ])
 def test_bad_files(tmp_path, content, reason):
     path = tmp_path / 'sh600001.csv'
     path.write_bytes(content)
     assert refused(tmp_path) == f'{path}{reason}'
+    save(tmp_path / 'sh600002.csv', [row('2024-01-02', code='sh600002')])
+    assert refused(tmp_path) == f'{path}{reason}'
+    tables, request = load(tmp_path, skip_bad=True)
+    assert [table['code'].iloc[0] for table in tables] == ['600002.XSHG']
+    assert request.skipped == [f'{path}: {reason.lstrip(":, ")}']
 
 
 def test_no_file_can_be_read(tmp_path):
@@ -291,7 +411,7 @@ def test_no_file_can_be_read(tmp_path):
 
 
 def test_wrong_folders(tmp_path):
-    expected = 'expected a folder of 邢不行 CSV files such as sh600000.csv'
+    expected = 'expected a folder or a zip of 邢不行 CSV files such as sh600000.csv'
     assert refused(None) == f'found no folder, {expected}'
     assert refused(tmp_path / 'none') == f'{tmp_path / "none"}: there is no such folder; {expected}'
     assert refused(tmp_path) == f'{tmp_path}: found no file of an A share and no CSV file at all; {expected}'
@@ -356,7 +476,16 @@ def test_rows_of_the_sample(sample):
         '000511.XSHE': '2018-07-17', '000939.XSHE': '2020-12-16', '601558.XSHG': '2020-06-23'}
     assert pd.isna(listings.loc['000511.XSHE', 'listed'])  # the sample's first day
     assert listings.loc['605138.XSHG', 'listed'] == pd.Timestamp('2021-10-27')
-    names = request.reference_data['names']
+
+
+@needs_sample
+def test_a_store_of_the_sample(tmp_path, sample):
+    """All of its rows are as they should be, but for what is listed; the names are those of the days."""
+    store = ingest_tables(read('xbx', Request(folder=SAMPLE)), tmp_path / 'store')
+    found = store.findings()
+    assert store.rows + (found['done'] == 'row left out').sum() == 56_815
+    assert len(found) < 10
+    names = store.reference_table('names')
     assert names.loc[names['code'] == '605138.XSHG', 'name'].tolist()[:1] == ['盛泰集团']
 
 

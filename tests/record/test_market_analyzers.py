@@ -16,6 +16,7 @@ from bt_microcap import MicroCapStrategy, PositionsValue, PyFolio, Trades, Trans
 from bt_microcap.feeds.demo import demo_market
 from bt_microcap.feeds.market import MarketFeed
 from bt_microcap.feeds.schema import check_table
+from bt_microcap.rotation.strategy import NothingTradedWarning
 from tests.support.markets import bar, paused, tiny_market
 from tests.support.running import run_feeds
 
@@ -189,7 +190,8 @@ def test_pyfolio_by_hand(hand, small):
 
 @pytest.mark.parametrize('market', [False, True], ids=['feeds', 'market'])
 def test_nothing_traded(market, small):
-    strategy = run(small[0], market=market, min_cap=1.0, max_cap=2.0)
+    with pytest.warns(NothingTradedWarning, match='no stock was picked on any of 2 rebalance days'):
+        strategy = run(small[0].assign(is_st=1), market=market)
     assert analysis(strategy, Positions)['Datetime'] == ['cash']
     assert dict(analysis(strategy, Transactions)) == {}
     returns, positions, transactions, leverage = next(

@@ -149,8 +149,38 @@ def test_nullable_columns_in_a_parquet(tmp_path, table):
     assert MarketStore.from_table(extra).vector('score', 0).shape == (len(set(table['code'])),)
 
 
-@pytest.mark.parametrize('arguments', [['--start', '2020-01-01'], ['--codes', A], ['--benchmark', '000300'], ['--skip-bad']])
+@pytest.mark.parametrize('arguments', [['--codes', A], ['--from-files', 'x'], ['--cache', 'x'], ['--skip-bad']])
 def test_options_that_would_do_nothing(tmp_path, table, arguments):
     table.to_parquet(tmp_path / 'm.parquet', index=False)
     line = one_error_line(call('ingest', 'parquet', tmp_path / 'm.parquet', '--store', tmp_path / 'store', *arguments))
     assert f'{arguments[0]} does nothing with parquet' in line
+    assert not (tmp_path / 'store').exists()
+
+
+@pytest.mark.parametrize(('arguments', 'said'), [
+    (['parquet', 'm.parquet', '--benchmark', '000300'], 'found no file, expected --benchmark 000300=FILE with date and close'),
+    (['parquet', 'm.parquet', '--benchmark', '300'], "argument --benchmark: found '300', expected six digits"),
+    (['parquet', 'm.parquet', '--members', '000300'], "argument --members: found '000300', expected six digits and a file"),
+    (['parquet', 'm.parquet', '--start', '2024-01-03', '--end', '2024-01-02'], '--start 2024-01-03 is after --end 2024-01-02'),
+    (['parquet', 'm.parquet', '--rename', 'cap'], "argument --rename: found 'cap', expected OLD=NEW"),
+    (['parquet', 'm.parquet', '--scale', 'volume=0'], "argument --scale: found 'volume=0', expected COLUMN=FACTOR"),
+    (['xbx', 'x', '--rename', 'a=b'], '--rename goes with parquet and csv: the columns of xbx are known'),
+    (['xbx', 'x', '--scale', 'volume=100'], '--scale goes with parquet and csv: the columns of xbx are known'),
+])
+def test_options_that_are_not_complete(tmp_path, arguments, said):
+    line = one_error_line(call('ingest', *arguments, '--store', tmp_path / 'store'))
+    assert said in line and not (tmp_path / 'store').exists()
+
+
+def test_days_of_files(tmp_path, table):
+    """Rows outside are not even looked at."""
+    days = sorted(set(table['date']))
+    rows = table.assign(close=table['close'].where(table['date'].between(days[2], days[-3]), -1.0))
+    rows.to_parquet(tmp_path / 'm.parquet', index=False)
+    span = [f'{day:%Y-%m-%d}' for day in (days[2], days[-3])]
+    outcome = call('ingest', 'parquet', tmp_path / 'm.parquet', '--store', tmp_path / 'store', '--start', span[0],
+                   '--end', span[1], '--strict')
+    assert (outcome.status, outcome.err) == (0, '')
+    store = MarketStore.open(tmp_path / 'store')
+    assert [str(day) for day in store.span()] == span and len(store.days) == len(days) - 4
+    assert len(store.findings()) == 0

@@ -59,8 +59,22 @@ def test_nothing_where_there_must_be_a_number_is_one_clear_error(name, at, run):
     table = mixed().astype({name: 'float64'})
     table.loc[at, name] = NAN
     with pytest.raises(DataError, match=rf'row {at} .*column {name}: found nothing \(NaN\), expected .+; .+') as error:
-        run(table, **RUN)
+        run(table, strict=True, **RUN)
     assert '\n' not in str(error.value)
+    without_the_row(run, table, at)
+
+
+def without_the_row(run, table, at):
+    """A row that is of no use is left out: the run is that of a table that lacks it."""
+    with pytest.warns(UserWarning, match=r'the table: 1 row not as they should be: 1 [a-z0-9_ ]+ \(row left out\)'):
+        found = run(table, **RUN).analyzers.blotter
+    same_books(found, run(table.drop(index=at), **RUN).analyzers.blotter)
+    assert found.fills
+
+
+def same_books(one, other):
+    for name in ('fills', 'rejections', 'equity', 'orders', 'corporate_actions'):
+        assert getattr(one, name) == getattr(other, name)
 
 
 @pytest.mark.parametrize('name', [*(name for name in OPTIONAL if name != 'delisting_period'), 'market_cap'])
@@ -68,6 +82,7 @@ def test_nothing_where_there_must_be_a_number_is_one_clear_error(name, at, run):
 @pytest.mark.parametrize('profile', ['realistic', 'joinquant'])
 def test_nothing_where_a_number_may_be_missing(name, where, profile):
     table = mixed(**{key: value for key, value in OPTIONAL.items() if key not in ('high_limit', 'low_limit', 'preclose')})
+    table['amount'] = table['volume'] * table['close']
     if name in ('high_limit', 'low_limit'):
         table['high_limit'], table['low_limit'] = table['preclose'] * 1.1, table['preclose'] * 0.9
     mask = {'one cell': table.index == 7, 'one stock': table['code'] == A, 'everywhere': table['code'] != ''}[where]
@@ -76,15 +91,20 @@ def test_nothing_where_a_number_may_be_missing(name, where, profile):
         with pytest.raises(DataError, match='column market_cap: found nothing'):
             check(table, profile=profile, **RUN)
     else:
-        assert check(table, profile=profile, **RUN).fills
+        if name == 'market_cap':
+            with pytest.warns(UserWarning, match=rf'{mask.sum()} no market cap \(not picked on the next day\)'):
+                assert check(table, profile=profile, **RUN).fills
+        else:
+            assert check(table, profile=profile, **RUN).fills
 
 
 @pytest.mark.parametrize('run', [run_feeds, run_market])
 def test_an_empty_flag_is_one_clear_error(run):
     table = mixed(delisting_period=0.0)
     table.loc[5, 'delisting_period'] = NAN
-    with pytest.raises(DataError, match='column delisting_period: found nothing'):
-        run(table, **RUN)
+    with pytest.raises(DataError, match='row 5 .*column delisting_period: found nothing'):
+        run(table, strict=True, **RUN)
+    without_the_row(run, table, 5)
 
 
 def test_a_stock_whose_rows_stop_in_the_middle():
@@ -164,9 +184,27 @@ def test_a_trillion_yuan(options):
 @pytest.mark.parametrize('run', [run_feeds, run_market])
 def test_limits_the_wrong_way_round_are_one_clear_error(run):
     table = mixed(high_limit=9.0, low_limit=11.0)
-    with pytest.raises(DataError, match=r'row 0 .*column high_limit: found 9, expected at least the low_limit 11') as error:
-        run(table, **RUN)
-    assert '\n' not in str(error.value)
+    said = r'row 0 .*column high_limit: found 9, expected at least the low_limit 11'
+    for strict, end in ((True, ''), (False, r'.*24 of 24 rows of 2024 are bad, more than 1%: the table is wrong, not the row\)')):
+        with pytest.raises(DataError, match=said + end) as error:
+            run(table, strict=strict, **RUN)
+        assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('run', [run_feeds, run_market])
+def test_limits_the_wrong_way_round_on_one_day_are_not_known(run):
+    table = mixed(high_limit=11.0, low_limit=9.0, preclose=NAN)  # those of A, on every day
+    table.loc[table['code'] != A, ['high_limit', 'low_limit']] = NAN
+    unknown, swapped = table.copy(), table.copy()
+    at = int(table.index[(table['code'] == A)][4])  # A opens at 10.00: within its limits, also swapped
+    unknown.loc[at, ['high_limit', 'low_limit']] = NAN
+    swapped.loc[at, ['high_limit', 'low_limit']] = 9.0, 11.0
+    with pytest.raises(DataError, match=rf'row {at} .*column high_limit: found 9, expected at least the low_limit 11'):
+        run(swapped, strict=True, **RUN)
+    with pytest.warns(UserWarning, match=r'1 upper limit below the lower one \(taken as not known\)'):
+        found = run(swapped, **RUN).analyzers.blotter
+    same_books(found, run(unknown, **RUN).analyzers.blotter)
+    assert A in {fill.code for fill in found.fills}
 
 
 @pytest.mark.parametrize('profile', ['realistic', 'joinquant'])

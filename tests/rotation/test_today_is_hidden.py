@@ -96,8 +96,9 @@ def test_a_further_column_of_today(market):
             refused(lambda: stock.value('amount', 0))
             seen.append(stock.value('amount', -1))
 
-    look(table().assign(amount=1e7), market=market, opening=opening)
-    assert seen == ([] if market else [1e7] * 6)
+    rows = table()
+    look(rows.assign(amount=rows['volume'] * rows['open']), market=market, opening=opening)
+    assert seen == ([] if market else [1.0e7, 1.02e7, 1.01e7, 1.03e7, 1.04e7, 1.05e7])
 
 
 @WAYS

@@ -12,13 +12,13 @@ STRATEGY = ('stocknum', 'refresh_rate', 'min_cap', 'max_cap', 'boards')
 
 
 def run_feeds(table, *, profile='realistic', cash=1e6, start=None, end=None, strategy=MicroCapStrategy,
-              analyzers=(), observers=(), cerebro=None, market=False, **options):
+              analyzers=(), observers=(), cerebro=None, market=False, strict=False, **options):
     """Run the plugin and return the strategy; its blotter is ``.analyzers.blotter``.
 
     One feed per stock, or with ``market=True`` one `MarketFeed`.
     """
     cerebro = cerebro or bt.Cerebro(stdstats=False)
-    table = check_table(table)
+    table = check_table(table, strict=strict)
     days = sorted(set(table['date']))
     if start is not None:
         start = pd.Timestamp(start)

@@ -57,8 +57,11 @@ class SlowMarket:
 def slow_market_index(table, new=20, listed=None):
     market, level, out = SlowMarket(table, listed), 1000.0, []
     for day in range(len(market.days)):
-        members = [code for code in market.codes if min(market.rows[code]) <= day <= max(market.rows[code])
-                   and day - market.age_begins[code] >= new]
+        members = []
+        for code in market.codes:
+            past = [number for number in market.rows[code] if number <= day]
+            if past and day - max(past) <= 60 and day - market.age_begins[code] >= new:  # by rows up to the day alone
+                members.append(code)
         mean = np.mean([market.ratios(code, day) for code in members], axis=0) if members else np.ones(4)
         out.append([*(level * mean), sum(market.volume(code, day) for code in members)])
         level *= mean[3]

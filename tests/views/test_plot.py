@@ -17,6 +17,7 @@ from bt_microcap import Blotter, MicroCapStrategy, setup
 from bt_microcap.feeds.demo import demo_market
 from bt_microcap.feeds.schema import check_table
 from bt_microcap.feeds.stock import add_stocks
+from bt_microcap.rotation.strategy import NothingTradedWarning
 
 PARAMS = {'min_cap': 4e8, 'max_cap': 6e9, 'stocknum': 8, 'refresh_rate': 3}
 
@@ -134,7 +135,8 @@ def test_negative_limit_is_none(table):
 
 
 def test_nothing_held(table):
-    cerebro, strategy = run(table, min_cap=1.0, max_cap=2.0)
+    with pytest.warns(NothingTradedWarning, match='no stock was picked on any of 13 rebalance days'):
+        cerebro, strategy = run(table.assign(is_st=1))
     assert executions(strategy, table) == {}
     assert set(charts(cerebro)) == {'market', 'Account', 'Drawdown', 'Holdings'}
 
@@ -254,6 +256,7 @@ import backtrader as bt
 import pandas as pd
 from bt_microcap import MicroCapStrategy, setup
 from bt_microcap.feeds.stock import add_stocks
+from bt_microcap.rotation.strategy import NothingTradedWarning
 cerebro = bt.Cerebro()
 add_stocks(cerebro, pd.read_parquet('market.parquet'))
 cerebro.addstrategy(MicroCapStrategy, min_cap=4e8, max_cap=6e9)
