@@ -19,13 +19,12 @@ from .rows import Rows, shown
 # The smallest A share ever traded was worth some 0.07 bn yuan, the largest some 3,300 bn: a decade of slack each way.
 MIN_MARKET_CAP, MAX_MARKET_CAP = 7e6, 3.3e13
 FIRST_DAY, LAST_DAY = date(1990, 12, 1).toordinal(), date(2100, 1, 1).toordinal()  # Shenzhen began; nobody's data
-NO_WEEKENDS = date(1992, 1, 1).toordinal()  # since when nothing was traded on one
 SLACK = 1e-6  # yuan: binary noise of adjusted or summed prices, far below the 0.01 tick
 
 CUT = Kind('fields that lack, or too many', LEFT_OUT)
 NO_DAY = Kind('no day', LEFT_OUT)
 STRANGE_DAY = Kind('a day on which no A share was traded', LEFT_OUT)
-LONELY_DAY = Kind('a day on which hardly any stock has a row', LEFT_OUT)
+LONELY_DAY = Kind('a weekend, or a day on which hardly any stock has a row', LEFT_OUT)
 NO_CODE = Kind('no code of a stock', LEFT_OUT)
 NO_FLAG = Kind('neither 0 nor 1', LEFT_OUT)
 NO_VOLUME = Kind('no volume', LEFT_OUT)
@@ -59,8 +58,7 @@ def unit(name: str) -> str:
 
 def trading_days(day: np.ndarray) -> np.ndarray:
     """Return which ordinals can be trading days at all."""
-    weekend = (day % 7 == 6) | (day % 7 == 0)  # of ordinals: Saturday, Sunday
-    return (day >= FIRST_DAY) & (day <= LAST_DAY) & ~(weekend & (day >= NO_WEEKENDS))
+    return (day >= FIRST_DAY) & (day <= LAST_DAY)
 
 
 def clean(rows: Rows, quarantine: Quarantine) -> Rows:
@@ -101,7 +99,7 @@ def clean(rows: Rows, quarantine: Quarantine) -> Rows:
         leave_out(NO_DAY, no_day, 'date', 'a day without a time such as 2024-11-01', 'write each date as YYYY-MM-DD', texts)
     strange = ~trading_days(rows.day) & keep
     if strange.any():
-        days = [f'{date.fromordinal(int(rows.day[row])):%Y-%m-%d, a %A}' for row in np.flatnonzero(strange).tolist()]
+        days = [str(date.fromordinal(int(rows.day[row]))) for row in np.flatnonzero(strange).tolist()]
         leave_out(STRANGE_DAY, strange, 'date', f'a trading day from {date.fromordinal(FIRST_DAY)} on', MEND, days)
     known = np.array([code is not None for code in rows.codes] + [False])  # the last: -1, no code at all
     if not known[:-1].all() or (len(rows) and rows.stock.min() < 0):

@@ -53,7 +53,7 @@ class Evidence:
         # year -> rows whose mean price is known, and those of them whose mean lies outside the day's prices
         self._compared: dict[int, list[int]] = {}
         self._outside: str = ''
-        self.has_amounts = False
+        self._amount_rows = self._volume_rows = 0
 
     def take(self, rows: Rows) -> None:
         """Look at some rows as they were read."""
@@ -79,7 +79,10 @@ class Evidence:
                     self._first_cap = float(cap[row]), rows.error(
                         row, 'market_cap', rows.found('market_cap', row),
                         f'yuan between {MIN_MARKET_CAP:g} and {MAX_MARKET_CAP:g}', '{mend}')
+            traded_rows = columns['volume'] > 0
+            self._volume_rows += int(traded_rows.sum())
             if 'amount' in columns:
+                self._amount_rows += int((traded_rows & (columns['amount'] > 0)).sum())
                 self._amounts(rows, step)
 
     def _amounts(self, rows: Rows, step: int) -> None:
@@ -102,7 +105,11 @@ class Evidence:
             row = int(good[outside.argmax()])
             self._outside = (f'{rows.place(row * step)}: found prices from {low[row]:g} to {high[row]:g}, but amount / volume is '
                              f'{amount[row] / volume[row]:.4g}')
-        self.has_amounts |= bool(large.any())
+
+    @property
+    def has_amounts(self) -> bool:
+        """Whether the amounts of most rows tell if prices are adjusted."""
+        return 2 * self._amount_rows > self._volume_rows
 
     def judge(self, source: str, *, need_cap: bool = True) -> None:
         """Refuse a table that is wrong as a whole.
@@ -166,15 +173,22 @@ def _rounding(cap: np.ndarray) -> float:
 
 
 class Falls:
-    """Counts how often the number of shares behind a market cap falls a little; see `SHARES_FALL`."""
+    """Counts how often the number of shares behind a market cap falls a little, in the last ten years; see `SHARES_FALL`.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    last : int
+        Ordinal of the last day.
+    """
+
+    def __init__(self, last: int) -> None:
+        self._since = last - 365 * YEARS
         self._falls = self._rows = 0
         self._example = ''
 
     def take(self, cap: np.ndarray, close: np.ndarray, stock: np.ndarray, day: np.ndarray, codes: np.ndarray) -> None:
         """Look at rows, one stock after the other, days ascending."""
-        known = np.flatnonzero((cap > 0) & (close > 0))
+        known = np.flatnonzero((cap > 0) & (close > 0) & (day >= self._since))
         shares, stock, day = cap[known] / close[known], stock[known], day[known]
         fall = 1 - shares[1:] / shares[:-1]
         low, high = SHARES_FALL

@@ -152,7 +152,7 @@ class Quarantine:
         last = last_year(self._rows)
         for year in sorted(self._bad):
             rows = self._rows[year] if year else self._rows.total()
-            if (year and year <= last - YEARS) or self._bad[year] <= max(FEW, SHARE * rows):
+            if (year and not last - YEARS < year <= last) or self._bad[year] <= max(FEW, SHARE * rows):
                 continue
             worst = max((key for key in self.counts if key[1] == year and key[0].bad), key=self.counts.get)
             raise DataError(f'{self._first[worst]} ({self._bad[year]:,} of {rows:,} rows'

@@ -90,7 +90,8 @@ def check_table(
     if not len(rows):
         raise no_rows(f'{source}: no row can be used ({found.line()})')
     rows = _in_order(rows, found.strict)
-    _judge_falls(rows, source)
+    if not evidence.has_amounts:
+        _judge_falls(rows, source)
     if quarantine is None and len(found):
         warnings.warn(f'{source}: {found.line()}', stacklevel=2)
     number = rows.number if lines is None else _positions(lines, rows.number)
@@ -149,7 +150,7 @@ def _in_order(rows: Rows, strict: bool) -> Rows:
 
 def _judge_falls(rows: Rows, source: str) -> None:
     order = np.lexsort((rows.day, rows.stock))
-    falls = Falls()
+    falls = Falls(int(rows.day.max()))
     falls.take(rows.columns['market_cap'][order], rows.columns['close'][order], rows.stock[order], rows.day[order],
                np.array(rows.codes, object))
     falls.judge(source)

@@ -9,10 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from .cleaning import CONFLICTING, DOUBLED, LAST_CLOSE, LONELY_DAY, MEND, NO_LAST_CLOSE, SUSPENDED_PRICE
-from .quarantine import Quarantine
+from .quarantine import SHARE, Quarantine
 from .rows import Rows
 
 HARDLY = 0.05  # of the rows of the days around: with fewer a day is somebody's slip
+NO_WEEKENDS = date(1992, 1, 1).toordinal()  # since when nothing was traded on one
 MANY_ROWS, AROUND = 20, 5  # rows a day from which that can be told; days on each side
 
 
@@ -64,6 +65,8 @@ def settle(
         Whether any row is there twice, as far as is known; False spares the search.
     """
     nothing = np.empty(0, 'int64')
+    if not len(day):
+        return Settled(nothing, nothing, nothing, nothing, nothing)
     lonely = _lonely(day)
     same, conflicting = _doubled(stock, day, len(first), columns, read) if doubled else (nothing, nothing)
     same, conflicting = np.setdiff1d(same, lonely), np.setdiff1d(conflicting, lonely)
@@ -72,7 +75,7 @@ def settle(
     if not len(without):
         return Settled(lonely, same, conflicting, nothing, nothing)
     priced = close == close
-    priced[conflicting] = False
+    priced[conflicting] = priced[lonely] = False
     np.minimum.at(first, stock[priced], day[priced])
     without = np.setdiff1d(without, np.concatenate([lonely, same, conflicting]))
     early = day[without] < first[stock[without]]
@@ -80,7 +83,13 @@ def settle(
 
 
 def _lonely(day: np.ndarray) -> np.ndarray:
-    """Return the rows of days that have hardly any, where the days around have many: a holiday, or another year's day."""
+    """Return the rows of days that are somebody's slip.
+
+    Days that have hardly any row, where the days around have many: a holiday, or another year's day. And weekends, where they
+    are few; a made-up calendar may have all of them.
+    """
+    weekend = np.flatnonzero(((day % 7 == 6) | (day % 7 == 0)) & (day >= NO_WEEKENDS))  # of ordinals: Saturday, Sunday
+    weekend = weekend if len(weekend) <= SHARE * len(day) else weekend[:0]
     low = int(day.min())
     counts = np.bincount(day - low)
     days = np.flatnonzero(counts)
@@ -88,10 +97,10 @@ def _lonely(day: np.ndarray) -> np.ndarray:
     around = np.lib.stride_tricks.sliding_window_view(padded, 2 * AROUND + 1).copy()
     around[:, AROUND] = np.nan
     if len(days) < 3:
-        return np.empty(0, 'int64')
+        return weekend
     typical = np.nanmedian(around, axis=1)
     few = days[(typical >= MANY_ROWS) & (counts[days] < HARDLY * typical)]
-    return np.flatnonzero(np.isin(day, few + low)) if len(few) else np.empty(0, 'int64')
+    return np.union1d(weekend, np.flatnonzero(np.isin(day, few + low))) if len(few) else weekend
 
 
 def any_doubled(stock: np.ndarray, day: np.ndarray, stocks: int) -> bool:

@@ -98,10 +98,10 @@ def main(pargs: list[str] | None = None) -> int:
     if not args.no_plot:
         heatmap(out / 'heatmap.png', rows, grid.COLUMNS, f'{source}, {args.profile}')
         written += ', heatmap.png'
+    for text in notes(feed.store, out):
+        print(f'note: {text}')
     print(f'best {len(best)} of {len(rows)} by annual return; written {out}/: {written}')
     idle = sum(not row[grid.COLUMNS.index('trades')] for row in rows)
     if idle:
         print(f'{idle} of {len(rows)} combinations filled no order')
-    for text in notes(feed.store, out):
-        print(f'note: {text}')
     return 0

@@ -301,7 +301,9 @@ def judge_falls(staging: Staging, source: str, arrays: Mapping[str, np.ndarray])
     arrays : mapping of str to ndarray
         Of the laid out market.
     """
-    falls, start, codes = Falls(), arrays['start'], arrays['codes'].astype(str)
+    if staging.evidence.has_amounts:
+        return
+    falls, start, codes = Falls(int(arrays['days'][-1])), arrays['start'], arrays['codes'].astype(str)
     low = 0
     while low < len(codes):
         high = max(low + 1, int(np.searchsorted(start, start[low] + CHUNK, 'right')) - 1)

@@ -2,6 +2,7 @@
 
 import math
 
+import pandas as pd
 import pytest
 
 from bt_microcap import AShareCommission
@@ -46,7 +47,7 @@ def withheld(run):
     ('2009-03-02', '2009-06-01', '2012-03-05', 0.1),
 ])
 def test_the_rate_goes_by_the_time_held(bought, ex, sold, rate):
-    before = f'{int(bought[:4]) - 1}-06-01'
+    before = str((pd.Timestamp(f'{int(bought[:4]) - 1}-06-01') + pd.offsets.BDay(0)).date())  # no weekend
     days = [10.0, 10.0, bar(9.0, preclose=9.0, **EX), 9.0]
     run = hold(days, {1: buy(A, 1000), 3: close(A)}, dates=[before, bought, ex, sold])
     assert withheld(run) == [0.0, pytest.approx(1000 * rate)]

@@ -298,7 +298,8 @@ def test_the_help_lists_the_forms():
 
 
 def test_a_benchmark_that_begins_too_late(tmp_path):
-    rows = frame(index=['000300'], date=['2024-01-04'], open=[1.0], high=[1.0], low=[1.0], close=[1.0])
+    days = ['2024-01-04', '2024-01-05', '2024-01-08', '2024-01-09']
+    rows = frame(index=['000300'] * 4, date=days, **{name: [1.0] * 4 for name in ('open', 'high', 'low', 'close')})
     ingest_tables([by_hand()], tmp_path / 'store', reference_data={'benchmarks': rows})
 
     def run(*options):
@@ -309,3 +310,18 @@ def test_a_benchmark_that_begins_too_late(tmp_path):
         'later, or another --benchmark, such as market')
     assert one_error_line(run('--end', '2024-01-04')).endswith('before the run; give another --benchmark, such as market')
     assert run('--start', '2024-01-05', '--no-plot').status == 0
+
+
+def test_a_benchmark_that_ends_too_early(tmp_path):
+    rows = frame(index=['000300'] * 3, date=['2024-01-03', '2024-01-04', '2024-01-05'],
+                 **{name: [1.0] * 3 for name in ('open', 'high', 'low', 'close')})
+    ingest_tables([by_hand()], tmp_path / 'store', reference_data={'benchmarks': rows})
+
+    def run(*options):
+        return call('backtest', '--data', tmp_path / 'store', '--benchmark', '000300', '--start', '2024-01-04', '--out',
+                    tmp_path / 'out', *options)
+
+    line = one_error_line(run())
+    assert line.startswith(f'error: {tmp_path / "store"}: the benchmark 000300 ends on 2024-01-05, before the run does; ')
+    assert 'or give --end 2024-01-05, or another --benchmark, such as market' in line
+    assert run('--end', '2024-01-05', '--no-plot').status == 0

@@ -191,7 +191,7 @@ XBX = [
     ('no day', {'交易日期': 'soon'}, None, ('交易日期', "'soon'", 'no day', 'row left out'),
      'a day without a time such as 2024-11-01; write each date as YYYY-MM-DD'),
     ('a slip in the year', {'交易日期': '2204-05-21'}, None,
-     ('交易日期', '2204-05-21, a Monday', 'a day on which no A share was traded', 'row left out'),
+     ('交易日期', '2204-05-21', 'a day on which no A share was traded', 'row left out'),
      'a trading day from 1990-12-01 on; mend or drop the row'),
     ('another code', {'股票代码': 'sh600009'}, None, ('股票代码', "'sh600009'", 'no code of a stock', 'row left out'),
      "'sh600001' as the file is called; one file per stock; mend or drop the row"),

@@ -332,7 +332,7 @@ def test_findings_of_a_run_before_are_removed(tmp_path):
 def test_the_last_close_is_that_of_a_row_that_stays(tmp_path, reader):
     """Two rows of day 99 with other content are left out; day 100, suspended and priced 0, gets the close of day 98, 10.1."""
     table = pd.concat([good(), good().iloc[[198]].assign(close=10.6, high=10.7)], ignore_index=True)
-    table.loc[200, ['paused', 'volume', 'open', 'high', 'low', 'close']] = 1.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    table.loc[200, ['paused', 'volume', 'open', 'high', 'low', 'close', 'preclose']] = 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, np.nan
     rows = read(reader, table, tmp_path).rows.astype({'code': str})
     rows = rows[(rows['code'] == A) & (pd.to_datetime(rows['date']) >= '2024-05-16')].sort_values('date').head(3)
     assert pd.to_datetime(rows['date']).dt.strftime('%m-%d').tolist() == ['05-16', '05-17', '05-21']
@@ -353,3 +353,52 @@ def test_a_code_in_two_forms_is_one_stock(tmp_path, reader):
     table.loc[table['code'] == B, 'code'] = ['sz000002', '000002.SZ', '000002'] * 100
     rows = read(reader, pd.concat([table, table.iloc[[201]].assign(code='000002.XSHE')], ignore_index=True), tmp_path).rows
     assert rows['code'].astype(str).value_counts().to_dict() == {A: 300, B: 300}
+
+
+@pytest.mark.parametrize('reader', WAYS)
+def test_no_row_can_be_used(tmp_path, reader):
+    refused = read(reader, good()[:2].assign(close=0.0), tmp_path).refused
+    assert 'found no rows' in refused and '2 rows not as they should be: 2 no price (row left out)' in refused
+
+
+NEW = '600999.XSHG'
+
+
+def with_a_new_stock():
+    """Sixty stocks, and one of which the first row is a Saturday's; its second one is suspended without a price."""
+    table = demo_market(stocks=60, days=60, seed=1).astype({'code': str})
+    day = table['date'].unique()
+    row = table[table['code'] == table['code'].iloc[0]].iloc[[20]].assign(code=NEW)
+    new = pd.concat([
+        row.assign(date=pd.Timestamp('2019-02-02')),
+        row.assign(date=day[30], paused=1, volume=0, open=0.0, high=0.0, low=0.0, close=0.0, preclose=np.nan, amount=0.0),
+        row.assign(date=day[31])])
+    return pd.concat([table, new], ignore_index=True), len(table)
+
+
+@pytest.mark.parametrize('reader', WAYS)
+def test_no_last_close_of_a_row_that_is_left_out(tmp_path, reader):
+    table, first = with_a_new_stock()
+    taken = read(reader, table, tmp_path)
+    assert taken.refused == ''
+    assert taken.findings['finding'].tolist() == [
+        'a weekend, or a day on which hardly any stock has a row', 'no price on a suspended day, and none before']
+    assert taken.findings['done'].tolist() == ['row left out'] * 2
+    if taken.rows is not None:
+        rows = taken.rows[taken.rows['code'].astype(str) == NEW]
+        assert rows['close'].tolist() == [table['close'].iloc[-1]]
+
+
+@pytest.mark.parametrize('reader', WAYS)
+def test_a_day_on_which_hardly_any_stock_has_a_row(tmp_path, reader):
+    """A holiday among the days: the rows of one or two stocks there are a slip; of ten of sixty they may be right."""
+    table = demo_market(stocks=60, days=60, seed=1).astype({'code': str})
+    holiday = pd.Timestamp('2019-02-05')
+    assert holiday not in set(table['date'])
+    day = table[table['date'] == table['date'].max()]
+    taken = read(reader, pd.concat([table, day[:2].assign(date=holiday)], ignore_index=True), tmp_path / 'two')
+    assert taken.findings[['date', 'finding', 'done']].to_numpy().tolist() == [
+        ['2019-02-05', 'a weekend, or a day on which hardly any stock has a row', 'row left out']] * 2
+    taken = read(reader, pd.concat([table, day[:10].assign(date=holiday)], ignore_index=True), tmp_path / 'ten')
+    assert taken.refused == ''
+    assert taken.findings is None or not len(taken.findings)

@@ -136,7 +136,13 @@ class Damage:
 
     def no_close(self, row, chance):
         self.put(row, **dict.fromkeys(PRICES, chance.choice([0.0, np.nan])))
-        self.without_close.append(row)
+        if chance.random() < 0.5:
+            self.put(row, preclose=np.nan)
+            self.mend(row, preclose=np.nan)
+            self.without_close.append(row)
+        else:  # the last close, less ex-rights, also where the row before was left out
+            self.mend(row, **dict.fromkeys(PRICES, self.table.at[row, 'preclose']))
+            self.tell('no price on a suspended day', 'given the last close')
 
     TRADED = [no_price, crossed, high, low, no_day, strange_day, no_code, flag, no_volume, cap, unknown, doubled, conflicting]
     SUSPENDED = [no_day, no_code, doubled, conflicting, only_a_close, no_close]

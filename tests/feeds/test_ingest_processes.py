@@ -204,6 +204,54 @@ def test_killed_before_there_was_a_store(tmp_path, name):
     same_store(ingest(store, path), expected(good()))
 
 
+KILLED_COMMAND = """
+import os, runpy, signal, sys
+name, call, when, *sys.argv = sys.argv[1:]
+calls, real = [], getattr(os, name)
+def deadly(*args, **kwargs):
+    calls.append(args)
+    if len(calls) == int(call) and when == 'before':
+        os.kill(os.getpid(), signal.SIGKILL)
+    real(*args, **kwargs)
+    if len(calls) == int(call):
+        os.kill(os.getpid(), signal.SIGKILL)
+setattr(os, name, deadly)
+runpy.run_path(sys.argv[0], run_name='__main__')
+"""
+
+
+@UNIX
+@pytest.mark.parametrize(('name', 'number', 'when', 'left'), [
+    ('fsync', 12, 'before', 'old'), ('replace', 1, 'before', 'old'), ('replace', 1, 'after', 'new'),
+    ('replace', 2, 'before', 'new'), ('replace', 2, 'after', 'new'), ('replace', 3, 'before', 'new')])
+def test_killed_with_findings(tmp_path, name, number, when, left):
+    """The store, its findings and its report are those of before or of afterwards, each whole; the same command mends the rest.
+
+    What is renamed: the manifest, the list of the findings, the report.
+    """
+    first, second = good(), later()
+    first.loc[3, 'preclose'], second.loc[5, 'preclose'] = 0.0, 0.0
+    one, two, store = write(first, tmp_path / 'one.csv'), write(second, tmp_path / 'two.parquet'), tmp_path / 'store'
+    first.loc[3, 'preclose'] = second.loc[5, 'preclose'] = np.nan
+    rows = {'old': expected(first), 'new': expected(first, second)}
+    beside = [tmp_path / 'store.quarantine.csv', tmp_path / 'store.report.txt']
+    ingest(store, one)
+    before = [path.read_bytes() for path in beside]
+    command = [sys.executable, '-c', KILLED_COMMAND, name, str(number), when, *append(store, two)[1:]]
+    assert subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode == -signal.SIGKILL
+    killed = [path.read_bytes() for path in beside]
+    assert version_of(store, rows) == left
+    assert MarketStore.open(store).findings()['line'].tolist() == {'old': [5], 'new': [5, 5]}[left]
+
+    same_store(ingest(store, two, append=True), rows['new'])
+    after = [path.read_bytes() for path in beside]
+    assert after[0].decode().splitlines()[1:] == [
+        f'{one},5,2024-01-03,000002.XSHE,preclose,0,not above 0,taken as not known',
+        f'{two},5,2024-04-11,000002.XSHE,preclose,0,not above 0,taken as not known']
+    replaced = max(0, number - 2 + (when == 'after')) if name == 'replace' else 0
+    assert killed == after[:replaced] + before[replaced:]
+
+
 @UNIX
 def test_no_room(tmp_path, versions):
     """No file may grow beyond 100 kB: as on a full disk, the writer says so, and leaves the store as it was."""

@@ -182,7 +182,7 @@ def wide(market, column, code):
 @pytest.mark.parametrize('code', [plain, sina, wind, str], ids=['000001', 'sz000001', '000001.SZ', 'canonical'])
 @pytest.mark.parametrize('kind', ['csv', 'parquet'])
 def test_wide_frames(tmp_path, market, canonical, kind, code):
-    """Others' names for the files; flags silent or as words; one file's dates in another form, its columns the other way round."""
+    """Others' names for the files; flags silent or as words; one file's dates in another form, and its columns reversed."""
     names = {'preclose': 'pre_close', 'volume': 'vol', 'amount': 'money', 'market_cap': 'total_mv'}
     paths = []
     for column in OURS[2:]:

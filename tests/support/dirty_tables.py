@@ -113,6 +113,7 @@ PRICE = 'a price above 0 in a traded row; drop the row if the stock did not trad
 ORDER = 'check the order of the price columns: some sources write open, close, high, low'
 NO_DAY = 'a day without a time such as 2024-11-01; write each date as YYYY-MM-DD'
 STRANGE = 'a day on which no A share was traded'
+LONELY = 'a weekend, or a day on which hardly any stock has a row'
 FROM = 'a trading day from 1990-12-01 on; mend or drop the row'
 NO_CODE = ('six digits and .XSHG, .XSHE or .BJSE, or sh600000, 600000.SH; '
            'write codes as 600000.XSHG, 000001.XSHE or 835508.BJSE')
@@ -124,6 +125,8 @@ NOT_PICKED = 'taken as not known, not picked on the next day'
 EMPTY = 'leave it empty where it is not known'
 ONE = 'one row per date and code; drop one of the two rows'
 PAUSE = {'paused': 1.0, 'volume': 0.0}
+PRICES = ('open', 'high', 'low', 'close')
+NO_PRICE = dict.fromkeys(PRICES, 0.0)
 AGAIN = f'{A} a second time'
 SAME = 'the same row twice', 'one of them left out'
 OTHER = 'a second row of the day with other content', 'all of them left out'
@@ -148,9 +151,10 @@ CASES = [
     left_out('a day that is none', {'date': '2024-13-45'}, 'date', "'2024-13-45'", 'no day', NO_DAY, date=''),
     left_out('a time beside the day', {'date': LATE}, 'date', f"'{LATE}'", 'no day', NO_DAY, date=''),
     left_out('no day', {'date': None}, 'date', 'nothing (NaN)', 'no day', NO_DAY, date=''),
-    *(left_out(name, {'date': day}, 'date', f'{day}, a {weekday}', STRANGE, FROM, date=day) for name, day, weekday in (
-        ('a day before all', '1989-05-22', 'Monday'), ('a slip in the year', '2204-05-21', 'Monday'),
-        ('a Sunday', '2024-05-19', 'Sunday'))),
+    *(left_out(name, {'date': day}, 'date', day, STRANGE, FROM, date=day) for name, day in (
+        ('a day before all', '1989-05-22'), ('a slip in the year', '2204-05-21'))),
+    left_out('a Sunday', {'date': '2024-05-19'}, 'date', '2024-05-19', LONELY, 'a trading day; mend or drop the row',
+             date='2024-05-19'),
     left_out('an unknown code', {'code': '999999'}, 'code', "'999999'", 'no code of a stock', NO_CODE, code='999999'),
     left_out('a word for a code', {'code': 'hello'}, 'code', "'hello'", 'no code of a stock', NO_CODE, code='hello'),
     left_out('no code', {'code': None}, 'code', 'nothing (NaN)', 'no code of a stock', NO_CODE, code=''),
@@ -162,12 +166,14 @@ CASES = [
     Case('no volume, suspended', {'paused': 1.0, 'volume': np.nan}, PAUSE,
          [found('volume', 'nothing (NaN)', 'no volume on a suspended day', 'taken as 0')], SHARES),
     Case('only a close, suspended', {**PAUSE, 'open': 0.0, 'high': 0.0, 'low': np.nan, 'close': 10.4},
-         {**PAUSE, **dict.fromkeys(('open', 'high', 'low', 'close'), 10.4)},
+         {**PAUSE, **dict.fromkeys(PRICES, 10.4)},
          [found('open', '0', 'no price on a suspended day', 'given the close')], SUSPENDED),
-    Case('priced 0, suspended', {**PAUSE, **dict.fromkeys(('open', 'high', 'low', 'close'), 0.0)},
-         {**PAUSE, **dict.fromkeys(('open', 'high', 'low', 'close'), 10.2)},
+    Case('priced 0, suspended', {**PAUSE, **NO_PRICE}, {**PAUSE, **dict.fromkeys(PRICES, 10.2)},
+         [found('open', '0', 'no price on a suspended day', 'given the last close')], SUSPENDED),
+    Case('priced 0, suspended, no preclose', {**PAUSE, **NO_PRICE, 'preclose': np.nan},
+         {**PAUSE, **dict.fromkeys(PRICES, 10.2), 'preclose': np.nan},
          [found('close', 'no price', 'no price on a suspended day', 'given the last close')], SUSPENDED),
-    Case('priced 0, suspended from the first row on', {**PAUSE, **dict.fromkeys(('open', 'high', 'low', 'close'), 0.0)}, None,
+    Case('priced 0, suspended from the first row on', {**PAUSE, **NO_PRICE, 'preclose': np.nan}, None,
          [found('close', 'no price', 'no price on a suspended day, and none before', LEFT_OUT, row=0, date='2024-01-02')],
          SUSPENDED, row=0),
     unknown('no cap', {'market_cap': np.nan}, 'market_cap', 'nothing (NaN)', 'no market cap', None, 'not picked on the next day'),
