@@ -62,6 +62,12 @@ def ordinals(dates: pd.Series | np.ndarray) -> np.ndarray:
     return np.asarray(dates).astype('datetime64[D]').astype('int64') + EPOCH
 
 
+def years_of(days: np.ndarray) -> np.ndarray:
+    """Return the years of ordinals; 0 for 0, a day that is not known."""
+    years = (np.asarray(days).astype('int64') - EPOCH).astype('datetime64[D]').astype('datetime64[Y]').astype('int64') + 1970
+    return np.where(np.asarray(days) > 0, years, 0)
+
+
 def dates_of(days: np.ndarray) -> np.ndarray:
     """Return ordinals as datetime64: the inverse of `ordinals`."""
     return (np.asarray(days).astype('int64') - EPOCH).astype('datetime64[D]').astype('datetime64[s]')

@@ -10,7 +10,7 @@ import numpy as np
 
 from bt_microcap.exchange.calendar import Calendar
 
-from .columns import OPTIONAL, ordinals
+from .columns import OPTIONAL
 
 
 def calendar_of(cerebro: Any, datas: list) -> Calendar:
@@ -60,9 +60,7 @@ class StoreDays:
         if self._lives is None:
             store = self._store
             listed = store.days[store.first]
-            if 'listings' in store.reference_names:
-                table = store.reference_table('listings').dropna(subset='listed')
-                known = dict(zip(table['code'], ordinals(table['listed']).tolist(), strict=True))
+            if known := store.listing_days('listed'):
                 listed = np.array([known.get(code, first) for code, first in zip(self.codes.tolist(), listed, strict=True)])
             self._lives = calendar_of(None if self._market is None else self._market._env, [store]), listed
         calendar, listed = self._lives

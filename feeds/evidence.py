@@ -9,10 +9,10 @@ from datetime import date
 
 import numpy as np
 
-from .cleaning import MAX_MARKET_CAP, MIN_MARKET_CAP, unit
-from .columns import EPOCH
+from .cleaning import MAX_MARKET_CAP, MIN_MARKET_CAP, clean, unit
+from .columns import years_of
 from .errors import DataError
-from .quarantine import FEW, YEARS, last_year
+from .quarantine import FEW, YEARS, Quarantine, last_year
 from .rows import Rows
 
 SAMPLE = 20_000  # rows of each part
@@ -31,6 +31,7 @@ RAW = 'expected raw ones, without adjustment: take the unadjusted prices from yo
 # Raw prices: a stock's number of shares, market cap / close, falls by 0.2 to 10 % once in 12 to 20 years (cancelled shares); over
 # adjusted ones it falls at every dividend, once in 1.5 to 3 years. Measured on 280 stocks of 2018-2022 and on the market of 2021.
 SHARES_FALL, FALLS_A_YEAR, MIN_STOCK_YEARS = (0.002, 0.10), 0.15, 20
+TRADING_DAYS = 243  # a year
 FLOAT_SHARE = (0.01, 2.0)  # of the total cap: the median lies between, be the float cap ever so small
 
 
@@ -48,7 +49,7 @@ class Evidence:
         self._caps: list[np.ndarray] = []
         self._float_shares: list[np.ndarray] = []
         self._traded = self._without_cap = 0
-        self._first_cap: tuple[float, DataError] | None = None
+        self._first_cap: DataError | None = None
         self._powers: dict[int, np.ndarray] = {}  # year -> how often each power of ten of amount / (volume x close)
         # year -> rows whose mean price is known, and those of them whose mean lies outside the day's prices
         self._compared: dict[int, list[int]] = {}
@@ -76,7 +77,7 @@ class Evidence:
                 odd = known & ((cap < MIN_MARKET_CAP) | (cap > MAX_MARKET_CAP))
                 if odd.any():
                     row = int(odd.argmax())
-                    self._first_cap = float(cap[row]), rows.error(
+                    self._first_cap = rows.error(
                         row, 'market_cap', rows.found('market_cap', row),
                         f'yuan between {MIN_MARKET_CAP:g} and {MAX_MARKET_CAP:g}', '{mend}')
             traded_rows = columns['volume'] > 0
@@ -85,13 +86,25 @@ class Evidence:
                 self._amount_rows += int((traded_rows & (columns['amount'] > 0)).sum())
                 self._amounts(rows, step)
 
+    def clean(self, rows: Rows, quarantine: Quarantine, *, need_cap: bool = True) -> Rows:
+        """Look at some rows as they were read, then return those that can be used; see `cleaning.clean`.
+
+        A row that is refused because the whole column has a wrong unit is said as such.
+        """
+        self.take(rows)
+        try:
+            return clean(rows, quarantine)
+        except DataError:
+            self.judge(rows.source, need_cap=need_cap)
+            raise
+
     def _amounts(self, rows: Rows, step: int) -> None:
         part = slice(None, None, step)
         volume, amount, close, high, low = (rows.columns[name][part] for name in ('volume', 'amount', 'close', 'high', 'low'))
         good = np.flatnonzero((volume > 0) & (amount > 0) & (close > 0) & (rows.day[part] > 0))
         mean = amount[good] / volume[good]
         power = np.rint(np.log10(mean / close[good])).clip(-20, 20).astype(int) + 20
-        years = (rows.day[part][good].astype('int64') - EPOCH).astype('datetime64[D]').astype('datetime64[Y]').astype(int) + 1970
+        years = years_of(rows.day[part][good])
         slack = 0.01 + 0.002 * high[good]
         large = volume[good] >= MIN_VOLUME
         outside = large & ((mean > high[good] + slack) | (mean < low[good] - slack))
@@ -152,7 +165,7 @@ class Evidence:
                 for low, high, name, factor in CAP_UNITS:
                     if low <= middle < high:
                         hint = f'looks like {name}: multiply the column by {factor:g} (--scale market_cap={factor:g})'
-                raise DataError(str(self._first_cap[1]).replace('{mend}', hint))
+                raise DataError(str(self._first_cap).replace('{mend}', hint))
         shares = np.concatenate([np.empty(0), *self._float_shares])
         if len(shares) > FEW and not FLOAT_SHARE[0] <= (middle := float(np.median(shares))) <= FLOAT_SHARE[1]:
             raise DataError(f'{source}, column circ_market_cap: found {middle:.3g} times market_cap as a rule, expected 0.01 '
@@ -203,7 +216,7 @@ class Falls:
 
     def judge(self, source: str) -> None:
         """Refuse adjusted prices."""
-        years = self._rows / 243  # trading days
+        years = self._rows / TRADING_DAYS
         if years >= MIN_STOCK_YEARS and self._falls > FALLS_A_YEAR * years:
             raise DataError(f'{source}: {self._example}, and so in {self._falls:,} rows: the caps do not follow the prices, '
                             f'which look adjusted; {RAW}')

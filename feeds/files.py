@@ -355,11 +355,6 @@ def _line_not_text(path: Path) -> int:
     return 0
 
 
-def columns_of(file: TableFile, rename: Mapping[str, str] | None = None) -> Headings:
-    """Return what the columns of a file are."""
-    return recognise(file.names, rename, str(file.path))
-
-
 def stems(paths: Sequence[Path]) -> list[str]:
     """Return the names of files without their endings: of a wide frame the column that it holds."""
     return [path.name[:-len(next(end for end in ('.csv.gz', '.csv', '.parquet') if path.name.lower().endswith(end)))]

@@ -18,7 +18,7 @@ import numpy as np
 
 from bt_microcap.exchange.opening import PRE_OPEN
 
-from .columns import INDEX_LINES, ordinals
+from .columns import INDEX_LINES
 from .daily import DailyFeed
 from .days import StoreDays
 from .errors import DataError
@@ -179,13 +179,7 @@ class MarketFeed(DailyFeed):
         self.labels = [(name, name not in PRE_OPEN) for name in template.getlinealiases()]
         self._shared: dict[tuple[bool, int], ClockedLine] = {}
         self.stamps = memoryview(self.days[self.offset:self.end].astype('float64'))
-        self.listed: dict[str, int] = {}  # code -> ordinal
-        self.delisted: dict[str, int] = {}
-        if 'listings' in self.store.reference_names:
-            table = self.store.reference_table('listings')
-            for name, days in (('listed', self.listed), ('delisted', self.delisted)):
-                known = table.dropna(subset=name)
-                days.update(zip(known['code'], ordinals(known[name]).tolist(), strict=True))
+        self.listed, self.delisted = (self.store.listing_days(name) for name in ('listed', 'delisted'))  # code -> ordinal
         template._line_count = template.lines.fullsize()
         template.explicit_actions = self.store.explicit_actions
         template.has_delisting_period = 'delisting_period' in self.store.columns

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .columns import EPOCH
+from .columns import years_of
 from .errors import DataError
 from .rows import Rows
 
@@ -127,7 +127,7 @@ class Quarantine:
             'line': rows.number[at], 'day': rows.day[at],
             'code': [rows.code(row) for row in at.tolist()], 'column': rows.headings.get(column, column), 'found': found,
             'finding': kind.finding, 'done': kind.done})
-        years = _years(rows.day[at])
+        years = years_of(rows.day[at])
         for year, count in zip(*np.unique(years, return_counts=True), strict=True):
             key = kind, int(year)
             self.counts[key] += int(count)
@@ -188,21 +188,15 @@ def _by_year(day: np.ndarray) -> dict[int, int]:
     low, high = int(day.min()), int(day.max())
     if low > 0 and high - low < 400_000:
         counts = np.bincount(day - low)
-        years = _years(np.flatnonzero(counts) + low)
+        years = years_of(np.flatnonzero(counts) + low)
         return dict(zip(*_sums(years, counts[counts > 0]), strict=True))
-    years, counts = np.unique(_years(day), return_counts=True)
+    years, counts = np.unique(years_of(day), return_counts=True)
     return dict(zip(years.tolist(), counts.tolist(), strict=True))
 
 
 def _sums(years: np.ndarray, counts: np.ndarray) -> tuple[list[int], list[int]]:
     first = np.flatnonzero(np.diff(years, prepend=-1))
     return years[first].tolist(), np.add.reduceat(counts, first).tolist()
-
-
-def _years(day: np.ndarray) -> np.ndarray:
-    """Return the years of ordinals; 0 for 0."""
-    days = (day.astype('int64') - EPOCH).astype('datetime64[D]')
-    return np.where(day > 0, days.astype('datetime64[Y]').astype('int64') + 1970, 0)
 
 
 def _subject(table: pd.DataFrame) -> pd.Series:

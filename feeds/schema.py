@@ -13,7 +13,6 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from .cleaning import clean
 from .columns import dates_of
 from .errors import DataError
 from .evidence import Evidence, Falls
@@ -23,7 +22,7 @@ from .mending import Mended, lost_rows
 from .parsing import check_headings, rows_of_frame
 from .quarantine import Quarantine
 from .rows import Rows, no_rows
-from .settling import any_doubled, settle
+from .settling import NEVER, settle
 from .wide import long_table
 
 
@@ -78,13 +77,7 @@ def check_table(
     if not len(rows):
         raise no_rows(source, start, end)
     evidence = Evidence(found.since, found.until)
-    evidence.take(rows)
-    try:
-        rows = clean(rows, found)
-    except DataError:
-        evidence.judge(source, need_cap=need_cap)  # a wrong unit is said as such
-        raise
-    rows = _settled(rows, found)
+    rows = _settled(evidence.clean(rows, found, need_cap=need_cap), found)
     evidence.judge(source, need_cap=need_cap)
     found.judge()
     if not len(rows):
@@ -111,8 +104,7 @@ def _positions(lines: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 def _settled(rows: Rows, quarantine: Quarantine) -> Rows:
     """Leave out rows that are there twice, give suspended ones the last close, and tell ex-rights from lost days."""
     stock, stocks = rows.stock, len(rows.codes)
-    settled = settle(stock, rows.day, np.full(stocks, np.iinfo('int32').max), rows.columns, rows.columns.__getitem__,
-                     any_doubled(stock, rows.day, stocks))
+    settled = settle(stock, rows.day, np.full(stocks, NEVER), rows.columns, rows.columns.__getitem__)
     settled.tell(quarantine, lambda at: [rows.take(at)])
     if not len(quarantine):
         return rows

@@ -13,6 +13,7 @@ from .quarantine import SHARE, Quarantine
 from .rows import Rows
 
 HARDLY = 0.05  # of the rows of the days around: with fewer a day is somebody's slip
+NEVER = np.iinfo('int32').max  # the ordinal of a first row that is not there
 NO_WEEKENDS = date(1992, 1, 1).toordinal()  # since when nothing was traded on one
 MANY_ROWS, AROUND = 20, 5  # rows a day from which that can be told; days on each side
 
@@ -48,7 +49,6 @@ class Settled(NamedTuple):
 
 def settle(
     stock: np.ndarray, day: np.ndarray, first: np.ndarray, columns: Iterable[str], read: Callable[[str], np.ndarray],
-    doubled: bool,
 ) -> Settled:
     """Find the rows that are there twice, and those without a close.
 
@@ -61,14 +61,12 @@ def settle(
         What two rows must have in common to be the same.
     read : callable
         Gives a column.
-    doubled : bool
-        Whether any row is there twice, as far as is known; False spares the search.
     """
     nothing = np.empty(0, 'int64')
     if not len(day):
         return Settled(nothing, nothing, nothing, nothing, nothing)
     lonely = _lonely(day)
-    same, conflicting = _doubled(stock, day, len(first), columns, read) if doubled else (nothing, nothing)
+    same, conflicting = _doubled(stock, day, len(first), columns, read)
     same, conflicting = np.setdiff1d(same, lonely), np.setdiff1d(conflicting, lonely)
     close = read('close')
     without = np.flatnonzero(close != close)
@@ -103,10 +101,8 @@ def _lonely(day: np.ndarray) -> np.ndarray:
     return np.union1d(weekend, np.flatnonzero(np.isin(day, few + low))) if len(few) else weekend
 
 
-def any_doubled(stock: np.ndarray, day: np.ndarray, stocks: int) -> bool:
+def _any_doubled(stock: np.ndarray, day: np.ndarray, stocks: int) -> bool:
     """Tell whether a stock has two rows on a day."""
-    if not len(day):
-        return False
     low, high = int(day.min()), int(day.max())
     seen = np.zeros((high - low + 1) * stocks, bool)
     seen[(day - low).astype('int64') * stocks + stock] = True
@@ -117,6 +113,8 @@ def _doubled(
     stock: np.ndarray, day: np.ndarray, stocks: int, columns: Iterable[str], read: Callable[[str], np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows that repeat an earlier one, and all rows of days of a stock whose rows differ."""
+    if not _any_doubled(stock, day, stocks):  # quicker than sorting
+        return np.empty(0, 'int64'), np.empty(0, 'int64')
     key = day.astype('int64') * stocks + stock
     order = np.argsort(key, kind='stable')
     again = np.flatnonzero(np.diff(key[order]) == 0) + 1  # places in `order` of second, third ... rows

@@ -140,14 +140,19 @@ def scaling(text: str) -> tuple[str, float]:
     return name, value
 
 
+def add_table_arguments(parser: argparse.ArgumentParser, tables: str = 'a table') -> None:
+    """Add how tables are read; `tables` says for what input this goes."""
+    parser.add_argument('--rename', type=renaming, action='append', default=[], metavar='OLD=NEW',
+                        help=f'{tables}: a column that is not recognised by its name')
+    parser.add_argument('--scale', type=scaling, action='append', default=[], metavar='COLUMN=FACTOR',
+                        help=f'{tables}: what a column is to be multiplied by, such as volume=100 where it is in lots')
+    parser.add_argument('--strict', action='store_true', help='refuse the first row that is not as it should be')
+
+
 def add_market_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what says which market is run, when, and with how much money."""
     parser.add_argument('--data', type=Path, help='store, or canonical table: .parquet, .csv, .csv.gz (default: the demo market)')
-    parser.add_argument('--rename', type=renaming, action='append', default=[], metavar='OLD=NEW',
-                        help='a column of the table that is not recognised by its name')
-    parser.add_argument('--scale', type=scaling, action='append', default=[], metavar='COLUMN=FACTOR',
-                        help='what a column of the table is to be multiplied by, such as volume=100 where it is in lots')
-    parser.add_argument('--strict', action='store_true', help='refuse the first row of the table that is not as it should be')
+    add_table_arguments(parser)
     parser.add_argument('--profile', choices=sorted(PROFILES), default='realistic')
     parser.add_argument('--cash', type=number(float, 0, 1e15, open_low=True), default=1e6, help='yuan (default: 1e6)')
     parser.add_argument('--min-cap', type=number(float, 0), default=2e9, help='yuan (default: 2e9)')

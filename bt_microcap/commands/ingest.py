@@ -23,7 +23,7 @@ from ..feeds import sources
 from ..feeds.columns import CODE_PATTERN
 from ..feeds.invocation import title
 from ..feeds.store import MANIFEST, MarketStore, check
-from .command_line import Parser, day, one_line_errors, progress, renaming, scaling
+from .command_line import Parser, add_table_arguments, day, one_line_errors, progress
 from .market_data import reading
 
 INDEX = re.compile(r'(\d{6})=(.+)')
@@ -58,11 +58,7 @@ def parse_args(pargs: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--start', type=day, help='first day, YYYY-MM-DD')
     parser.add_argument('--end', type=day, help='last day, YYYY-MM-DD (default of a download: today)')
     parser.add_argument('--codes', nargs='+', metavar='CODE', help='only these stocks, such as 600000.XSHG')
-    parser.add_argument('--rename', type=renaming, action='append', default=[], metavar='OLD=NEW',
-                        help='parquet, csv: a column that is not recognised by its name')
-    parser.add_argument('--scale', type=scaling, action='append', default=[], metavar='COLUMN=FACTOR',
-                        help='parquet, csv: what a column is to be multiplied by, such as volume=100 where it is in lots')
-    parser.add_argument('--strict', action='store_true', help='refuse the first row that is not as it should be')
+    add_table_arguments(parser, 'parquet, csv')
     parser.add_argument('--benchmark', type=index_or_file, action='append', default=[], metavar='INDEX[=FILE]',
                         help='also keep an index: 000300 of a download, 000300=FILE with date and close')
     parser.add_argument('--members', type=index_file, action='append', default=[], metavar='INDEX=FILE',

@@ -17,7 +17,7 @@ from ..feeds.store import MarketStore
 
 def reading(args: argparse.Namespace) -> Any:
     """Return how the user wants tables to be read; see `tables.Reading`."""
-    from ..feeds.tables import Reading  # with it comes pandas
+    from ..feeds.tables import Reading  # a run from a store does without
 
     # a run also looks at days before its first, and tells which days there are
     days = (args.start, args.end) if hasattr(args, 'store') else (None, None)
@@ -59,7 +59,7 @@ def open_market(data: Path | None, args: argparse.Namespace | None = None) -> tu
     data : Path or None
         A store's folder, a canonical table's file, or nothing for the demo market.
     args : Namespace, optional
-        The options of `add_table_arguments`.
+        The options of `command_line.add_table_arguments`.
 
     Raises
     ------

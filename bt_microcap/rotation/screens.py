@@ -69,19 +69,14 @@ def tradable(section: CrossSection) -> np.ndarray:
 _MASKS: dict[tuple[int, tuple[str, ...]], tuple[np.ndarray, np.ndarray]] = {}
 
 
-def _board(code: str) -> str:
-    try:
-        return rules.board(code)
-    except rules.RuleError:
-        return ''  # no A share, such as a B share or a fund: never bought
-
-
 def _board_mask(codes: np.ndarray, boards: tuple[str, ...]) -> np.ndarray:
     key = id(codes), boards
     if key not in _MASKS:
         if len(_MASKS) >= 8:
             _MASKS.clear()
-        mask = np.array([_board(code) in boards for code in codes.tolist()], dtype=bool)
+        mask = np.zeros(len(codes), bool)  # no A share, such as a B share or a fund, is on any board
+        for (board, _), places in rules.board_places(codes).items():
+            mask[places] = board in boards
         mask.setflags(write=False)
         _MASKS[key] = codes, mask
     return _MASKS[key][1]

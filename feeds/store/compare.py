@@ -7,7 +7,8 @@ from datetime import date
 
 import numpy as np
 
-from .data_report import EXAMPLES, real_rows, release_pages
+from .data_report import EXAMPLES
+from .layout import real_rows
 from .market_store import MarketStore
 
 SAME = 1e-6  # of the larger value
@@ -107,8 +108,8 @@ def compare(a: MarketStore, b: MarketStore, names: tuple[str, str] = ('A', 'B'))
                 left, right = a.block(name, numbers[0]), b.block(name, numbers[1])
                 column.take(left[places[0][rows]].astype(float), right[places[1][rows]].astype(float), code, days[rows], names)
         if count % PAUSE == 0:
-            release_pages(a)
-            release_pages(b)
+            a.release_pages()
+            b.release_pages()
     lines = [
         _sets('stocks', np.setdiff1d(a.codes, codes), np.setdiff1d(b.codes, codes), names, len(codes)),
         _sets('days', *([date.fromordinal(int(day)) for day in np.setdiff1d(store.days, days)] for store in (a, b)), names,

@@ -5,7 +5,6 @@ The store is walked by chunks of stocks, so that a whole market takes some secon
 
 from __future__ import annotations
 
-import mmap
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ import numpy as np
 from bt_microcap.exchange import rules
 from bt_microcap.exchange.calendar import Calendar
 
-from .layout import real_rows as real_rows
+from .layout import chunks, real_rows
 from .market_store import MarketStore
 
 EXAMPLES = 3
@@ -149,12 +148,6 @@ def shortcomings(about: Mapping[str, Any]) -> list[str]:
 # -- walking a store --------------------------------------------------------------------------------------
 
 
-def release_pages(store: MarketStore) -> None:
-    """Let go of a store's mapped pages: what was walked over does not stay in memory."""
-    for mapped in store.maps:
-        mapped.madvise(mmap.MADV_DONTNEED)
-
-
 @dataclass
 class _Chunk:
     """The rows of some stocks, one stock after the other, days ascending."""
@@ -180,16 +173,13 @@ def _day(store: MarketStore, number: int) -> date:
 
 
 def _chunks(store: MarketStore, real: np.ndarray) -> Iterator[_Chunk]:
-    start, low = np.asarray(store.arrays['start']), 0
-    while low < len(store):
-        high = max(low + 1, int(np.searchsorted(start, start[low] + CHUNK, 'right')) - 1)
-        places = slice(int(start[low]), int(start[high]))
+    start = np.asarray(store.arrays['start'])
+    for low, high, places in chunks(start, CHUNK):
         mine = real[places]
         stock = np.repeat(np.arange(low, high, dtype='int32'), np.diff(start[low:high + 1]))
         day = np.arange(places.start, places.stop) - (start[:-1] - store.first)[stock]
         yield _Chunk(store, stock[mine], day[mine].astype('int32'), places, mine)
-        release_pages(store)
-        low = high
+        store.release_pages()
 
 
 # -- the report -------------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ chosen from what was known the day before. How indices are named and kept: `benc
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Callable
 from typing import Any
 
@@ -15,10 +14,10 @@ import numpy as np
 
 from bt_microcap.exchange import rules
 
-from ..columns import PRICES, dates_of, ordinals
+from ..columns import PRICES, dates_of
 from ..errors import DataError
 from ..invocation import command
-from .layout import real_rows
+from .layout import chunks, real_rows
 
 CHUNK = 1 << 20  # stock-days at a time
 START = 1000.0  # points, before the first return
@@ -46,23 +45,15 @@ def first_days(store: Any) -> np.ndarray:
     """
     first = store.first.astype('int64')
     first[first == 0] = _OLD
-    if 'listings' in store.reference_names:  # asked first: reading the table takes pandas
-        table = store.reference_table('listings').dropna(subset='listed')
-        for code, listed in zip(table['code'], ordinals(table['listed']).tolist(), strict=True):
-            stock = np.searchsorted(store.codes, code)
-            if stock < len(first) and store.codes[stock] == code:
-                first[stock] = (np.searchsorted(store.days, listed) if listed >= store.days[0] else
-                                -np.busday_count(*dates_of(np.array([listed, store.days[0]])).astype('datetime64[D]')))
-    first[[_board(code) == '' for code in store.codes.tolist()]] = _NEVER
-    return first
-
-
-def _board(code: str) -> str:
-    """Return the board of a code; nothing where it is no A share."""
-    try:
-        return rules.board(code)
-    except rules.RuleError:
-        return ''
+    listings = store.listing_days('listed')
+    for stock, code in enumerate(store.codes.tolist()) if listings else ():
+        if (listed := listings.get(code)) is not None:
+            first[stock] = (np.searchsorted(store.days, listed) if listed >= store.days[0] else
+                            -np.busday_count(*dates_of(np.array([listed, store.days[0]])).astype('datetime64[D]')))
+    shares = np.concatenate(list(rules.board_places(store.codes).values()))
+    out = np.full(len(first), _NEVER)
+    out[shares] = first[shares]
+    return out
 
 
 def _reference(read: Callable[[str], np.ndarray | None], last_close: np.ndarray) -> np.ndarray:
@@ -100,12 +91,6 @@ def _points(mean: dict[str, np.ndarray], volume: np.ndarray) -> np.ndarray:
     return np.array([*(close if name == 'close' else before * mean[name] for name in PRICES), volume])
 
 
-def _release_pages(store: Any) -> None:
-    """Let go of mapped pages: what was walked over does not stay in memory."""
-    for mapped in store.maps:
-        mapped.madvise(mmap.MADV_DONTNEED)
-
-
 def market_index(store: Any, new_share_days: int = NEW_SHARE_DAYS) -> np.ndarray:
     """Return the index of all A shares, equal weight, renewed daily.
 
@@ -132,10 +117,8 @@ def market_index(store: Any, new_share_days: int = NEW_SHARE_DAYS) -> np.ndarray
     silent = _silent_members(store, joins, days)  # after their last row
     for name in PRICES:
         sums[name] += silent
-    count, low, real = silent.copy(), 0, real_rows(store)
-    while low < len(store):
-        high = max(low + 1, int(np.searchsorted(start, start[low] + CHUNK, 'right')) - 1)
-        part = slice(int(start[low]), int(start[high]))
+    count, real = silent.copy(), real_rows(store)
+    for low, high, part in chunks(start, CHUNK):
         lengths = np.diff(start[low:high + 1])
         day = np.arange(part.stop - part.start) - np.repeat(start[low:high] - part.start - store.first[low:high], lengths)
         place = np.arange(len(day))
@@ -152,8 +135,7 @@ def market_index(store: Any, new_share_days: int = NEW_SHARE_DAYS) -> np.ndarray
         for name in PRICES:
             sums[name] += np.bincount(day, _ratio(here[name], reference, live), days + 1)[:days]
         sums['volume'] += np.bincount(day, here['volume'], days + 1)[:days]
-        _release_pages(store)
-        low = high
+        store.release_pages()
     volume = sums.pop('volume')
     return _points({name: np.divide(total, count, out=np.ones(days), where=count > 0) for name, total in sums.items()}, volume)
 
@@ -180,12 +162,10 @@ def _silent_members(store: Any, joins: np.ndarray, days: int) -> np.ndarray:
     """Return how many members each day has that had their last row before, at most `GONE` days ago."""
     begin = np.maximum(store.last + 1, np.minimum(joins, days))
     end = np.minimum(store.last + 1 + GONE, days)
-    if 'listings' in store.reference_names:
-        table = store.reference_table('listings').dropna(subset='delisted')
-        known = dict(zip(table['code'], ordinals(table['delisted']).tolist(), strict=True))
-        for number, code in enumerate(store.codes.tolist()):
-            if code in known:
-                end[number] = min(end[number], int(np.searchsorted(store.days, known[code], 'right')))
+    known = store.listing_days('delisted')
+    for number, code in enumerate(store.codes.tolist()) if known else ():
+        if code in known:
+            end[number] = min(end[number], int(np.searchsorted(store.days, known[code], 'right')))
     there = begin < end
     change = np.bincount(begin[there], minlength=days + 1) - np.bincount(end[there], minlength=days + 1)
     return np.cumsum(change)[:days].astype('float64')
@@ -219,7 +199,7 @@ class Choice:
                 f'{store.path or "the market"}: found no column {FLOAT_CAP}, which weight=float_cap needs; add it to the table '
                 f"(yuan, tradable shares x close), or make the store with {command('ingest')} xbx, which keeps it")
         self._joins = first_days(store) + new_share_days
-        self._joins[[_board(code) == rules.BSE for code in store.codes.tolist()]] = _NEVER
+        self._joins[rules.board_places(store.codes)[rules.BSE, 'BJSE']] = _NEVER
         self._flags = [name for name in ('paused', 'is_st', 'delisting_period') if name in store.columns]
 
     def of(self, day: int) -> tuple[np.ndarray, np.ndarray]:
@@ -309,7 +289,7 @@ def microcap_index(
             if (day - phase) % renew == 0:
                 held, fresh[day] = choice.of(day)
                 if len(fresh) % 16 == 0:
-                    _release_pages(store)
+                    store.release_pages()
             members.append(held)
         ends = np.cumsum([len(stocks) for stocks in members])
         day = np.repeat(np.arange(low, high), np.diff(ends, prepend=0))
@@ -348,7 +328,7 @@ class _At:
         values = column[self._places]
         if name == 'paused':
             values[self.gone] = 1
-        _release_pages(self._store)
+        self._store.release_pages()
         return values
 
     def last_close(self) -> np.ndarray:

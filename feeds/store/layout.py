@@ -147,6 +147,23 @@ class _Fill:
             block[self._missing] = 0 if name == 'volume' else np.nan
 
 
+def chunks(start: np.ndarray, size: int) -> Iterator[tuple[int, int, slice]]:
+    """Yield some stocks after the other: the first, the one after the last, and their places in a stock-major column.
+
+    Parameters
+    ----------
+    start : ndarray of int, shape (stocks + 1,)
+        Where each stock's block begins.
+    size : int
+        Places at a time, about; one stock at least.
+    """
+    start, low = np.asarray(start), 0
+    while low < len(start) - 1:
+        high = max(low + 1, int(np.searchsorted(start, start[low] + size, 'right')) - 1)
+        yield low, high, slice(int(start[low]), int(start[high]))
+        low = high
+
+
 def real_rows(store: Any) -> np.ndarray:
     """Return which places of the stock-major columns are rows of the table, and not filled up.
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..columns import INDEX_LINES, OPTIONAL, REFERENCE_TABLES, dates_of
+from ..columns import INDEX_LINES, OPTIONAL, REFERENCE_TABLES, dates_of, ordinals
 from ..errors import DataError
 from ..invocation import command
 from ..quarantine import COLUMNS as FINDING_COLUMNS
@@ -259,7 +259,7 @@ class MarketStore:
             return self._nothing
         self._asked += 1
         if self._asked % 16 == 0:
-            self._release_pages()
+            self.release_pages()
         rows = slice(self._day_start[day], self._day_start[day + 1])
         stocks = self._day_stock[rows]
         out = np.full(len(self.codes), np.nan)
@@ -272,7 +272,7 @@ class MarketStore:
             raise KeyError(f'the store has no column {name!r}; it has {", ".join(self.columns)}')
         return out
 
-    def _release_pages(self) -> None:
+    def release_pages(self) -> None:
         """Let go of mapped pages: a run walks through the days and rarely comes back; the system keeps them cached."""
         for mapped in self.maps:
             mapped.madvise(mmap.MADV_DONTNEED)
@@ -352,6 +352,16 @@ class MarketStore:
         if isinstance(found, Path):
             found = self._tables[name] = pd.read_parquet(found)
         return found
+
+    def listing_days(self, column: str) -> dict[str, int]:
+        """Return the ordinals of ``listed`` or ``delisted`` by code, where the store tells them; without listings none.
+
+        pandas is only needed where there are listings.
+        """
+        if 'listings' not in self.reference_names:
+            return {}
+        known = self.reference_table('listings').dropna(subset=column)
+        return dict(zip(known['code'], ordinals(known[column]).tolist(), strict=True))
 
     @property
     def reference_data(self) -> ReferenceData:

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..cleaning import clean
-from ..columns import FLAGS, OPTIONAL, REQUIRED
+from ..columns import FLAGS, dates_of
 from ..errors import DataError
-from ..evidence import Evidence, Falls
+from ..evidence import TRADING_DAYS, Evidence, Falls
 from ..grid import Layout
 from ..quarantine import Quarantine
 from ..rows import Rows, no_rows
-from ..settling import Settled, any_doubled, settle
-from .layout import dtype_of
+from ..settling import NEVER, Settled, settle
+from .layout import chunks, dtype_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-NEVER = np.iinfo('int32').max
 CHUNK = 1 << 20  # stock-days at a time
-YEAR = 243  # trading days
 
 
 class _Growing:
@@ -93,12 +90,7 @@ class Staging:
             They have been checked; their findings are in the quarantine.
         """
         if not checked:
-            self.evidence.take(rows)
-            try:
-                rows = clean(rows, self.quarantine)
-            except DataError:
-                self.evidence.judge(rows.source)  # a wrong unit is said as such
-                raise
+            rows = self.evidence.clean(rows, self.quarantine)
         for name in rows.text:
             self._text.setdefault(name, rows.source)
         if not len(rows):
@@ -170,7 +162,7 @@ class Staging:
             stock, day = order[self._stock.values], self._day.values
             self._stock = self._day = None
             before = np.full(len(codes), NEVER, 'int64') if first_priced is None else first_priced(codes, stock, day)
-            settled = settle(stock, day, before, [*self.columns, *self.late], self._read, any_doubled(stock, day, len(codes)))
+            settled = settle(stock, day, before, [*self.columns, *self.late], self._read)
             settled.tell(self.quarantine, lambda at: self._rows_at(at, stock, day, codes))
             stock, day = self._leave_out(settled, stock, day)
         if not judged:
@@ -269,8 +261,6 @@ class Staging:
             return None
         import pandas as pd
 
-        from ..columns import dates_of
-
         codes = np.array(list(self._ids), object)  # by their numbers: in the order in which they came
         table = pd.DataFrame({
             'code': codes[np.concatenate([ids for ids, _, _ in self._names])],
@@ -279,12 +269,11 @@ class Staging:
         table = table.sort_values(['code', 'date'], kind='stable', ignore_index=True)
         return table[(table['code'] != table['code'].shift()) | (table['name'] != table['name'].shift())].reset_index(drop=True)
 
-
     def about(self, names: pd.DataFrame | None) -> dict[str, str]:
         """Return what is to be known of columns that were made of others."""
         if names is None or not self.by_name:
             return {}
-        change = names['code'].duplicated().any() or self.day.max(initial=0) < YEAR
+        change = names['code'].duplicated().any() or self.day.max(initial=0) < TRADING_DAYS
         text = 'by the name of the day' if change else (
             'by names that never change: not known for the past, that of today on all days')
         return dict.fromkeys(sorted(self.by_name), text)
@@ -304,21 +293,8 @@ def judge_falls(staging: Staging, source: str, arrays: Mapping[str, np.ndarray])
     if staging.evidence.has_amounts:
         return
     falls, start, codes = Falls(int(arrays['days'][-1])), arrays['start'], arrays['codes'].astype(str)
-    low = 0
-    while low < len(codes):
-        high = max(low + 1, int(np.searchsorted(start, start[low] + CHUNK, 'right')) - 1)
-        part = slice(int(start[low]), int(start[high]))
+    for low, high, part in chunks(start, CHUNK):
         stock = np.repeat(np.arange(low, high), np.diff(start[low:high + 1]))
         day = arrays['days'][np.arange(part.start, part.stop) - start[stock] + arrays['first'][stock]]
         falls.take(arrays['stock/market_cap'][part], arrays['stock/close'][part], stock, day, codes)
-        low = high
     falls.judge(source)
-
-
-def known_columns(names: Iterable[str]) -> list[str]:
-    """Return canonical columns first, in their usual order, then further ones."""
-    usual = [name for name in (*REQUIRED, *OPTIONAL) if name in names]
-    return usual + [name for name in names if name not in usual]
-
-
-Progress = Callable[[int, int], Any]

@@ -16,6 +16,7 @@ from ..errors import DataError
 from ..mending import Mended, lost_rows
 from ..quarantine import Quarantine
 from ..rows import Rows
+from ..settling import NEVER
 from ..sources import SOURCES
 from ..tables import Reading, rows_of_files, rows_of_table
 from .folder import VersionFolder, writing
@@ -23,7 +24,7 @@ from .indices import market_index, microcap_index
 from .layout import GUESSED, Layout, Read, build, units
 from .manifest import MANIFEST
 from .market_store import FINDINGS, MarketStore
-from .staging import NEVER, Staging, judge_falls
+from .staging import Staging, judge_falls
 
 
 def ingest(
@@ -131,7 +132,6 @@ def _make(
                 staging.add(rows)
             layout = staging.layout(source, first_priced=None if old is None else partial(_first_rows, old),
                                     days=(reading.start, reading.end))
-            _release_memory()
             columns, read, without_close = staging.columns, staging.column, staging.without_close
             if old is not None:
                 columns = _wider({name: old.arrays[f'stock/{name}'].dtype.str for name in old.columns}, columns)
@@ -230,13 +230,6 @@ def _joined(name: str, parts: list[pd.DataFrame]) -> pd.DataFrame:
     return table.drop_duplicates(key, keep='last').sort_values(key).reset_index(drop=True)
 
 
-def _release_memory() -> None:
-    """Give back the memory that the reader of Parquet files keeps for later."""
-    import pyarrow as pa
-
-    pa.default_memory_pool().release_unused()
-
-
 def _merged(old: MarketStore, new: Layout, staging: Staging) -> tuple[Layout, Read, np.ndarray]:
     """Return the layout of an old store with new rows, its columns and its rows without a close: old rows that stay, then new."""
     codes = np.union1d(old.arrays['codes'], new.codes)
@@ -259,12 +252,14 @@ def _merged(old: MarketStore, new: Layout, staging: Staging) -> tuple[Layout, Re
         added = staging.column(name) if name in staging.columns else np.full(len(new_stock), unknown)
         return np.concatenate([kept, added])
 
-    # closes that were the last ones then need not be so now
-    codes_then, days_then = lost_rows(old.findings().query('done == "given the last close"').assign(done='left out'))
-    again = set(zip(codes_then.tolist(), days_then.tolist(), strict=True))
-    texts, ordinals = old.codes.tolist(), old.days.tolist()
-    stale = [row for row, (code, on) in enumerate(zip(own_stock[stays].tolist(), own_day[stays].tolist(), strict=True))
-             if (texts[code], ordinals[on]) in again] if again else []
-    if 'preclose' in old.columns:  # a preclose told the close, and still does
-        stale = [row for row in stale if not old.arrays['stock/preclose'][places[row]] > 0]
-    return layout, read, np.concatenate([np.array(stale, 'int64'), staging.without_close + len(places)])
+    # closes that were the last ones then need not be so now; what a preclose told still holds
+    mended = old.findings().query('done == "given the last close"').assign(done='left out')
+    if not len(mended):
+        return layout, read, staging.without_close + len(places)
+    codes_then, days_then = lost_rows(mended)
+    number = np.searchsorted(old.arrays['codes'].astype(str), codes_then)
+    again = np.isin(own_day[stays].astype('int64') * len(old) + own_stock[stays],
+                    np.searchsorted(old.days, days_then).astype('int64') * len(old) + number)
+    if 'preclose' in old.columns:
+        again &= ~(old.arrays['stock/preclose'][places] > 0)
+    return layout, read, np.concatenate([np.flatnonzero(again), staging.without_close + len(places)])

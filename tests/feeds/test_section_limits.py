@@ -181,7 +181,8 @@ def test_boards_are_told_once(monkeypatch):
     class Asking(bt.Strategy):
         def next(self):
             if not seen:
-                told.clear()  # what checked the table
+                told.clear()  # what checked the table,
+                rules._PLACES.clear()  # and what the index of the market keeps
             seen.append(self.data.universe().section(True).today('high_limit').tolist())
 
     cerebro.addstrategy(Asking)
