@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import backtrader as bt
 import numpy as np
 
+from .columns import OPTIONAL
 from .daily import STOCK_LINES
 from .errors import DataError
 
@@ -196,6 +197,18 @@ class MarketStock(bt.feed.DataBase):
                 return self.lines[int(number)]
             raise
 
+
+    def value(self, name: str, ago: int) -> float:
+        """Return the value of a line, or of a further column of the market, as `stock.StockPandas` does."""
+        if name in self.getlinealiases():
+            return getattr(self.lines, name)[ago]
+        if ago >= 0:
+            _ = self.close[ago]  # refused where it is not known yet, as every further column
+        store = self.market.store
+        block, at = store.block(name, self._number), self.market.lines.datetime.idx + self._shift + ago
+        if block is None and name not in OPTIONAL:
+            raise KeyError(f'{self._name} has no column {name!r}; it has {", ".join(store.columns)}')
+        return float(block[at]) if block is not None and 0 <= at < len(block) else NAN
 
     # -- travel: as the market and a name, no view of it ------------------------------------------------------
 

@@ -35,6 +35,12 @@ class CrossSection:
     def __init__(self, codes: np.ndarray, source: Any) -> None:
         self.codes = codes
         self._source = source
+        self.memo: dict[Any, np.ndarray] = {}  # what screens and ranks have worked out of it; see `rotation.pieces`
+
+    @property
+    def before(self) -> int:
+        """The ordinal of the previous trading day, whose columns `previous` gives; 0 before the first of the data."""
+        return self._source.before
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -117,15 +123,13 @@ class CrossSection:
         Raises
         ------
         DataError
-            The market has no such index, or the run has one feed per stock.
+            The market has no such index. With one feed per stock only ``market`` is known, as the index' own feed shows it,
+            such as the one that `stock.add_stocks` puts first.
         ValueError
             `n` is not a whole number of 1 or more.
         """
         if isinstance(n, (bool, np.bool_)) or not isinstance(n, (int, np.integer)) or n < 1:
             raise ValueError(f'n is {n!r}: expected a whole number of 1 or more')
-        if not hasattr(self._source, 'benchmark'):
-            raise DataError("feeds of one stock each do not tell a benchmark: use a MarketFeed, or read the index' own feed, "
-                            'such as the one that add_stocks puts first')
         closes = self._source.benchmark(spec, int(n))
         closes.flags.writeable = False
         return closes
@@ -175,7 +179,13 @@ class CrossSection:
         return self._reference_data().latest('industries', self._source.before)
 
     def listed_days(self) -> np.ndarray:
-        """Return for how many calendar days each stock had been listed the day before; NaN where it is not known."""
+        """Return for how many calendar days each stock had been listed the day before; NaN where it is not known.
+
+        Without listings, as with one feed per stock, a stock counts as listed on its first row, unless that is on the first day
+        of all.
+        """
+        if hasattr(self._source, 'listed_days'):
+            return self._source.listed_days()
         return self._reference_data().listed_days(self._source.before)
 
     def _reference_data(self) -> Any:
@@ -220,13 +230,19 @@ class _FeedValues:
     """Reads vectors from one feed per stock.
 
     `ago` is 0, -1 or None (no such row) for each; None for all of them before the run's second bar. `past` gives the history,
-    `limits` the price limits by name and whether of the day before.
+    `limits` the price limits by name and whether of the day before, `benchmark` an index' closes before a stamp. `before` is the
+    ordinal of the previous day, `first_day` that of the first of all.
     """
 
     def __init__(self, feeds: list, previous: list | None, today: list, past: Callable[[str, int, bool], np.ndarray],
-                 limits: Callable[[str, bool], np.ndarray]) -> None:
+                 limits: Callable[[str, bool], np.ndarray], benchmark: Callable[[str, int], np.ndarray], before: float,
+                 first_day: int) -> None:
         self._feeds, self._ago, self._cache, self.history = feeds, {True: previous, False: today}, {}, past
-        self._limits = limits
+        self._limits, self.benchmark, self.before, self._first_day = limits, benchmark, max(0, int(before)), first_day
+
+    def listed_days(self) -> np.ndarray:
+        first = np.array([getattr(feed, 'first_day', 0) for feed in self._feeds], dtype=float)
+        return np.where(first > self._first_day, self.before - first + 1, np.nan)
 
     def vector(self, name: str, previous: bool) -> np.ndarray:
         key = name, previous
@@ -262,7 +278,10 @@ class StockUniverse:
     """
 
     def __init__(self, datas: Iterable) -> None:
+        datas = list(datas)
         self._feeds = sorted((data for data in datas if hasattr(data.lines, 'market_cap')), key=lambda data: data._name)
+        self._index = next((data for data in datas if data._name == 'market' and hasattr(data, 'column')), None)
+        self._first_day = min((data.first_day for data in [self._index, *self._feeds] if hasattr(data, 'first_day')), default=0)
         self.codes = np.array([data._name for data in self._feeds], dtype=str)
         again = self.codes[1:][self.codes[1:] == self.codes[:-1]]
         if len(again):
@@ -303,8 +322,10 @@ class StockUniverse:
         now = max(stamps, default=-1.0)
         current = [0 if stamp == now else None for stamp in stamps]
         if not at_open:
-            past = partial(self._past, np.nextafter(now, np.inf))
-            return CrossSection(self.codes, _FeedValues(self._feeds, current, current, past, partial(self._limits, now, 0)))
+            end = np.nextafter(now, np.inf)
+            return CrossSection(self.codes, _FeedValues(
+                self._feeds, current, current, partial(self._past, end), partial(self._limits, now, 0),
+                partial(self._benchmark, end), now, self._first_day))
         # the last bar before today: one back where today has a bar, else the bar that still stands at 0
         before = [feed.datetime[-1] if here == 0 and len(feed) > 1 else (-1.0 if here == 0 else stamp)
                   for feed, here, stamp in zip(self._feeds, current, stamps, strict=True)]
@@ -313,7 +334,18 @@ class StockUniverse:
                     for here, stamp in zip(current, before, strict=True)]
         past = partial(self._past, now)
         limits = partial(self._limits, now, 1)
-        return CrossSection(self.codes, _FeedValues(self._feeds, previous if last > 0 else None, current, past, limits))
+        return CrossSection(self.codes, _FeedValues(
+            self._feeds, previous if last > 0 else None, current, past, limits, partial(self._benchmark, now), last,
+            self._first_day))
+
+    def _benchmark(self, stamp: float, spec: str, n: int) -> np.ndarray:
+        """Return the closes of the market's index before a stamp; see `CrossSection.benchmark`."""
+        if spec != 'market' or self._index is None:
+            raise DataError(f'feeds of one stock each do not tell the benchmark {spec!r}: use a MarketFeed, or read the index\' '
+                            'own feed; known is market, where the run has the feed of that name that add_stocks puts first')
+        end = int(np.searchsorted(self._index.days, stamp))
+        known = self._index.column('close')[max(end - n, 0):end]
+        return np.concatenate([np.full(n - len(known), np.nan), known])
 
     def _past(self, stamp: float, name: str, n: int, adjusted: bool) -> np.ndarray:
         """Return the days before a stamp; see `CrossSection.history`."""

@@ -1,30 +1,25 @@
-"""The rotation: when to trade and how much."""
+"""The rotation: which stocks, when, how much, and when not."""
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections import Counter
 from typing import Any
 
 import backtrader as bt
 import numpy as np
 
-from ..exchange.broker import AShareBroker
-from ..exchange.calendar import Calendar
-from ..exchange.commission import AShareCommission
-from ..exchange.fills import affordable
-from ..feeds.universe import CrossSection, StockUniverse, Universe
-from ..record.stock_charts import StockCharts
-from . import ranks, screens
+from ..exchange import rules
+from ..feeds.universe import CrossSection
+from . import choices, ranks, screens, weights
+from .risk import RiskStrategy
+from .tally import NothingTradedWarning, Tally
 
 
-class NothingTradedWarning(UserWarning):
-    """A run is over in which nothing was picked, or no order was filled."""
-
-
-class MicroCapStrategy(bt.Strategy):
+class MicroCapStrategy(RiskStrategy):
     """Every few days sell all, then buy the smallest companies of a market-cap band, equal cash each.
+
+    That is the original, and what the defaults do. The other params are off by default; each turns one thing on.
 
     With cheat-on-open (see `bt_microcap.setup`) it decides and trades at the open, from the day before and
     what is known before the open. Under a plain ``Cerebro()`` it decides at the close of the day before and
@@ -35,144 +30,135 @@ class MicroCapStrategy(bt.Strategy):
     ``self.data.datetime.date(0)``: Backtrader moves the strategy's own ``self.datetime`` only after ``next_open``.
 
     To change the strategy override one of its steps: `is_rebalance_day` (timer), `screen`, `rank` and
-    `select` (selection), `budget` and `size` (sizing), `sell_all`, `buy_picks` and `buy_stock` (orders).
+    `select` (selection), `weigh`, `budget` and `size` (sizing), `make_overlays` (risk), `sell_all`, `buy_picks` and
+    `buy_stock` (orders).
 
-    Params:
+    Params, which stocks:
 
       - ``stocknum`` (default: ``3``): largest number of stocks held, 1 or more.
-      - ``refresh_rate`` (default: ``5``): trading days from one rebalance to the next, 1 or more.
       - ``min_cap``, ``max_cap`` (default: ``2e9``, ``3e9``): the band of the market cap, yuan, both ends in.
       - ``boards`` (default: ``('main', 'chinext', 'star')``): where to buy, of `rules.BOARDS`.
+      - ``universe`` (default: ``''``, all A shares): six digits of an index, whose members of the day before alone are bought;
+        see `screens.members`.
+      - ``min_listed_days`` (default: ``0``): calendar days since the listing; see `screens.listed_for`.
+      - ``min_price``, ``max_price`` (default: ``0.0``, ``inf``): of the previous close, yuan, both ends in.
+      - ``min_amount`` (default: ``0.0``): yuan traded a day, mean of the last 20 trading days.
+      - ``skip_limits`` (default: ``False``): whether what opens at its upper or lower limit is no pick, unless it is held.
+      - ``rebuy_ban`` (default: ``0``): trading days after a sale during which the stock is not bought again; 1 is the day of the
+        sale alone. With `keep` off, what is held is sold first, and so is banned too.
+      - ``max_per_industry`` (default: ``0``, any): picks of one industry; needs a store with industries.
+      - ``extra_screen`` (default: ``None``): a `pieces.Screen`, or a function of a section that returns a mask.
+      - ``rank`` (default: ``'market_cap'``): what is smallest is bought first: ``market_cap``, ``float_cap``, any column,
+        ``-column`` for the largest first, a `pieces.Value`, or a function of a section.
+
+    When:
+
+      - ``refresh_rate`` (default: ``5``): trading days from one rebalance to the next, 1 or more.
+      - ``weekday`` (default: ``0``): 1 for Monday to 5 for Friday: once a week instead, see `timing.Weekly`.
+      - ``month_day`` (default: ``0``): once a month instead, on that trading day of it, see `timing.Monthly`.
+      - ``refresh_by`` (default: ``''``): ``'volatility'`` or ``'trend'``: a refresh rate between ``min_refresh_rate`` (``2``) and
+        ``max_refresh_rate`` (``20``) that follows the market; its formula: `timing.RefreshByMarket`.
+      - ``phase`` (default: ``0``): trading days by which the start is shifted.
+
+    How much:
+
+      - ``keep`` (default: ``False``): whether what is held and picked again stays, instead of being sold and bought.
+      - ``weights`` (default: ``'cash'``): equal parts of the cash for what is bought. Else the parts of the account that the
+        picks are brought to: ``equal``, ``market_cap``, ``float_cap``, ``inverse_volatility``, or a function, see `weights`;
+        each of the ``stocknum`` has its share, so that with fewer picks the rest stays cash.
+      - ``band`` (default: ``0.0``): with weights and `keep`, the fraction of its target by which a holding may be off before it
+        is traded.
+      - ``max_weight`` (default: ``1.0``): with weights, the largest part of the account in one stock when it is bought.
+
+    Risk, every day: the params of `risk.RiskStrategy`, such as ``stop_loss``, ``empty_months``, ``parking``.
+
+    Others:
+
       - ``plot_stocks`` (default: ``4``): how many of the stocks held ``cerebro.plot()`` draws, the most traded
         first; the others are left out (see `record.stock_charts`).
+      - ``combination`` (default: ``()``): pairs of a param's name and its value, which go before all others: one run of any set
+        of combinations, for an optimizer.
     """
 
     params = (
+        # which stocks
         ('stocknum', 3),  # holdings
-        ('refresh_rate', 5),  # trading days
         ('min_cap', 2e9),  # yuan
         ('max_cap', 3e9),  # yuan
         ('boards', ('main', 'chinext', 'star')),  # BSE is off
+        ('universe', ''),  # six digits of an index
+        ('min_listed_days', 0),  # calendar days
+        ('min_price', 0.0),  # yuan
+        ('max_price', math.inf),  # yuan
+        ('min_amount', 0.0),  # yuan a day
+        ('skip_limits', False),  # no pick that opens at its limit
+        ('rebuy_ban', 0),  # trading days
+        ('max_per_industry', 0),  # picks, 0: any
+        ('extra_screen', None),  # a screen
+        ('rank', 'market_cap'),  # the smallest first
+        # when
+        ('refresh_rate', 5),  # trading days
+        ('weekday', 0),  # 1 Monday .. 5 Friday
+        ('month_day', 0),  # trading day of the month
+        ('refresh_by', ''),  # volatility | trend
+        ('min_refresh_rate', 2),  # trading days
+        ('max_refresh_rate', 20),  # trading days
+        ('phase', 0),  # trading days
+        # how much
+        ('keep', False),  # what is picked again stays
+        ('weights', choices.CASH),  # cash | equal | market_cap | float_cap | inverse_volatility
+        ('band', 0.0),  # fraction of a target
+        ('max_weight', 1.0),  # part of the account
+        # others
         ('plot_stocks', 4),  # charts of stocks in cerebro.plot()
+        ('combination', ()),  # (name, value) pairs of an optimizer's run
     )
 
     def __init__(self) -> None:
-        for name in ('stocknum', 'refresh_rate'):
-            value = getattr(self.p, name)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-                raise ValueError(f'{name} is {value!r}: expected a whole number of 1 or more')
-        if not self.p.min_cap <= self.p.max_cap:
-            raise ValueError(f'min_cap is {self.p.min_cap!r} and max_cap {self.p.max_cap!r}: expected min_cap <= max_cap')
-        self.universe = self.make_universe()
-        self._bars = 0  # bars whose decisions are made
-        self._day = 0  # ordinal of the last of them, and the market's calendar, where the broker is not ours
-        self._calendar: Calendar | None = None
-        self._rebalances = self._picks = self._notices = self._fills = 0  # what `nothing_traded` tells
-        self._refusals: Counter[str] = Counter()
-        self._band_days: int | None = None  # rebalance days on which a stock lay in the band; None: not looked at
+        for name, value in self.p.combination:
+            setattr(self.p, name, value)
+        given = self.p._getkwargs()
+        self.check_params(given)
+        super().__init__()
+        self._timer = choices.timer(given)
+        self._screens, self._rank = choices.extra_screens(given), choices.rank(given)
+        self._base = screens.tradable & screens.on_boards(self.p.boards)
+        self._passed: np.ndarray | None = None  # the mask of the screen, among which `weighted_ranks` ranks
+        self._tally = Tally()  # what `nothing_traded` tells
         self._band_checked = False
-        self._addanalyzer_slave(StockCharts)  # what cerebro.plot() draws; not among the user's own analyzers
+
+    @classmethod
+    def check_params(cls, given: dict[str, Any]) -> None:
+        """Refuse params that mean nothing; `given` has every param with its value.
+
+        Raises
+        ------
+        ValueError
+            One is wrong, or two do not go together.
+        """
+        choices.check_params(given)
 
     def start(self) -> None:
-        """Refuse what would print wrong money."""
-        if any(hasattr(data, 'universe') for data in self.datas) and not isinstance(self.broker, AShareBroker):
-            raise ValueError(
-                'a MarketFeed needs AShareBroker: on a day without a row its stocks have a bar, on which another broker would '
-                'trade; use setup(cerebro), cerebro.setbroker(AShareBroker()), or one feed per stock (add_stocks)')
-        if len(self.env.runningstrats) > 1:
-            raise ValueError(
-                f'found {len(self.env.runningstrats)} strategies in one Cerebro, which share one account: each would sell what '
-                'the others hold; run one Cerebro a strategy, or cerebro.optstrategy')
-
-    def make_universe(self) -> Universe:
-        """Return what is asked for cross-sections and feeds; hook."""
-        makers = [data.universe for data in self.datas if hasattr(data, 'universe')]
-        if len(makers) > 1:
-            raise ValueError(f'found {len(makers)} MarketFeeds in one Cerebro: expected one, with all stocks; make one store of '
-                             'both')
-        return makers[0]() if makers else StockUniverse(self.datas)
+        """Begin before the first day."""
+        super().start()
+        self._timer.start(self.known)
 
     def stop(self) -> None:
         """Say it where the run has done nothing."""
-        found = self.nothing_traded()
+        found = '' if self.p.combination else self.nothing_traded()
         if found:
             warnings.warn(found, NothingTradedWarning, stacklevel=2)
 
     def nothing_traded(self) -> str:
         """Return why the run has picked no stock, or filled no order; empty where it has."""
-        if self._fills or not self._rebalances:
-            return ''
-        if not self._picks:
-            if self._band_days is None:
-                why = 'screen and select let none through'
-            elif not self._band_days:
-                why = (f'no market cap lay between min_cap {screens.typed(self.p.min_cap)} and max_cap '
-                       f'{screens.typed(self.p.max_cap)} yuan on any of them')
-            else:
-                why = (f'on {self._band_days} of them a market cap lay in the band, but of a stock that is suspended, ST, in the '
-                       f'delisting period or not on the boards {", ".join(self.p.boards)}, or that select did not take')
-            return f'no stock was picked on any of {self._rebalances} rebalance days: {why}'
-        refused = self._refusals.total()
-        if refused:
-            why = f'{refused} refused, most often {self._refusals.most_common(1)[0][0]!r}'
-        elif self._notices:
-            why = 'none was refused, they were still open at the end or withdrawn'
-        else:
-            why = 'no order was given'
-        return f'{self._picks} picks, but not one order was filled: {why}'
+        return self._tally.nothing_traded(self.p.min_cap, self.p.max_cap, lambda: choices.described(self.p._getkwargs()))
 
     def _addnotification(self, order: bt.Order, quicknotify: bool = False) -> None:
         # counted here: a subclass with its own notify_order rarely calls the one of its base
-        self._notices += 1
-        self._fills += bool(order.executed.size)
-        if order.status in (order.Rejected, order.Margin):
-            self._refusals[order.info.get('reason') or order.getstatusname().lower()] += 1
+        self._tally.count_order(order)
         super()._addnotification(order, quicknotify)
 
     # -- when ---------------------------------------------------------------------------------------------
-
-    @property
-    def at_open(self) -> bool:
-        """Whether decisions are made at the open (cheat-on-open), else at the close before."""
-        return bool(self.cerebro.p.cheat_on_open)
-
-    def next_open(self) -> None:
-        """Decide at the open; Backtrader calls it only with cheat-on-open."""
-        if not self._is_market_bar():
-            return  # a bar of some other feed: on a day without trading, or at another time of the day
-        day, self._bars = self._bars - 1, self._bars + 1  # the first bar only gives the day before
-        if day >= 0:
-            self.trade(day)
-
-    def next(self) -> None:
-        """Decide at the close for the next open, where there is no cheat-on-open."""
-        if not self.at_open and self._is_market_bar():
-            day, self._bars = self._bars, self._bars + 1
-            self.trade(day)
-
-    def _is_market_bar(self) -> bool:
-        if isinstance(self.broker, AShareBroker):
-            return self.broker.is_market_bar
-        if self._calendar is None:
-            self._calendar = Calendar(self.datas)
-        now = max(data.datetime[0] for data in self.datas if len(data))
-        if not self._calendar.is_market_bar(now, self._day):
-            return False
-        self._day = int(now)
-        return True
-
-    # A stock that is listed late keeps Backtrader in prenext until all feeds have bars: trade there too.
-    def prenext_open(self) -> None:
-        """Trade as in `next_open`."""
-        self.next_open()
-
-    def nextstart_open(self) -> None:
-        """Trade as in `next_open`."""
-        self.next_open()
-
-    def prenext(self) -> None:
-        """Trade as in `next`."""
-        self.next()
 
     def trade(self, day: int) -> None:
         """Do the day's work; hook for what must happen every day.
@@ -182,20 +168,30 @@ class MicroCapStrategy(bt.Strategy):
         day : int
             Trading days since day 0, the day on which the orders fill.
         """
+        if self._overlays:
+            self.limit_risk()
         if self.is_rebalance_day(day):
-            self.rebalance()
+            if self._exposure > 0:
+                self.rebalance()
+            else:
+                self._tally.shut[self._shut_by] += 1
+        if self._parking is not None:
+            self._parking.put()
 
     def is_rebalance_day(self, day: int) -> bool:
-        """Return whether to rebalance on a day; hook. Day 0 is one."""
-        return day % self.p.refresh_rate == 0
+        """Return whether to rebalance on a day; hook. Day 0 is one, where ``refresh_rate`` alone says when."""
+        return day >= self.p.phase and self._timer.is_due(self.known, day - self.p.phase)
 
     def rebalance(self) -> None:
-        """Sell all, then buy the picks."""
-        picks = self.select(self.universe.section(self.at_open))
-        self._rebalances += 1
-        self._picks += len(picks)
-        kept = self.sell_all()
-        self.buy_picks(picks, kept)
+        """Sell all, then buy the picks; or what the params make of it."""
+        picks = self.select(self.known.section)
+        self._tally.rebalances += 1
+        self._tally.picks += len(picks)
+        if self.p.weights == choices.CASH:
+            kept = self.sell_dropped(picks) if self.p.keep else self.sell_all()
+            self.buy_picks(picks, kept)
+        else:
+            self.rebalance_to(self.weigh(self.known.section, picks))
 
     # -- which --------------------------------------------------------------------------------------------
 
@@ -207,25 +203,69 @@ class MicroCapStrategy(bt.Strategy):
         section : CrossSection
             What is known of every stock.
         """
-        return ranks.smallest(section.codes, self.screen(section), self.rank(section), self.p.stocknum)
+        self._passed = mask = self.screen(section)
+        groups = section.industries() if self.p.max_per_industry else None
+        return ranks.smallest(section.codes, mask, self.rank(section), self.p.stocknum, groups, self.p.max_per_industry)
 
     def screen(self, section: CrossSection) -> np.ndarray:
         """Return the mask of the stocks that may be bought; hook."""
-        in_band = screens.cap_between(section, self.p.min_cap, self.p.max_cap)
+        in_band = screens.cap_between(self.p.min_cap, self.p.max_cap)(section)
+        tally = self._tally
         if in_band.any():
-            self._band_days, self._band_checked = (self._band_days or 0) + 1, True
+            tally.band_days, self._band_checked = (tally.band_days or 0) + 1, True
         else:
-            self._band_days = self._band_days or 0
+            tally.band_days = tally.band_days or 0
             if not self._band_checked:  # once: where any stock ever lies in it, some days without are no fault
                 self._band_checked = True
                 screens.check_band(self.universe, self.p.min_cap, self.p.max_cap)
-        return in_band & screens.tradable(section) & screens.on_boards(section.codes, self.p.boards)
+        mask = in_band & self._base(section)
+        for screen in self._screens:
+            mask = mask & screen(section)
+        if self.p.skip_limits:
+            stays = {data._name for data in self.held()} if self.p.keep else self._holds
+            at_limit = screens.opens_at_high_limit(section) | screens.opens_at_low_limit(section)
+            mask &= ~at_limit | screens.mask_of(section.codes, stays)
+        if banned := self.banned():
+            mask &= ~screens.mask_of(section.codes, banned)
+        return mask
+
+    def banned(self) -> set[str]:
+        """Return the codes that are not bought today: stopped, sold by an overlay today, or sold lately."""
+        out = self.stopped()
+        if self.p.rebuy_ban:
+            sold = {code for code, day in self.known.sold_on.items() if self.known.day - day < self.p.rebuy_ban}
+            held = {data._name for data in self.held()} - self._holds
+            out |= sold - held if self.p.keep else sold | held
+        return out
 
     def rank(self, section: CrossSection) -> np.ndarray:
-        """Return one number per stock, the smallest is bought first; hook. The market cap by default."""
-        return section.previous('market_cap')
+        """Return one number per stock, the smallest is bought first; hook. The param ``rank`` by default."""
+        rank = self._rank
+        return rank(section, self._passed) if isinstance(rank, ranks.Value) else rank(section)
 
     # -- how much -----------------------------------------------------------------------------------------
+
+    def weigh(self, section: CrossSection, picks: list[str]) -> dict[str, float]:
+        """Return which part of the account each pick is to have; hook, asked where ``weights`` is not ``'cash'``.
+
+        Parameters
+        ----------
+        section : CrossSection
+        picks : list of str
+            Codes, the first choice first.
+
+        Returns
+        -------
+        dict of str to float
+            They add up to the part of the account that may be in stocks, less where there are fewer picks than ``stocknum``, or
+            where ``max_weight`` cuts all of them.
+        """
+        if not picks:
+            return {}
+        weigh = self.p.weights if callable(self.p.weights) else weights.WEIGHTS[self.p.weights]
+        found = np.asarray(weigh(section, np.searchsorted(section.codes, picks)), dtype=float)
+        whole = self._exposure * min(1.0, len(picks) / self.p.stocknum)
+        return dict(zip(picks, weights.shares_of(found, self.p.max_weight, whole).tolist(), strict=True))
 
     def budget(self, cash: float, free: int) -> float:
         """Return the yuan for each buy; hook.
@@ -239,43 +279,7 @@ class MicroCapStrategy(bt.Strategy):
         """
         return cash / free
 
-    def size(self, data: Any, budget: float) -> int:
-        """Return the shares to ask for with a budget; hook.
-
-        `AShareBroker` cuts the order to legal lots, fees and cash when it fills. For a plain broker, which
-        would refuse an order that it cannot pay, the size is cut here, at the price known now.
-
-        Parameters
-        ----------
-        data : data feed
-        budget : float
-            Yuan.
-        """
-        price = self.price(data)
-        if not price > 0:  # not listed yet, or no longer: let the broker say so
-            return 1
-        if isinstance(self.broker, AShareBroker):
-            return max(1, math.floor(budget / price + 1e-9))  # less than one share: let the broker say so
-        fees = self.broker.getcommissioninfo(data).getcommission
-        return affordable(data._name, math.inf, price, budget, fees)
-
-    def price(self, data: Any) -> float:
-        """Return the price known when deciding, yuan: today's open at the open, else the close."""
-        return data.open[0] if self.at_open else data.close[0]
-
     # -- orders -------------------------------------------------------------------------------------------
-
-    def order_target_value(self, data: Any = None, target: float = 0.0, price: float | None = None, **kwargs: Any) -> Any:
-        """Order up or down to a value, yuan, as Backtrader's; at the open by today's open, not by the close to come.
-
-        ``order_target_percent`` comes here too.
-        """
-        data = self.getdatabyname(data) if isinstance(data, str) else self.data if data is None else data
-        return super().order_target_value(data, target, price=self.price(data) if price is None else price, **kwargs)
-
-    def held(self) -> list[Any]:
-        """Return the feeds with a position, in the order in which the positions were opened."""
-        return [data for data, position in self.broker.positions.items() if position.size]
 
     def sell_all(self) -> list[Any]:
         """Sell every position whole; hook.
@@ -285,36 +289,28 @@ class MicroCapStrategy(bt.Strategy):
         list of data feeds
             Those that stay: their sale was refused, or is bound to be.
         """
-        for data in self.held():
-            self.close(data=data, price=self.price(data), whole=True, why='rebalance')
+        return self._sell([data for data in self.held() if self.may_sell(data)])
+
+    def sell_dropped(self, picks: list[str]) -> list[Any]:
+        """Sell every position whole that was not picked again, but for what is known to be suspended today; hook.
+
+        Returns what stays, as `sell_all`.
+        """
+        stays = {*picks, *self.suspended()}
+        return self._sell([data for data in self.held() if data._name not in stays and self.may_sell(data)])
+
+    def _sell(self, leaving: list[Any]) -> list[Any]:
+        for data in leaving:
+            self.sell_whole(data, 'rebalance')
         if self._fills_now():
             return self.held()
-        now = self.datetime[0] if not self.at_open else max(data.datetime[0] for data in self.datas if len(data))
-        return [data for data in self.held()
-                if int(data.datetime[0]) != int(now) or getattr(data, 'paused', (0,))[0] == 1 or not self.price(data) > 0]
-
-    def cash_after_sales(self, kept: list[Any]) -> float:
-        """Return the cash for the buys, yuan; what queued sales will bring is estimated at the price known now."""
-        cash = self.broker.getcash()
-        if self._fills_now():
-            return cash
-        stay = {id(data) for data in kept}  # by identity: == of two feeds compares their closes
-        for data in self.held():
-            if id(data) not in stay:
-                price, size = self.price(data), self.broker.getposition(data).size
-                cash += size * price - self._sale_fees(data, size, price)
-        return cash
-
-    def _sale_fees(self, data: Any, size: int, price: float) -> float:
-        comminfo = self.broker.getcommissioninfo(data)
-        if isinstance(comminfo, AShareCommission):
-            return comminfo.fees(-size, price, int(data.datetime[0]), data._name).total
-        return comminfo.getcommission(-size, price)
+        ids = {id(data) for data in leaving}  # by identity: == of two feeds compares their closes
+        return [data for data in self.held() if id(data) not in ids and data._name not in self._out_today or self.stuck(data)]
 
     def buy_picks(self, picks: list[str], kept: list[Any]) -> None:
         """Buy down the picks while fewer than ``stocknum`` stocks are held; hook.
 
-        A pick that cannot be bought is not replaced. One that is still held is topped up.
+        A pick that cannot be bought is not replaced. One that is still held because its sale was refused is topped up.
 
         Parameters
         ----------
@@ -326,15 +322,26 @@ class MicroCapStrategy(bt.Strategy):
         free = self.p.stocknum - len(kept)
         if free <= 0:
             return
-        budget = self.budget(self.cash_after_sales(kept), free)
+        budget = self.budget(self.money_for_stocks(kept), free)
         taken = set(kept)  # of hashes, which go by identity
         for code in picks:
             if len(taken) >= self.p.stocknum:
                 break
             data = self.universe.feed(code)
+            if data in taken and (self.p.keep or code in self._holds):
+                continue
             order = self.buy_stock(data, budget)
             if order is not None and order.status != order.Rejected:
                 taken.add(data)
+
+    def money_for_stocks(self, kept: list[Any]) -> float:
+        """Return the yuan that stocks may be bought for, by the exposure; a parked fund is sold as far as they need it."""
+        cash, parking = self.cash_after_sales(kept), self._parking
+        if self._exposure == 1.0 and parking is None:
+            return cash
+        stocks, parked = sum(self.value_of(data) for data in kept), 0.0 if parking is None else parking.value()
+        money = max(0.0, min(cash + parked, self._exposure * (cash + parked + stocks) - stocks))
+        return money if parking is None else min(money, parking.release(money))
 
     def buy_stock(self, data: Any, budget: float) -> bt.Order | None:
         """Order one stock; hook.
@@ -347,5 +354,33 @@ class MicroCapStrategy(bt.Strategy):
         """
         return self.buy(data=data, size=self.size(data, budget), price=self.price(data), value=budget, why='rebalance')
 
-    def _fills_now(self) -> bool:
-        return isinstance(self.broker, AShareBroker) and self.broker.fills_at_open
+    def rebalance_to(self, parts: dict[str, float]) -> None:
+        """Bring the holdings to parts of the account: sales first, then buys in the order of the parts.
+
+        Parameters
+        ----------
+        parts : dict of str to float
+            Code -> part of the account. With `keep`, a holding whose value is off by not more than ``band`` of its target is left
+            as it is; without, everything is sold first.
+        """
+        kept = self.sell_dropped(list(parts)) if self.p.keep else self.sell_all()
+        held = {data._name: self.value_of(data) for data in kept}
+        cash = self.cash_after_sales(kept)
+        total = cash + (0.0 if self._parking is None else self._parking.value()) + sum(held.values())
+        wanted: list[tuple[Any, float]] = []
+        for code, part in parts.items():
+            data, target, value = self.universe.feed(code), part * total, held.get(code, 0.0)
+            if value > target * (1 + self.p.band) and self.may_sell(data):
+                self.sell_part(data, value - target, 'rebalance')
+            elif value < target * (1 - self.p.band) and code not in self._holds:
+                wanted.append((data, target - value))
+        if self._parking is not None:
+            self._parking.release(sum(budget for _, budget in wanted))
+        count = len(kept)
+        for data, budget in wanted:
+            if data._name in held:
+                if self.size(data, budget) >= rules.LOTS[rules.board(data._name)].step:
+                    self.buy_stock(data, budget)
+            elif count < self.p.stocknum:
+                order = self.buy_stock(data, budget)
+                count += order is not None and order.status != order.Rejected

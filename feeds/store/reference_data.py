@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -39,6 +39,7 @@ class ReferenceData:
                  source: str) -> None:
         self._codes, self._days, self._first, self._read, self._source = codes, days, first, table, source
         self._sorted: dict[str, pd.DataFrame] = {}
+        self._kept: dict[Any, np.ndarray] = {}  # what was looked up last: it is asked every day and rarely changes
 
     def _table(self, name: str) -> pd.DataFrame:
         if name not in self._sorted:
@@ -70,12 +71,27 @@ class ReferenceData:
         DataError
             The store has no members of this index, or none as early as this.
         """
-        table = self._table('constituents')
-        known = table[(table['index'] == index) & (table['day'] <= day)]
-        if not len(known):
+        if ('days', index) not in self._kept:
+            table = self._table('constituents')
+            self._kept['days', index] = np.unique(table.loc[table['index'] == index, 'day'])
+        days = self._kept['days', index]
+        at = int(np.searchsorted(days, day, side='right'))
+        if not at:
             raise DataError(f'{self._source}: has no members of {index} on or before '
-                            f'{date.fromordinal(day)}; it has {", ".join(sorted(set(table["index"])))}')
-        return np.isin(self._codes, known.loc[known['day'] == known['day'].iloc[-1], 'code'].to_numpy(str))
+                            f'{date.fromordinal(day)}; it has {", ".join(sorted(set(self._table("constituents")["index"])))}')
+        return self._keep(('members', index), int(days[at - 1]), self._members)
+
+    def _members(self, name: tuple[str, str], day: int) -> np.ndarray:
+        table = self._table('constituents')
+        return np.isin(self._codes, table.loc[(table['index'] == name[1]) & (table['day'] == day), 'code'].to_numpy(str))
+
+    def _keep(self, name: Any, version: int, look: Callable[[Any, int], np.ndarray]) -> np.ndarray:
+        """Return what was looked up under a name, anew where its version is another one."""
+        kept = self._kept.get(name)
+        if kept is None or kept[0] != version:
+            kept = self._kept[name] = version, look(name, version)
+            kept[1].setflags(write=False)
+        return kept[1]
 
     def latest(self, name: str, day: int) -> np.ndarray:
         """Return the names or the industries of all stocks.
@@ -92,8 +108,10 @@ class ReferenceData:
         ndarray of str, shape (stocks,)
             Empty where nothing is known.
         """
-        table = self._table(name)
-        known = table[table['day'] <= day].drop_duplicates('code', keep='last').set_index('code')[REFERENCE_TABLES[name][-1]]
+        return self._keep(name, int(np.searchsorted(self._table(name)['day'].to_numpy(), day, side='right')), self._latest)
+
+    def _latest(self, name: str, rows: int) -> np.ndarray:
+        known = self._table(name)[:rows].drop_duplicates('code', keep='last').set_index('code')[REFERENCE_TABLES[name][-1]]
         return known.reindex(self._codes).fillna('').to_numpy(str)
 
     def listed_days(self, day: int) -> np.ndarray:
@@ -106,13 +124,17 @@ class ReferenceData:
         day : int
             Ordinal.
         """
+        return day - self._keep('listed', 0, self._listed) + 1
+
+    def _listed(self, name: str, version: int) -> np.ndarray:
+        """Return the ordinals of the listing days; NaN where they are not known."""
         import pandas as pd
 
         if not len(self._read('listings')):
-            return np.where(self._first > 0, day - self._days[self._first] + 1.0, np.nan)
+            return np.where(self._first > 0, self._days[self._first], np.nan)
         table = self._table('listings').drop_duplicates('code', keep='last').set_index('code')['listed']
         listed = pd.to_datetime(table.reindex(self._codes)).to_numpy()
-        return np.where(np.isnat(listed), np.nan, day - ordinals(np.where(np.isnat(listed), np.datetime64(0, 'D'), listed)) + 1.0)
+        return np.where(np.isnat(listed), np.nan, ordinals(np.where(np.isnat(listed), np.datetime64(0, 'D'), listed)))
 
     def benchmark(self, index: str) -> dict[str, np.ndarray]:
         """Return an index on all days of the market: open, high, low, close (points), volume (NaN).

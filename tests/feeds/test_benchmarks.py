@@ -226,13 +226,15 @@ def test_a_strategy_asks_for_any_of_them(store):
     assert np.isnan(seen[0][1]['000300'][:2]).all()
 
 
-def test_feeds_of_one_stock_each_do_not_tell():
-    said = []
+def test_feeds_of_one_stock_each_tell_the_market_alone():
+    said, closes = [], []
 
     class Asking(MicroCapStrategy):
         def trade(self, day):
+            section = self.universe.section(self.at_open)
+            closes.append(section.benchmark('market', 2).tolist())
             with pytest.raises(DataError) as error:
-                self.universe.section(self.at_open).benchmark('market')
+                section.benchmark('microcap')
             said.append(str(error.value))
 
     cerebro = bt.Cerebro(stdstats=False)
@@ -240,8 +242,11 @@ def test_feeds_of_one_stock_each_do_not_tell():
     cerebro.addstrategy(Asking)
     setup(cerebro)
     cerebro.run()
-    assert set(said) == {"feeds of one stock each do not tell a benchmark: use a MarketFeed, or read the index' own feed, "
-                         'such as the one that add_stocks puts first'}
+    assert set(said) == {"feeds of one stock each do not tell the benchmark 'microcap': use a MarketFeed, or read the index' own "
+                         'feed; known is market, where the run has the feed of that name that add_stocks puts first'}
+    index = MarketStore.from_table(by_hand()).index()['close'].tolist()
+    assert closes[1:] == [index[day:day + 2] for day in range(len(closes) - 1)]
+    assert str(closes[0]) == str([float('nan'), index[0]])
 
 
 # ----------------------------------------------------------------------------------------------- on the command line

@@ -9,6 +9,7 @@ from bt_microcap.exchange import rules
 from bt_microcap.feeds.market import MarketFeed
 from bt_microcap.feeds.schema import check_table
 from bt_microcap.feeds.stock import add_stocks
+from bt_microcap.feeds.universe import CrossSection
 from bt_microcap.rotation import ranks, screens
 from tests.support.markets import bar, paused, tiny_market
 from tests.support.running import run_feeds, run_market
@@ -208,19 +209,23 @@ def test_a_stock_whose_rank_is_nan_is_not_bought(run):
     assert [fill.code for fill in blotter.fills] == [B]
 
 
+def on_boards(codes, boards):
+    return screens.on_boards(boards)(CrossSection(codes, None))
+
+
 def test_on_boards_of_one_market_asked_twice():
     for _ in range(2):
-        assert screens.on_boards(CODES, ('main',)).tolist() == [True, True, True, False, False, False]
-        assert screens.on_boards(CODES, ('star', 'bse')).tolist() == [False] * 4 + [True] * 2
-        assert screens.on_boards(CODES, ['chinext']).tolist() == [False, False, False, True, False, False]
-        assert screens.on_boards(CODES, ()).tolist() == [False] * 6
+        assert on_boards(CODES, ('main',)).tolist() == [True, True, True, False, False, False]
+        assert on_boards(CODES, ('star', 'bse')).tolist() == [False] * 4 + [True] * 2
+        assert on_boards(CODES, ['chinext']).tolist() == [False, False, False, True, False, False]
+        assert on_boards(CODES, ()).tolist() == [False] * 6
 
 
 def test_on_boards_of_two_markets():
     other = CODES[::-1].copy()
     for _ in range(2):
-        assert screens.on_boards(CODES, ('star',)).tolist() == [False, False, False, False, True, False]
-        assert screens.on_boards(other, ('star',)).tolist() == [False, True, False, False, False, False]
+        assert on_boards(CODES, ('star',)).tolist() == [False, False, False, False, True, False]
+        assert on_boards(other, ('star',)).tolist() == [False, True, False, False, False, False]
 
 
 def test_on_boards_of_many_markets_keeps_few_of_them():
@@ -229,20 +234,20 @@ def test_on_boards_of_many_markets_keeps_few_of_them():
         codes = np.array([f'600{number:03d}.XSHG', f'3000{number:02d}.XSHE', f'6880{number:02d}.XSHG'][number % 3:])
         kept.append(codes)
         boards = ['main', 'chinext', 'star'][number % 3:]
-        assert screens.on_boards(codes, ('main', 'star')).tolist() == [board != 'chinext' for board in boards]
+        assert on_boards(codes, ('main', 'star')).tolist() == [board != 'chinext' for board in boards]
         assert len(screens._MASKS) <= 8
-    assert screens.on_boards(kept[0], ('main',)).tolist() == [True, False, False]
+    assert on_boards(kept[0], ('main',)).tolist() == [True, False, False]
 
 
 def test_a_mask_of_the_boards_cannot_be_spoiled():
-    mask = screens.on_boards(CODES, ('main',))
+    mask = on_boards(CODES, ('main',))
     with pytest.raises(ValueError, match='read-only'):
         mask[0] = False
 
 
 def test_a_board_that_does_not_exist():
     with pytest.raises(ValueError, match='boards holds .szse.: expected names of main, chinext, star, bse'):
-        screens.on_boards(CODES, ('main', 'szse'))
+        on_boards(CODES, ('main', 'szse'))
     assert rules.BOARDS == ('main', 'chinext', 'star', 'bse')
 
 

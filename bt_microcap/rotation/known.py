@@ -1,0 +1,159 @@
+"""What is known when a day's decisions are made: what timers and overlays go by."""
+
+from __future__ import annotations
+
+import math
+from datetime import date, timedelta
+from typing import Any, NamedTuple
+
+import backtrader as bt
+import numpy as np
+
+from ..exchange import rules
+from ..exchange.broker import AShareBroker
+from ..exchange.calendar import Calendar
+from ..feeds.universe import CrossSection
+from .values import last_price
+
+
+class Held(NamedTuple):
+    """The stocks held, in the order in which the positions were opened."""
+
+    codes: np.ndarray  # of str, shape (holdings,)
+    costs: np.ndarray  # yuan a share, average of the position without fees, restated over ex-dates
+    prices: np.ndarray  # yuan, the last close, restated for an ex-date of today; NaN where the stock had no row yesterday
+    factors: np.ndarray  # what an ex-date of today makes of earlier prices, 1 as a rule
+
+
+class Known:
+    """What a strategy knows when it decides: of the stocks, of the days, and of its own account.
+
+    Parameters
+    ----------
+    strategy : MarketStrategy
+
+    Attributes
+    ----------
+    day : int
+        Trading days since day 0, of the day on which orders given now fill.
+    closing_value : float
+        Yuan, the account at the close of the day before; NaN where it is not followed (``follows_value``).
+    sold_on : dict of str to int
+        Code -> day of the last sale's fill.
+    """
+
+    def __init__(self, strategy: Any) -> None:
+        self._strategy = strategy
+        self.day = -1
+        self.sold_on: dict[str, int] = {}
+        self.closing_value, self.follows_value = math.nan, False
+        self._opened: dict[str, int] = {}  # code -> day on which the position was opened
+        self._section: CrossSection | None = None
+        self._held: Held | None = None
+        self._ordinal = 0  # of the current bar's day, and the market's calendar, where the broker is not ours
+        self._calendar: Calendar | None = None
+
+    # -- as the run goes on ---------------------------------------------------------------------------------
+
+    def move(self, now: float) -> bool:
+        """Return whether a bar is the first of the market on its day; for a broker that does not tell."""
+        if not self.calendar.is_market_bar(now, self._ordinal):
+            return False
+        self._ordinal = int(now)
+        return True
+
+    def begin_day(self, day: int) -> None:
+        """Begin a day's decisions."""
+        self.day, self._section, self._held = day, None, None
+
+    def end_day(self) -> None:
+        """Note the value of the account at the close."""
+        if self.follows_value:
+            self.closing_value = self._strategy.broker.getvalue()
+
+    def note_fills(self, order: bt.Order) -> None:
+        """Note what an order's notification says of fills."""
+        for bit in order.executed.iterpending():
+            if bit.size < 0:
+                self.sold_on[order.data._name] = self.day
+            elif bit.psize == bit.size:
+                self._opened[order.data._name] = self.day
+
+    # -- the days -------------------------------------------------------------------------------------------
+
+    @property
+    def calendar(self) -> Calendar:
+        """The market's trading days."""
+        broker = self._strategy.broker
+        if isinstance(broker, AShareBroker):
+            return broker.calendar
+        if self._calendar is None:
+            self._calendar = Calendar(self._strategy.datas)
+        return self._calendar
+
+    @property
+    def trading_days(self) -> np.ndarray:
+        """The market's trading days as ordinals; those to come are public beforehand."""
+        return self.calendar.days
+
+    @property
+    def _now(self) -> int:
+        broker = self._strategy.broker
+        return broker.day if isinstance(broker, AShareBroker) else self._ordinal
+
+    @property
+    def today(self) -> date:
+        """The day on which orders given now fill: at the close that is the next trading day."""
+        if self._strategy.at_open:
+            return date.fromordinal(self._now)
+        at = int(np.searchsorted(self.trading_days, self._now, side='right'))
+        if at < len(self.trading_days):
+            return date.fromordinal(int(self.trading_days[at]))
+        after = date.fromordinal(self._now + 1)  # after the last day of the data: a weekday
+        return after + timedelta(days=7 - after.weekday() if after.weekday() > 4 else 0)
+
+    @property
+    def yesterday(self) -> date:
+        """The trading day before `today`."""
+        return date.fromordinal(self.calendar.previous(self._now) if self._strategy.at_open else self._now)
+
+    # -- the stocks -----------------------------------------------------------------------------------------
+
+    @property
+    def section(self) -> CrossSection:
+        """What is known of every stock; made once a day."""
+        if self._section is None:
+            self._section = self._strategy.universe.section(self._strategy.at_open)
+        return self._section
+
+    @property
+    def holdings(self) -> Held:
+        """The stocks held before the day's orders; looked up once a day."""
+        if self._held is None:
+            strategy, section = self._strategy, self.section
+            datas = strategy.held()
+            codes = np.array([data._name for data in datas], dtype=str)
+            places = np.searchsorted(section.codes, codes)
+            closes = section.previous('close')[places]
+            restated = strategy.at_open and isinstance(strategy.broker, AShareBroker) and strategy.broker.p.ex_rights != 'off'
+            prices = last_price(section)[places] if restated else closes
+            factors = np.divide(prices, closes, out=np.ones(len(codes)), where=closes > 0)
+            costs = np.array([strategy.broker.getposition(data).price for data in datas], dtype=float)
+            self._held = Held(codes, costs, prices, factors)
+        return self._held
+
+    @property
+    def sells_at_close(self) -> bool:
+        """Whether the broker takes orders for the close of the day that is decided, on a condition."""
+        return self._strategy.at_open and isinstance(self._strategy.broker, AShareBroker)
+
+    def opened_on(self, code: str) -> int:
+        """Return the day on which the position in a stock was opened, trading days since day 0; -1 where it is not known."""
+        return self._opened.get(code, -1)
+
+    def a_shares(self) -> np.ndarray:
+        """Return which of the section's codes are A shares, on whatever board."""
+        mask = np.zeros(len(self.section), bool)
+        for places in rules.board_places(self.section.codes).values():
+            mask[places] = True
+        return mask

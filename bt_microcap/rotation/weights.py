@@ -1,0 +1,87 @@
+"""How much of each pick: functions of the day's cross-section that return one weight per pick."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..feeds.errors import DataError
+from ..feeds.universe import CrossSection
+from .values import volatility
+
+VOLATILITY_DAYS = 60  # trading days of `inverse_volatility`
+
+
+def equal(section: CrossSection, picks: np.ndarray) -> np.ndarray:
+    """Give the same to each.
+
+    Parameters
+    ----------
+    section : CrossSection
+    picks : ndarray of int
+        Where the picks stand in ``section.codes``.
+
+    Returns
+    -------
+    ndarray of float
+        In the order of the picks, each 0 or more; their scale does not matter.
+    """
+    return np.ones(len(picks))
+
+
+def market_cap(section: CrossSection, picks: np.ndarray) -> np.ndarray:
+    """Weigh by the market cap of the day before; parameters as `equal`."""
+    return section.previous('market_cap')[picks]
+
+
+def float_cap(section: CrossSection, picks: np.ndarray) -> np.ndarray:
+    """Weigh by the float cap of the day before (``circ_market_cap``); parameters as `equal`."""
+    try:
+        return section.previous('circ_market_cap')[picks]
+    except KeyError as error:
+        raise DataError(str(error.args[0])) from None
+
+
+def inverse_volatility(section: CrossSection, picks: np.ndarray) -> np.ndarray:
+    """Weigh by 1 / volatility of the last 60 trading days; one that is not known, or 0, counts as the mean of the others'."""
+    found = volatility(VOLATILITY_DAYS)(section)[picks]
+    known = found > 0
+    return 1 / np.where(known, found, found[known].mean() if known.any() else 1.0)
+
+
+WEIGHTS: dict[str, Callable[[CrossSection, np.ndarray], np.ndarray]] = {
+    'equal': equal, 'market_cap': market_cap, 'float_cap': float_cap, 'inverse_volatility': inverse_volatility}
+
+
+def shares_of(weights: np.ndarray, most: float = 1.0, whole: float = 1.0) -> np.ndarray:
+    """Return weights as parts of the money, none above a cap; what the cap cuts goes to the others by their weights.
+
+    Parameters
+    ----------
+    weights : ndarray of float
+        0 or more; NaN counts as 0.
+    most : float
+        Largest part of one.
+    whole : float
+        What the parts add up to, at most 1; less where all are at the cap.
+
+    Returns
+    -------
+    ndarray of float
+    """
+    weights = np.where(weights > 0, weights, 0.0)
+    out = np.zeros(len(weights))
+    free = weights > 0
+    left = whole
+    while free.any() and left > 0:
+        parts = left * weights[free] / weights[free].sum()
+        places = np.flatnonzero(free)
+        over = parts > most
+        if not over.any():
+            out[places] = parts
+            break
+        out[places[over]] = most
+        left -= most * int(over.sum())
+        free[places[over]] = False
+    return out
