@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # for editors; a name's module is imported when the name is f
     from .record.stock_charts import StockCharts
     from .rotation.strategy import MicroCapStrategy
     from .views.cerebro_plot import save_plot
+    from .views.results import save_run
 
 __version__ = '0.2.0'
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     'add_stocks',
     'load_table',
     'save_plot',
+    'save_run',
     'setup',
 ]
 # module -> its public names
@@ -71,6 +73,7 @@ _MODULES = {
     'record.stock_charts': ('StockCharts',),
     'rotation.strategy': ('MicroCapStrategy',),
     'views.cerebro_plot': ('save_plot',),
+    'views.results': ('save_run',),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -58,7 +58,8 @@ CONVENTIONS = MappingProxyType({
     'realistic': MappingProxyType({'days_a_year': DAYS_A_YEAR, 'risk_free': 0.0, 'sharpe': 'daily'}),
 })
 PROFILES = MappingProxyType({'joinquant': JOINQUANT, 'realistic': REALISTIC})
-_COMMISSION = ('commission', 'min_commission', 'stamp_duty', 'transfer_fee')
+# Those of their keys that are params of `AShareCommission`, the others are params of `AShareBroker`.
+FEES = ('commission', 'min_commission', 'stamp_duty', 'transfer_fee')
 
 
 def setup(cerebro: bt.Cerebro, profile: str = 'realistic', *, cash: float = 1e6, **overrides: Any) -> AShareBroker:
@@ -106,9 +107,10 @@ def setup(cerebro: bt.Cerebro, profile: str = 'realistic', *, cash: float = 1e6,
     if unknown:
         raise ValueError(f'setup() has no option {unknown[0]!r}: expected one of {", ".join(PROFILES[profile])}')
     values = {**PROFILES[profile], **overrides}
-    broker = AShareBroker(cash=cash, **{name: value for name, value in values.items() if name not in _COMMISSION})
-    broker.addcommissioninfo(AShareCommission(**{name: values[name] for name in _COMMISSION}))
+    broker = AShareBroker(cash=cash, **{name: value for name, value in values.items() if name not in FEES})
+    broker.addcommissioninfo(AShareCommission(**{name: values[name] for name in FEES}))
     broker.before_run.append(use_ours)
+    broker.profile = profile  # what summary.json says, and by which conventions the figures are counted
     cerebro.setbroker(broker)
     cerebro.p.cheat_on_open = True
     if cerebro.p.stdstats:

@@ -205,12 +205,13 @@ def _market_cap(rows: Rows, keep: np.ndarray, quarantine: Quarantine) -> None:
         return
     expected = f'yuan between {MIN_MARKET_CAP:g} and {MAX_MARKET_CAP:g}'
     missing = odd & ((cap == 0) | (cap != cap))
-    absurd = np.flatnonzero(odd & ~missing)
+    fund = rows.of_funds()  # of any size, which nobody asks for
+    absurd = np.flatnonzero(odd & ~missing & ~fund)
     written = np.zeros(len(rows), bool)
     written[[row for column, row in rows.written if column == 'market_cap']] = True
     quarantine.add(ABSURD_CAP, rows, absurd, 'market_cap', expected, 'check the row')
     quarantine.add(NO_NUMBER, rows, np.flatnonzero(missing & written), 'market_cap', f'a number ({unit("market_cap")})', MEND)
-    silent = missing & ~written & (rows.columns['paused'] == 0)  # a suspended stock is not picked anyway
+    silent = missing & ~written & ~fund & (rows.columns['paused'] == 0)  # a suspended stock is not picked anyway
     what = rows, np.flatnonzero(silent & (cap == 0)), 'market_cap', expected, 'check the row'
     quarantine.add(NO_CAP, *what, '0')
     what = rows, np.flatnonzero(silent & (cap != cap)), 'market_cap', expected, MEND

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import re
 
@@ -54,7 +53,4 @@ def find_code(text: str) -> str | None:
 
 
 def _share(code: str) -> str | None:
-    with contextlib.suppress(rules.RuleError):
-        rules.board(code)
-        return code
-    return None
+    return code if rules.is_share(code) else None

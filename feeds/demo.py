@@ -9,6 +9,7 @@ the limit, locked days and ex-dates.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -34,6 +35,7 @@ _SPREAD = 0.40  # standing spread of log caps around that level: about daily noi
 _DRIFT = 0.01 / _YEAR  # of the MEDIAN cap; an equal-weight index also earns half the variance and dividends
 _RUN_UP, _RUN_DOWN, _RUN_ON = 0.0065, 0.0045, 0.45  # runs of limit days: begin up, begin down, go on
 _FLOOR = 20.0  # fen; no price falls below
+_FUND, _FUND_YIELD = "511880.XSHG", 0.022  # a money-market fund and what it earns a year; nothing is paid out
 
 
 def demo_market(
@@ -45,6 +47,7 @@ def demo_market(
     days: int | None = None,
     corporate_actions: bool = False,
     fundamentals: bool = False,
+    fund: bool = False,
 ) -> pd.DataFrame:
     """Make a synthetic A-share market, the same for the same arguments.
 
@@ -69,15 +72,18 @@ def demo_market(
         old one, 1 on other days) on the ex-dates. `preclose` shows the ex-dates either way.
     fundamentals : bool
         Add `roe` (percent a year) and `net_profit` (yuan a quarter), new every 61 trading days.
+    fund : bool
+        Add one listed money-market fund, 511880.XSHG, on every day: about 100 yuan, to 0.001, rising by 2.2 % a year, without
+        market cap or fundamentals. The stocks' rows stay as they are.
 
     Returns
     -------
     pandas.DataFrame
         One row per stock and trading day, by date then code: date (datetime64[ns]), code (categorical);
         open, high, low, close, preclose in yuan, raw, to 0.01; volume in shares, a multiple of 100; amount
-        and market_cap in yuan; is_st and paused 0/1. The same prices come with and without the optional
-        columns. Every stock trades on the last day of its life, which is the market's last day for all but
-        the delisted: a missing row is always a suspension.
+        and market_cap in yuan; is_st and paused 0/1. The same prices come with and without what is optional.
+        Every stock trades on the last day of its life, which is the market's last day for all but the delisted:
+        a missing row is always a suspension.
 
     Raises
     ------
@@ -104,6 +110,8 @@ def demo_market(
     }
     if fundamentals:
         columns.update(_fundamentals(seed, plan, counts, code[:used], columns["is_st"]))
+    if fund:
+        columns = _with_fund(seed, dates, counts, columns)
     # copy=False: pandas would otherwise gather the columns into one block, at twice the memory
     return pd.DataFrame(columns, copy=False)
 
@@ -371,3 +379,21 @@ def _fundamentals(
     roe = np.round(np.where(is_st == 1, -np.abs(roe) - 0.01, roe), 2)
     book = np.exp(plan.level) / rng.uniform(1.2, 5, len(usual))
     return {"roe": roe, "net_profit": np.round(book[code] * roe / 400, 2)}
+
+
+def _with_fund(seed: int, dates: np.ndarray, counts: np.ndarray, columns: dict[str, Any]) -> dict[str, Any]:
+    """Put the rows of the fund among those of the stocks, by date then code."""
+    rng, n = np.random.default_rng([seed, 62]), len(dates)  # a stream of its own, as that of the fundamentals
+    level = np.rint(1e5 * (1 + _FUND_YIELD) ** (np.arange(n + 1) / _YEAR) + np.append(0, rng.normal(0, 2, n)))  # 0.001 yuan
+    before, close, opens = level[:-1], level[1:], np.rint((level[:-1] + level[1:]) / 2)
+    high, low = (np.maximum(opens, close), np.minimum(opens, close)) + rng.integers(0, 3, n) * [[1], [-1]]
+    volume = 100 * np.rint(np.exp(rng.normal(np.log(4e4), 0.25, n)))
+    rows = {"open": opens / 1000, "high": high / 1000, "low": low / 1000, "close": close / 1000, "preclose": before / 1000,
+            "volume": volume, "amount": np.rint(volume * (opens + high + low + close) / 40) / 100,
+            "is_st": 0, "paused": 0, "cash_dividend": 0, "share_ratio": 1, "date": dates}  # fmt: skip
+    code, end = columns["code"], np.cumsum(counts)
+    number = int(np.searchsorted(code.categories, _FUND))
+    at = end - np.diff(np.append(0, np.cumsum(code.codes >= number))[np.append(0, end)])  # before the later codes of the day
+    codes = np.insert(code.codes + (code.codes >= number), at, number)
+    columns["code"] = pd.Categorical.from_codes(codes, categories=code.categories.insert(number, _FUND))
+    return {name: values if name == "code" else np.insert(values, at, rows.get(name, np.nan)) for name, values in columns.items()}

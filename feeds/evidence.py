@@ -9,6 +9,8 @@ from datetime import date
 
 import numpy as np
 
+from bt_microcap.exchange import rules
+
 from .cleaning import MAX_MARKET_CAP, MIN_MARKET_CAP, clean, unit
 from .columns import years_of
 from .errors import DataError
@@ -64,9 +66,9 @@ class Evidence:
         columns = rows.columns
         step = max(1, len(rows) // SAMPLE)
         with np.errstate(invalid='ignore', divide='ignore'):
-            cap = columns['market_cap']
-            known = cap > 0
-            traded = columns['paused'] == 0
+            cap, stocks = columns['market_cap'], ~rows.of_funds()
+            known = (cap > 0) & stocks
+            traded = (columns['paused'] == 0) & stocks
             self._traded += int(traded.sum())
             self._without_cap += int((traded & ~known).sum())
             self._caps.append(cap[known][::step])
@@ -201,7 +203,8 @@ class Falls:
 
     def take(self, cap: np.ndarray, close: np.ndarray, stock: np.ndarray, day: np.ndarray, codes: np.ndarray) -> None:
         """Look at rows, one stock after the other, days ascending."""
-        known = np.flatnonzero((cap > 0) & (close > 0) & (day >= self._since))
+        funds = np.array([rules.is_fund(str(code)) for code in codes.tolist()], bool)  # whose units come and go every day
+        known = np.flatnonzero((cap > 0) & (close > 0) & (day >= self._since) & ~funds[stock])
         shares, stock, day = cap[known] / close[known], stock[known], day[known]
         fall = 1 - shares[1:] / shares[:-1]
         low, high = SHARES_FALL

@@ -105,7 +105,7 @@ class History:
 
     def _factor(self, day: int) -> np.ndarray:
         actions = (self._days.vector(name, day) for name in ('preclose', 'cash_dividend', 'share_ratio'))
-        return ex_rights_factor(self._days.last('close', day), *actions)
+        return ex_rights_factor(self._days.last('close', day), *actions, rules.half_ticks(self._days.codes))
 
 
 class _Rolling:
@@ -154,13 +154,14 @@ def limits_of_day(days: Days, day: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the price limits of all stocks on a day, by the rule of `exchange.execution`.
 
     The data's own value wins. Else `rules.price_limits_of_day` tells it from the preclose; an open that lies beyond those by
-    more than half a tick proves that none holds on the day. All of it is known at the open.
+    more than half a tick proves that none holds on the day. All of it is known at the open; the broker, which fills, also takes
+    any price of a fund's day for a proof.
 
     Returns
     -------
     tuple of ndarray of float, shape (stocks,)
-        (low_limit, high_limit) in yuan; NaN where there is none, where the preclose is not known, for what is no A share, and
-        before the rules begin.
+        (low_limit, high_limit) in yuan; NaN where there is none, where the preclose is not known, for what is neither an A share
+        nor a fund, and before the rules begin.
     """
     low, high = (days.vector(name, day) for name in LIMITS)
     preclose, on = days.vector('preclose', day), days.ordinal(day)
@@ -175,13 +176,14 @@ def limits_of_day(days: Days, day: int) -> tuple[np.ndarray, np.ndarray]:
     if leaving.any():
         leaving &= days.last('delisting_period', day) == 0
     computed = rules.price_limits_of_day(days.codes, on, preclose, is_st, days.listed_days(day), leaving, skip_unknown=True)
-    opening = days.vector('open', day)
-    lacking &= ~((opening > computed[1] + rules.HALF_TICK) | (opening < computed[0] - rules.HALF_TICK))
+    opening, half = days.vector('open', day), rules.half_ticks(days.codes)
+    lacking &= ~((opening > computed[1] + half) | (opening < computed[0] - half))
     return tuple(np.where(lacking & (given != given), rule, given) for given, rule in zip((low, high), computed, strict=True))
 
 
 def ex_rights_factor(
-    last_close: np.ndarray, preclose: np.ndarray, cash_dividend: np.ndarray, share_ratio: np.ndarray
+    last_close: np.ndarray, preclose: np.ndarray, cash_dividend: np.ndarray, share_ratio: np.ndarray,
+    half_tick: float | np.ndarray = rules.HALF_TICK,
 ) -> np.ndarray:
     """Return what the ex-rights of a day make of earlier prices, as `exchange.corporate_actions` recognises them (``auto``).
 
@@ -199,6 +201,8 @@ def ex_rights_factor(
         Yuan a share before tax; NaN where it is not known.
     share_ratio : ndarray of float, shape (stocks,)
         New shares per old one; NaN where it is not known.
+    half_tick : float or ndarray of float, shape (stocks,)
+        Yuan, `rules.half_ticks` of the codes.
 
     Returns
     -------
@@ -206,7 +210,7 @@ def ex_rights_factor(
         1 where nothing happens; NaN where a dividend is not below the last close, so that no price is left.
     """
     known = last_close > 0
-    moved = known & (preclose > 0) & (np.abs(preclose - last_close) > rules.HALF_TICK)
+    moved = known & (preclose > 0) & (np.abs(preclose - last_close) > half_tick)
     factor = np.divide(preclose, last_close, out=np.ones(len(last_close)), where=moved)
     told = np.flatnonzero(known & ((cash_dividend == cash_dividend) | (share_ratio == share_ratio)))
     if len(told):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from array import array
+from functools import cached_property
 from typing import Any, NoReturn
 
 import backtrader as bt
@@ -197,6 +198,20 @@ class MarketStock(bt.feed.DataBase):
                 return self.lines[int(number)]
             raise
 
+
+    @cached_property
+    def ex_days(self) -> frozenset[int]:
+        """Ordinals of the days on which ex-rights may be: the others need not be looked at by a holder."""
+        store, number = self.market.store, self._number
+        close, preclose = store.block('close', number), store.block('preclose', number)
+        moved = np.zeros(len(close), bool)
+        if preclose is not None:
+            moved[1:] |= np.abs(preclose[1:] - close[:-1]) > 1e-6  # far below half a price step; NaN is no
+        for name, nothing in (('cash_dividend', 0.0), ('share_ratio', 1.0)):
+            column = store.block(name, number)
+            if column is not None:
+                moved |= (column == column) & (column != nothing)
+        return frozenset(store.days[int(store.first[number]) + np.flatnonzero(moved)].tolist())
 
     def value(self, name: str, ago: int) -> float:
         """Return the value of a line, or of a further column of the market, as `stock.StockPandas` does."""

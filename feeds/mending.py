@@ -129,13 +129,15 @@ class Mended:
         last, preclose = close[row_of[before]], np.asarray(self._read('preclose'))[row_of[after]]
         rate = np.array([_limit(code) for code in known[stock].tolist()] or [0.0])[:len(stock)]
         lost = after - before - 1  # days between, at least the lost one
-        moved = np.abs(preclose - last) > rules.HALF_TICK
+        moved = np.abs(preclose - last) > rules.half_ticks(known)[stock]
         small = np.abs(preclose / last - 1) <= (1 + rate) ** np.maximum(lost, 1) - 1
         return np.unique(row_of[after[moved & small]])
 
 
 def _limit(code: str) -> float:
     """Return the widest price limit of a stock's board, and some slack."""
+    if rules.is_fund(code):  # not every code tells which of them
+        return max(row.rate for rows in rules.FUND_LIMITS.values() for row in rows) + SLACK
     try:
         place = rules.board(code), rules.exchange(code)
         return max(max(row.rate, row.st_rate) for row in rules.PRICE_LIMITS[place]) + SLACK

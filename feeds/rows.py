@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from bt_microcap.exchange import rules
+
 from .errors import DataError
 
 
@@ -65,6 +67,11 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.day)
+
+    def of_funds(self) -> np.ndarray:
+        """Return which rows are of listed funds, which stand among stocks without a market cap."""
+        kinds = np.array([code is not None and rules.is_fund(code) for code in self.codes] + [False])  # the last: -1, no code
+        return kinds[self.stock] if kinds.any() else np.zeros(len(self), bool)
 
     def take(self, keep: np.ndarray) -> Rows:
         """Return some of the rows, by a mask or by numbers; what was written there is left behind."""

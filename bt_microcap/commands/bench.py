@@ -20,11 +20,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..feeds.errors import DataError
+from ..rotation.presets import PRESETS
 from .command_line import Parser, number, one_line_errors, output_folder, progress
 from .measurements import BARE, MEASURES, Figures, resource, used
 
 STOCKS, DAYS, ROUNDS = FULL = (100, 500, 1_000, 5_000), 2_430, 3  # ten years
 QUICK = (50, 200), 250, 1  # the same for a small try
+MUCH = '1e8'  # yuan of the presets' runs: 400 holdings need some
 PLAIN_STOCKS, PLAIN_STOCKS_FULL = 100, 500  # plain Backtrader takes a second for every few stocks
 
 
@@ -87,6 +89,7 @@ def measure_all(stocks: list[int], days: int, rounds: int, full: bool, work: Pat
     table, store, out = files[stocks[-1]], stores[stocks[-1]], tempfile.TemporaryDirectory(prefix='out-', dir=work)
     steps: dict[str, tuple] = {'floor': ('floor', days, 0), 'floor with orders': ()}
     steps |= {f'run {count}': ('run', stores[count]) for count in stocks}
+    steps |= {preset: ('run', store, preset, MUCH) for preset in PRESETS if preset != 'original'}
     steps |= {f'plain {count}': ('plain', files[count]) for count in stocks
               if count <= (PLAIN_STOCKS_FULL if full else PLAIN_STOCKS)}
     steps |= {'read': ('read', table), 'ingest': ('ingest', table, work)}
@@ -138,6 +141,8 @@ def compare(results: dict[str, list[Figures]], stocks: list[int]) -> list[Row]:
               1.8 if count == last else None) for count in stocks),
         Row(f'our run, {last:,} stocks against {first:,}', ratio=cpu[f'run {last}'] / cpu[f'run {first}'],
             unit=f'x {first:,} stocks', target=1.4),
+        *(row(preset, f'our run, {last:,} stocks, preset {preset}, {middle[preset]["orders"]:,.0f} orders',
+              cpu[preset] / cpu[f'run {last}'], 'x the original') for preset in PRESETS if preset in cpu),
         *(row(f'plain {count}', f'plain Backtrader, one feed a stock, {count:,} stocks',
               cpu[f'plain {count}'] / cpu[f'run {count}'], 'x our run', {100: 30, 500: 120}.get(count), True)
           for count in stocks if f'plain {count}' in cpu),

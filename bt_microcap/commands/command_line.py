@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterable
@@ -155,16 +156,12 @@ def add_market_arguments(parser: argparse.ArgumentParser) -> None:
     add_table_arguments(parser)
     parser.add_argument('--profile', choices=sorted(PROFILES), default='realistic')
     parser.add_argument('--cash', type=number(float, 0, 1e15, open_low=True), default=1e6, help='yuan (default: 1e6)')
-    parser.add_argument('--min-cap', type=number(float, 0), default=2e9, help='yuan (default: 2e9)')
-    parser.add_argument('--max-cap', type=number(float, 0), default=3e9, help='yuan (default: 3e9)')
     parser.add_argument('--start', type=day, help='first day, YYYY-MM-DD')
     parser.add_argument('--end', type=day, help='last day, YYYY-MM-DD')
 
 
 def check_market_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Refuse what `add_market_arguments` cannot see in one argument alone."""
-    if args.min_cap > args.max_cap:
-        parser.error(f'--min-cap {args.min_cap:g} is above --max-cap {args.max_cap:g}')
     if args.start and args.end and args.start > args.end:
         parser.error(f'--start {args.start} is after --end {args.end}')
 
@@ -223,6 +220,24 @@ def overrides(args: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(args, name) for name in OVERRIDES if getattr(args, name) is not None}
 
 
+def check_output_folder(path: Path) -> None:
+    """Say before a run why its output folder cannot be made, and make nothing.
+
+    Raises
+    ------
+    DataError
+        The path is a file, or cannot be made or written into.
+    """
+    if path.exists() and not path.is_dir():
+        raise DataError(f'{path}: found a file, expected a folder to write into; give another --out')
+    there = next(part for part in (path, *path.absolute().parents) if part.exists())
+    if not there.is_dir():
+        raise DataError(f'{path}: cannot be made ({there} is a file); give another --out')
+    if not os.access(there, os.W_OK):
+        what = 'written into' if there == path else 'made'
+        raise DataError(f'{path}: cannot be {what} (Permission denied); give another --out')
+
+
 def output_folder(path: Path) -> Path:
     """Make an output folder, or say why it cannot be one.
 
@@ -231,8 +246,7 @@ def output_folder(path: Path) -> Path:
     DataError
         The path is a file, or cannot be made.
     """
-    if path.exists() and not path.is_dir():
-        raise DataError(f'{path}: found a file, expected a folder to write into; give another --out')
+    check_output_folder(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

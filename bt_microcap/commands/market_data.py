@@ -24,33 +24,6 @@ def reading(args: argparse.Namespace) -> Any:
     return Reading(dict(args.rename), dict(args.scale), *days)
 
 
-def notes(store: MarketStore, out: Path) -> list[str]:
-    """Return what is to be said of a market; rows of a table that were mended or left out are listed in ``quarantine.csv``.
-
-    Parameters
-    ----------
-    store : MarketStore
-    out : Path
-        The folder for the results.
-    """
-    from ..feeds.quarantine import save, summary_line
-    from ..feeds.store.data_report import shortcomings
-
-    lines = shortcomings(store.about)
-    if 'columns' in store.about and store.path is None:
-        lines.append(f'columns: {store.about["columns"]}')
-    listed = out / 'quarantine.csv'
-    if store.path is None and store.has_findings:
-        found = store.findings()
-        save(found, listed)
-        lines.append(f'{summary_line(found)}; each is in {listed.name}')
-    else:
-        listed.unlink(missing_ok=True)  # of a run before
-        if store.has_findings:
-            lines.append(f'{summary_line(store.findings())}; each is in {store.path}.quarantine.csv')
-    return lines
-
-
 def open_market(data: Path | None, args: argparse.Namespace | None = None) -> tuple[MarketStore, str]:
     """Return a market and what it is called.
 
@@ -69,7 +42,7 @@ def open_market(data: Path | None, args: argparse.Namespace | None = None) -> tu
     if data is None:
         from ..feeds.demo import demo_market  # with it comes pandas, which a run from a store does without
 
-        return MarketStore.from_table(demo_market(), checked=True), 'the demo market'
+        return MarketStore.from_table(demo_market(fund=True), checked=True), 'the demo market'
     if not data.exists():
         raise DataError(f'{data}: there is no such file or folder; expected a store made with {command("ingest")}, or a '
                         'canonical table (.parquet, .csv or .csv.gz)')

@@ -20,6 +20,7 @@ from ..feeds.market import MarketFeed
 from ..feeds.store import MANIFEST
 from ..profiles import setup
 from ..record.blotter import Blotter
+from ..rotation.presets import PRESETS
 from ..rotation.strategy import MicroCapStrategy
 
 try:
@@ -79,10 +80,11 @@ def make_cerebro(store: str, **options: Any) -> bt.Cerebro:
     return cerebro
 
 
-def measure_run(store: str) -> Figures:
-    """Measure our run from a store, opening and running apart."""
+def measure_run(store: str, preset: str = 'original', cash: str = '1e6') -> Figures:
+    """Measure our run of a preset from a store, opening and running apart."""
     cerebro, opening = timed(make_cerebro, store)
-    cerebro.addstrategy(MicroCapStrategy)
+    cerebro.broker.setcash(float(cash))
+    cerebro.addstrategy(MicroCapStrategy, **PRESETS[preset].params)
     (strategy,), figures = timed(cerebro.run)
     # Backtrader numbers the orders of a process from 1; those that book out a delisted stock are the broker's own
     delisted = sum(refusal.reason == 'delisted' for refusal in strategy.analyzers.blotter.rejections)

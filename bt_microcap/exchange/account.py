@@ -125,10 +125,10 @@ class AccountBroker(bt.brokers.BackBroker):
         return self.positions[data] if data in self.positions else Position()
 
     def sellable(self, data: Any) -> int:
-        """Return the shares that may be sold today: the position less what was bought today (T+1)."""
+        """Return the shares that may be sold today: the position less what was bought today (T+1), but for `rules.SAME_DAY`."""
         size = self.getposition(data).size
         day, bought = self._bought.get(data, (0, 0))
-        return size - bought if day == self.day else size
+        return size - bought if day == self.day and not rules.sold_same_day(data._name, day) else size
 
     def get_value(self, datas: Any = None, mkt: bool = False, lever: bool = False) -> float:
         """Return the value of the account, or of some positions, yuan (alias: ``getvalue``).
@@ -208,8 +208,11 @@ class AccountBroker(bt.brokers.BackBroker):
         if self.p.ex_rights == 'off':
             return
         for data, position in list(self.positions.items()):
+            days = getattr(data, 'ex_days', None)  # where a feed tells on which days anything may happen
+            if days is not None and self.day not in days:
+                continue
             if data in self.marks and (happened := self._ex_rights(data, position.size, self.marks[data])) is not None:
-                if self.tax_lots is not None and happened.dividend:
+                if self.tax_lots is not None and happened.dividend and not rules.is_fund(data._name):
                     self.tax_lots.dividend(data, self.day, happened.dividend)
                 self._restate(data, happened)
         for order in self.pending:
@@ -222,10 +225,11 @@ class AccountBroker(bt.brokers.BackBroker):
         if not len(data) or int(data.datetime[0]) != self.day:
             return None
         explicit = self.p.ex_rights == 'auto' and getattr(data, 'explicit_actions', False)
+        untaxed = self.tax_lots is not None or rules.is_fund(data._name)
         return corporate_actions.ex_rights(
-            shares, last_close, line_value(data, 'preclose'), self.p.dividend_tax if self.tax_lots is None else 0.0,
+            shares, last_close, line_value(data, 'preclose'), 0.0 if untaxed else self.p.dividend_tax,
             line_value(data, 'cash_dividend') if explicit else NAN,
-            line_value(data, 'share_ratio') if explicit else NAN)
+            line_value(data, 'share_ratio') if explicit else NAN, rules.half_tick(data._name))
 
     def _restate(self, data: Any, happened: corporate_actions.ExRights) -> None:
         """Restate a position after a corporate action; its cost and its open trades go with it."""
@@ -355,7 +359,7 @@ def restate_order(order: Order, happened: corporate_actions.ExRights) -> None:
         for name in ('price', 'pricelimit'):
             price = getattr(created, name)
             if price and math.isfinite(price):
-                setattr(created, name, rules.round_half_up((price - happened.dividend) / ratio))
+                setattr(created, name, rules.round_half_up((price - happened.dividend) / ratio, rules.steps(order.data._name)))
         if order.trailamount:
             order.trailamount /= ratio
         order._limitoffset /= ratio  # of a trailing limit from its stop

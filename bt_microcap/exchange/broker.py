@@ -61,7 +61,8 @@ class AShareBroker(ExecutionBroker):
 
       - ``slippage`` (default: ``0.0``), ``slippage_ticks`` (``0.0``), ``min_slippage_ticks`` (``0.0``), ``impact``
         (``0.0``): how far from the open (the close, the stop price) an order fills, see `fills.slipped`. A limit order
-        slips up to its limit.
+        slips up to its limit. A listed fund slips by ``min_slippage_ticks`` alone, where they are above 0: the percentage is that
+        of stocks.
       - ``volume_limit`` (default: ``0.0``): largest part of a stock's volume of the day that all orders together may
         take; the rest is cancelled. 0: no limit. All of it fills at one price, though the volume is that of the whole
         day: keep orders small against it.
@@ -103,6 +104,7 @@ class AShareBroker(ExecutionBroker):
         """Set ``slippage`` to twice a rate: the same fraction of the price each way."""
         self._check_slips(slip_open, slip_limit, slip_match, slip_out)
         self.p.slippage, self.p.slippage_ticks, self.p.slip_perc, self.p.slip_fixed = 2 * perc, 0.0, 0.0, 0.0
+        self._slips_in_yuan = False
 
     def set_slippage_fixed(
         self, fixed: float, slip_open: bool = True, slip_limit: bool = True, slip_match: bool = True, slip_out: bool = False
@@ -110,6 +112,7 @@ class AShareBroker(ExecutionBroker):
         """Set ``slippage_ticks`` to some yuan each way."""
         self._check_slips(slip_open, slip_limit, slip_match, slip_out)
         self.p.slippage, self.p.slippage_ticks, self.p.slip_perc, self.p.slip_fixed = 0.0, fixed / rules.TICK, 0.0, 0.0
+        self._slips_in_yuan = True
 
     @staticmethod
     def _check_slips(slip_open: bool, slip_limit: bool, slip_match: bool, slip_out: bool) -> None:
@@ -221,7 +224,7 @@ class AShareBroker(ExecutionBroker):
         if isinstance(order.p.valid, timedelta) and order.p.valid:  # from today on, not from a suspended stock's last bar
             order.valid = max(self._now, float(self.day)) + order.p.valid / timedelta(days=1)
         for name in LIMIT_PRICES.get(order.exectype, ()):  # the exchange takes prices on the tick alone
-            setattr(created, name, on_tick(getattr(created, name), up=not order.isbuy()))
+            setattr(created, name, on_tick(getattr(created, name), up=not order.isbuy(), per_yuan=rules.steps(data._name)))
         self.submit_accept(order)
         if order.exectype == Order.Market and order.active() and at_open:
             self.pending.remove(order)

@@ -1,4 +1,4 @@
-"""The fees of an A-share order."""
+"""The fees of an order for A shares or a listed fund."""
 
 from __future__ import annotations
 
@@ -37,6 +37,11 @@ class AShareCommission(bt.CommissionInfo):
         commission   = max(min_commission, commission * value)    once an order
         stamp duty   = stamp_duty * value                         sales only, outside the minimum
         transfer fee = transfer_fee * value                       both sides, outside the minimum
+
+    A listed fund, told by its code, pays the commission alone, whatever the two other rates are. Stamp duty is for shares and
+    depository receipts (印花税法 article 3, since 2022-07-01), and before that funds were exempt (MOF 财税字〔1998〕55号,
+    财税〔2002〕128号, 财税〔2004〕173号); the transfer fee is for A shares (CHINACLEAR 2015-07-09: A股交易过户费). Without a
+    code, as a plain broker asks, it is taken for a stock.
 
     Shanghai's dated transfer fee was of the face value before 2015-08-01, and before 2012-06-01 at least 1 yuan an order.
 
@@ -92,7 +97,8 @@ class AShareCommission(bt.CommissionInfo):
         day : int, optional
             Ordinal of the day of the fill; needed where a rate is ``'dated'``.
         code : str
-            Canonical code of the stock; the dated transfer fee goes by the exchange, see `rules.transfer_fee`.
+            Canonical code of the stock; the dated transfer fee goes by the exchange, see `rules.transfer_fee`. Of a fund there is
+            neither stamp duty nor transfer fee.
         value_before : float
             Yuan of the same order's earlier fills.
         charged : float
@@ -117,6 +123,8 @@ class AShareCommission(bt.CommissionInfo):
         if not value:
             return NO_FEES
         commission = max(self.p.min_commission, self.p.commission * (value_before + value)) - charged
+        if rules.is_fund(code):
+            return Fees(commission, 0.0, 0.0)
         duty, transfer = self.p.stamp_duty, self.p.transfer_fee
         if duty == DATED:
             row = rules.stamp_duty(self._known(day, 'stamp_duty'))

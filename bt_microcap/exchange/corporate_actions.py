@@ -15,7 +15,8 @@ Ex-rights, by the broker's param ``ex_rights``:
 
 Dividend tax, by ``dividend_tax``, on explicit dividends: a flat rate is taken off on the ex-date; ``holding`` credits
 the dividend in full and withholds the tax at the sale, first in first out, at the rate of the time held
-(`rules.DIVIDEND_TAX`). Bonus shares are not taxed: the data does not tell them from transfers of reserves.
+(`rules.DIVIDEND_TAX`). Bonus shares are not taxed: the data does not tell them from transfers of reserves. What a listed fund
+pays out is not taxed by either (MOF 财税〔2002〕128号, item 2.3; 财税字〔1998〕55号): the fund's own income was.
 
 Delisting: after its delisting day, where the market's listings tell it, a holding becomes cash; else when the stock has had
 no row for ``delist_wait`` trading days and has none later (0: after the close of its last row). By ``delist`` it is then
@@ -48,7 +49,7 @@ def delisting_price(last_close: float, delist: str | float) -> float:
 
 def ex_rights(
     shares: int, last_close: float, preclose: float, tax_rate: float, cash_dividend: float = math.nan,
-    share_ratio: float = math.nan,
+    share_ratio: float = math.nan, half_tick: float = rules.HALF_TICK,
 ) -> ExRights | None:
     """Return what the ex-rights of a day make of a holding; None where nothing happens.
 
@@ -66,6 +67,8 @@ def ex_rights(
         Yuan a share before tax; NaN where it is not known.
     share_ratio : float
         New shares per old one; NaN where it is not known.
+    half_tick : float
+        Yuan, `rules.half_tick` of the code.
     """
     if cash_dividend == cash_dividend or share_ratio == share_ratio:  # the row tells, be it that nothing happens
         dividend = cash_dividend if cash_dividend == cash_dividend else 0.0
@@ -73,7 +76,7 @@ def ex_rights(
         cash = shares * dividend * (1 - tax_rate)
         new = whole_shares(shares * share_ratio) if share_ratio == share_ratio else shares
         return ExRights('dividend', new, cash, ratio, dividend) if cash or new != shares else None
-    if not preclose > 0 or abs(preclose - last_close) <= rules.HALF_TICK:
+    if not preclose > 0 or abs(preclose - last_close) <= half_tick:
         return None
     exact = shares * last_close / preclose
     new = whole_shares(exact)

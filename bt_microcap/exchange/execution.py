@@ -36,14 +36,16 @@ class ExecutionBroker(AccountBroker):
 
     params = (
         ('slippage', 0.0),  # fraction of the open, both ways together
-        ('slippage_ticks', 0.0),  # price steps of 0.01 yuan each way
-        ('min_slippage_ticks', 0.0),  # price steps each way that slippage is at least
+        ('slippage_ticks', 0.0),  # price steps each way: of 0.01 yuan, of a fund 0.001
+        ('min_slippage_ticks', 0.0),  # price steps each way that slippage is at least; of a fund that it is
         ('impact', 0.0),  # fraction of the open for an order as large as the day's volume
         ('volume_limit', 0.0),  # fraction of the day's volume, 0: none
         ('size_with_fees', True),  # a buy's budget covers slippage and fees
         ('star_market_orders', True),  # STAR takes market orders
         ('star_protection', 0.0),  # fraction of the open
     )
+
+    _slips_in_yuan = False  # slippage_ticks is so many yuan over 0.01, also for a fund: see set_slippage_fixed
 
     def _refuse(self, order: Order, reason: str) -> None:
         order.addinfo(reason=reason)
@@ -68,7 +70,12 @@ class ExecutionBroker(AccountBroker):
 
     def _try_exec(self, order: Order) -> None:
         closed = self._closed(order.data)
-        if order.exectype not in (Order.Market, Order.Close):
+        only_if = order.info.get('only_if')
+        if only_if is not None and not closed and not only_if(order.data, self._limits(order.data)[1]):
+            order.cancel()
+            self.notify(order)
+            self._ococheck(order)
+        elif order.exectype not in (Order.Market, Order.Close):
             if not closed:
                 super()._try_exec(order)  # comes back in _execute with the price that was reached
         elif closed:
@@ -81,17 +88,18 @@ class ExecutionBroker(AccountBroker):
         data, buy = order.data, order.isbuy()
         order.info['open'] = price  # what the fill is compared with
         low, high = self._limits(data)
+        half = rules.half_tick(data._name)
         star = rules.board(data._name) == rules.STAR if self.p.star_protection or not self.p.star_market_orders else False
         if buy:
             if star and not self.p.star_market_orders:
                 return self._refuse(order, STAR_MARKET_ORDER)
-            if price >= high - rules.HALF_TICK:
+            if price >= high - half:
                 return self._refuse(order, LIMIT_UP)
             size = self._buy_size(order, price, self._fill_price(data, price, True))
         else:
             if (reason := self._unsellable(order)) is not None:
                 return self._refuse(order, reason)
-            if price <= low + rules.HALF_TICK:
+            if price <= low + half:
                 return self._refuse(order, LIMIT_DOWN)
             size = self._sell_size(order)
         if not size:
@@ -99,15 +107,20 @@ class ExecutionBroker(AccountBroker):
         allowed = self._allowed(order, size, price)
         fill = self._fill_price(data, price, buy)
         fill = fill(allowed) if callable(fill) else fill
-        away = self.p.star_protection * price + rules.HALF_TICK + 1e-9 if star and self.p.star_protection else math.inf
-        if fill > high + rules.HALF_TICK or fill < low - rules.HALF_TICK or abs(fill - price) > away:
+        away = self.p.star_protection * price + half + 1e-9 if star and self.p.star_protection else math.inf
+        if fill > high + half or fill < low - half or abs(fill - price) > away:
             return self._refuse(order, SLIPPED)
         return self._fill_allowed(order, size, allowed, fill)
 
     def _fill_price(self, data: Any, price: float, buy: bool, limit: float | None = None) -> float | Callable[[int], float]:
         """Return what an order fills at; with impact it depends on the size. A limit order slips up to its limit."""
         slip = {'slippage': self.p.slippage, 'ticks': self.p.slippage_ticks, 'least': self.p.min_slippage_ticks,
-                'impact': self.p.impact}
+                'impact': self.p.impact, 'per_yuan': rules.steps(data._name)}
+        if self._slips_in_yuan:
+            slip['ticks'] *= slip['per_yuan'] / rules.STEPS
+        if self.p.slippage and self.p.min_slippage_ticks and rules.is_fund(data._name):
+            # the percentage is that of micro-caps; a listed fund is quoted a price step apart
+            slip.update(slippage=0.0, ticks=slip['ticks'] + self.p.min_slippage_ticks)
         volume = data.volume[0]
         worst = (min if buy else max) if limit is not None else None
         if not self.p.impact or not volume > 0:
@@ -134,9 +147,10 @@ class ExecutionBroker(AccountBroker):
             self._fill(order, abs(order.size), price)
             return
         low, high = self._limits(data)
-        limits = LIMIT_PRICES.get(order.exectype)
-        limit = on_tick(getattr(order.created, limits[0]), up=not buy) if limits else None  # a trailing one is off the tick
-        price = rules.round_half_up(price)
+        limits, half, per_yuan = LIMIT_PRICES.get(order.exectype), rules.half_tick(data._name), rules.steps(data._name)
+        # a trailing one is off the tick
+        limit = on_tick(getattr(order.created, limits[0]), up=not buy, per_yuan=per_yuan) if limits else None
+        price = rules.round_half_up(price, per_yuan)
         reached = self._fill_price(data, price, buy, limit)
         if buy:
             size = self._buy_size(order, price, reached)
@@ -147,9 +161,9 @@ class ExecutionBroker(AccountBroker):
         allowed = self._allowed(order, size, price)
         fill = reached(allowed) if callable(reached) else reached
         # at the limit itself nobody is on the other side; a slippage may end there
-        if (price >= high - rules.HALF_TICK) if buy else (price <= low + rules.HALF_TICK):
+        if (price >= high - half) if buy else (price <= low + half):
             return
-        if allowed and not (fill > high + rules.HALF_TICK or fill < low - rules.HALF_TICK):
+        if allowed and not (fill > high + half or fill < low - half):
             order.info['open'] = price
             self._fill_allowed(order, size, allowed, fill)
 
@@ -232,8 +246,13 @@ class ExecutionBroker(AccountBroker):
         if preclose == preclose:
             computed = rules.price_limits(data._name, self.day, preclose, line_value(data, 'is_st', 0.0) == 1.0,
                                           self.calendar.listed_day(data, self.day), self._delisting_day(data))
-            # an open beyond it proves that no such limit holds on the day, as at a relisting
-            if not (opening > computed[1] + rules.HALF_TICK or opening < computed[0] - rules.HALF_TICK):
+            # an open beyond it proves that no such limit holds on the day, as at a relisting; of a fund, whose code may not tell
+            # whether it has 10 or 20 %, so does any price of the day
+            least = most = opening
+            if rules.is_fund(data._name):
+                least, most = data.low[0], data.high[0]
+            half = rules.half_tick(data._name)
+            if not (most > computed[1] + half or least < computed[0] - half):
                 low, high = (low if low == low else computed[0]), (high if high == high else computed[1])
         return low, high
 

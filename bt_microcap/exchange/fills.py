@@ -10,13 +10,13 @@ from . import rules
 
 def slipped(
     price: float, buy: bool, share: float = 0.0, *, slippage: float = 0.0, ticks: float = 0.0, impact: float = 0.0,
-    least: float = 0.0,
+    least: float = 0.0, per_yuan: int = rules.STEPS,
 ) -> float:
     """Return the price at which an order fills.
 
     ::
 
-        price x (1 +- (slippage / 2 + impact x sqrt(share))) +- ticks x 0.01     rounded half-up to 0.01
+        price x (1 +- (slippage / 2 + impact x sqrt(share))) +- ticks x 0.01     rounded half-up to 0.01 (of a fund: 0.001)
 
     - ``slippage`` is JoinQuant's PriceRelatedSlippage: a spread in all, half of it each way; where there is one, half of
       it is at least ``least`` price steps, for below 5 yuan 0.2 % would round to nothing.
@@ -41,6 +41,8 @@ def slipped(
         Fraction of the price for an order as large as the day's volume.
     least : float
         Price steps that half of a slippage above 0 is at least.
+    per_yuan : int
+        Price steps a yuan: `rules.steps` of the code.
 
     Returns
     -------
@@ -48,20 +50,21 @@ def slipped(
         Yuan, at least one price step.
     """
     away = slippage / 2 + (impact * math.sqrt(share) if impact and share > 0 else 0.0)
-    fixed = ticks * rules.TICK
-    if slippage and least * rules.TICK > price * slippage / 2:
-        fixed, away = fixed + least * rules.TICK, away - slippage / 2
+    tick = 1 / per_yuan
+    fixed = ticks * tick
+    if slippage and least * tick > price * slippage / 2:
+        fixed, away = fixed + least * tick, away - slippage / 2
     if buy:
-        return rules.round_half_up(price * (1 + away) + fixed)
-    return max(rules.TICK, rules.round_half_up(price * (1 - away) - fixed))
+        return rules.round_half_up(price * (1 + away) + fixed, per_yuan)
+    return max(tick, rules.round_half_up(price * (1 - away) - fixed, per_yuan))
 
 
-def on_tick(price: float, *, up: bool) -> float:
+def on_tick(price: float, *, up: bool, per_yuan: int = rules.STEPS) -> float:
     """Return a limit price on the price step: a sale's rounded up, a buy's down, so that neither gets worse than asked."""
     if not price or not math.isfinite(price):
         return price
-    steps = price / rules.TICK
-    return (math.ceil(steps - 1e-6) if up else math.floor(steps + 1e-6)) / 100
+    steps = price / (1 / per_yuan)
+    return (math.ceil(steps - 1e-6) if up else math.floor(steps + 1e-6)) / per_yuan
 
 
 def affordable(

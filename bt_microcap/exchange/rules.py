@@ -1,8 +1,8 @@
 """The exchange's rules as dated literal tables: value, since when, source.
 
 It knows nothing of orders or feeds. A rule is looked up by board and day. Before the declared range of validity
-the answer is an error, not a guess; after it the last rule, and a warning. The fees' tables are in `fee_rates`, the
-range in `validity`; all are reached through here.
+the answer is an error, not a guess; after it the last rule, and a warning. The fees' tables are in `fee_rates`, the codes of
+funds in `funds`, the price steps in `ticks`, the range in `validity`; all are reached through here.
 
 Sources, cited beside the rows by these short names:
 
@@ -15,6 +15,7 @@ Sources, cited beside the rows by these short names:
 
 from __future__ import annotations
 
+import contextlib
 import math
 from bisect import bisect_right
 from datetime import date
@@ -40,13 +41,13 @@ from .fee_rates import (  # noqa: F401 - a rule is asked for here, whichever tab
     stamp_duty,
     transfer_fee,
 )
+from .funds import FUND_CODES, SAME_DAY, STEPS_FUND, TICK_FUND, WIDE_FUNDS, SameDay, is_fund, sold_same_day  # noqa: F401
+from .ticks import HALF_TICK, STEPS, TICK, cut, half_tick, round_half_up, steps, tick  # noqa: F401
 from .validity import VALID_FROM, VALID_UNTIL, RuleError, check_day  # noqa: F401
-
-TICK = 0.01  # yuan, the price step of every A share
-HALF_TICK = TICK / 2
 
 MAIN, CHINEXT, STAR, BSE = 'main', 'chinext', 'star', 'bse'
 BOARDS = (MAIN, CHINEXT, STAR, BSE)
+FUND = 'fund'  # listed funds: they are traded, but no A shares, and no board to pick stocks from
 
 
 class PriceLimit(NamedTuple):
@@ -90,6 +91,15 @@ PRICE_LIMITS: dict[tuple[str, str], tuple[PriceLimit, ...]] = {
     (BSE, 'BJSE'): (PriceLimit(date(2021, 11, 15), 0.30, 0.30, 1),),  # BSE
 }
 
+# Of funds, by what their code proves. 20 % have those on stocks that all have 20 %, but the code tells it of Shanghai's alone:
+# any other fund without limits of its own in the data is held to 10 %, until a price beyond them proves that they do not hold.
+# No limit on the first listed day: so it is for closed-end funds (SSE 2006 3.4.13), REITs have 30 %, and which of them a fund
+# is not every code tells.
+FUND_LIMITS: dict[tuple[str, str], tuple[PriceLimit, ...]] = {
+    (FUND, 'narrow'): (PriceLimit(date(1996, 12, 16), 0.10, 0.10, 1),),  # CSRC notice of 1996-12-13: stocks and funds
+    (FUND, 'wide'): (PriceLimit(date(2020, 11, 16), 0.20, 0.20, 1),),  # SSE; the first day of the ETFs on the STAR board
+}
+
 # Since when the first trading day of the delisting period has no limit. The texts say so from 2020-12-31 on
 # (上证发〔2020〕103号 article 8; SZSE 2020-12-31; now SSE 3.3.13 and SZSE 3.3.15 of 2026). But the real data shows that
 # delistings under way by the older rules kept those: all 13 periods that began in 2021, the last on 2021-07-19 (300362),
@@ -114,6 +124,7 @@ LOTS: dict[str, Lot] = {
     CHINEXT: Lot(100, 100),  # SZSE 3.3.8
     STAR: Lot(200, 1),  # STAR, article 12
     BSE: Lot(100, 1),  # BSE 3.2.8
+    FUND: Lot(100, 100),  # SSE 3.3.8, SZSE 3.3.8: 100 units
 }
 
 
@@ -135,13 +146,15 @@ def board(code: str) -> str:
     Returns
     -------
     str
-        One of `BOARDS`.
+        One of `BOARDS`, or `FUND`.
 
     Raises
     ------
     RuleError
-        The code is no A share.
+        The code is neither an A share nor a listed fund.
     """
+    if is_fund(code):
+        return FUND
     digits, _, market = code.partition('.')
     if len(digits) == 6 and digits.isdigit():
         if market == 'XSHG':
@@ -157,28 +170,33 @@ def board(code: str) -> str:
         elif market == 'BJSE' and digits.startswith(('43', '83', '87', '88', '92')):  # 400, 420: another market; 899: indices
             return BSE
     raise RuleError(
-        f'{code!r} is not the code of an A share: expected 60xxxx.XSHG, 688xxx.XSHG, 00xxxx.XSHE, 30xxxx.XSHE '
-        'or 43/83/87/88/92xxxx.BJSE; name each feed by its canonical code'
+        f'{code!r} is not the code of an A share: expected 60xxxx.XSHG, 688xxx.XSHG, 00xxxx.XSHE, 30xxxx.XSHE, '
+        '43/83/87/88/92xxxx.BJSE, or a listed fund such as 511880.XSHG; name each feed by its canonical code'
     )
 
 
-def round_half_up(price: float) -> float:
-    """Round a price to the tick, ties up, as the exchanges do.
-
-    A product such as 5.00 x 1.001 lies a hair below its true value 5.005 in binary; 1e-6 of a tick puts true
-    ties right and is far less than the 1e-5 of a tick by which such products can differ from a tie.
-    """
-    return math.floor(price * 100 + 0.500001) / 100
-
-
-def _cut(price: float, up: bool) -> float:
-    """Cut a price to the tick; 1e-6 of a tick leaves a price alone that is on one but for its binary error."""
-    return math.ceil(price * 100 - 0.000001) / 100 if up else math.floor(price * 100 + 0.000001) / 100
+@cache
+def is_share(code: str) -> bool:
+    """Return whether a canonical code is that of an A share: neither a fund, an index nor anything else."""
+    try:
+        return board(code) in BOARDS
+    except RuleError:
+        return False
 
 
-_LIMIT_DAYS = {key: tuple(row.since.toordinal() for row in rows) for key, rows in PRICE_LIMITS.items()}
+_LIMITS = {**PRICE_LIMITS, **FUND_LIMITS}
+_LIMIT_DAYS = {key: tuple(row.since.toordinal() for row in rows) for key, rows in _LIMITS.items()}
 _DELISTING_FREE_DAYS = {place: since.toordinal() for place, since in DELISTING_FREE.items()}
+_DELISTING_FREE_DAYS[FUND] = date.max.toordinal()  # funds have no such period
 _NO_LIMITS = 'give the data high_limit and low_limit columns, or begin later (--start 1996-12-16)'
+
+
+def limit_key(code: str) -> tuple[str, str]:
+    """Return the key of a code in `PRICE_LIMITS`, or of a fund in `FUND_LIMITS`."""
+    place = board(code)
+    if place == FUND:
+        return FUND, 'wide' if code.endswith('.XSHG') and code.startswith(WIDE_FUNDS) else 'narrow'
+    return place, exchange(code)
 
 
 def price_limits(
@@ -212,12 +230,11 @@ def price_limits(
     Raises
     ------
     RuleError
-        No A share, or a day before the range of validity.
+        Neither an A share nor a fund, or a day before the range of validity.
     """
     check_day(day, _NO_LIMITS)
-    place = board(code)
-    key = (place, exchange(code))
-    rows = PRICE_LIMITS[key]
+    key = limit_key(code)
+    place, rows = key[0], _LIMITS[key]
     index = bisect_right(_LIMIT_DAYS[key], day) - 1
     if index < 0 or not preclose > 0:  # before the board's first day nothing is known of it
         return math.nan, math.nan
@@ -231,16 +248,25 @@ def price_limits(
         if listed_day == 1 and row.first_up == row.first_up:
             up, down = row.first_up, row.first_down
     low, high = preclose * (1 - down), preclose * (1 + up)
+    step, fine = tick(code), steps(code)
     if place == BSE:
-        low, high = _cut(low, True), _cut(high, False)
+        low, high = cut(low, True), cut(high, False)
     else:
-        low, high = round_half_up(low), round_half_up(high)
-    return max(TICK, min(low, round_half_up(preclose - TICK))), max(high, round_half_up(preclose + TICK))
+        low, high = round_half_up(low, fine), round_half_up(high, fine)
+    return max(step, min(low, round_half_up(preclose - step, fine))), max(high, round_half_up(preclose + step, fine))
+
+
+class _Places(NamedTuple):
+    """Where the stocks of each row of limits stand in some codes, those of `BOARDS` alone, and each code's price steps a yuan."""
+
+    limits: dict[tuple[str, str], np.ndarray]
+    boards: dict[tuple[str, str], np.ndarray]
+    steps: np.ndarray
 
 
 # Where the stocks of each board stand in a market's codes is the same every day. Kept by the identity of the codes array,
 # which the entry keeps alive: telling the boards of thousands of codes would cost ten times the rest.
-_PLACES: dict[int, tuple[np.ndarray, dict[tuple[str, str], np.ndarray]]] = {}
+_PLACES: dict[int, tuple[np.ndarray, _Places]] = {}
 
 
 def board_places(codes: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
@@ -253,18 +279,28 @@ def board_places(codes: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
     Returns
     -------
     dict
-        (board, exchange) -> ndarray of int. A code that is no A share is in none of them.
+        (board, exchange) -> ndarray of int, of `BOARDS`. A code that is no A share, such as a fund, is in none of them.
     """
+    return _places(codes).boards
+
+
+def half_ticks(codes: np.ndarray) -> np.ndarray:
+    """Return half the price step of each code, yuan, shape (stocks,); see `half_tick`."""
+    return 0.5 / _places(codes).steps
+
+
+def _places(codes: np.ndarray) -> _Places:
     if id(codes) not in _PLACES:
-        found: dict[tuple[str, str], list[int]] = {key: [] for key in PRICE_LIMITS}
+        found: dict[tuple[str, str], list[int]] = {key: [] for key in _LIMITS}
         for number, code in enumerate(codes.tolist()):
-            try:
-                found[board(code), exchange(code)].append(number)
-            except RuleError:
-                continue
+            with contextlib.suppress(RuleError):
+                found[limit_key(code)].append(number)
         if len(_PLACES) >= 8:
             _PLACES.clear()
-        _PLACES[id(codes)] = codes, {key: np.array(numbers, 'int64') for key, numbers in found.items()}
+        places = {key: np.array(numbers, 'int64') for key, numbers in found.items()}
+        per_yuan = np.full(len(codes), float(STEPS))
+        per_yuan[np.concatenate([places[key] for key in FUND_LIMITS])] = STEPS_FUND
+        _PLACES[id(codes)] = codes, _Places(places, {key: places[key] for key in PRICE_LIMITS}, per_yuan)
     return _PLACES[id(codes)][1]
 
 
@@ -286,7 +322,7 @@ def price_limits_of_day(
     delisting_day : ndarray of int, shape (stocks,), optional
         Without it no stock is on the first day of its delisting period.
     skip_unknown : bool
-        Whether a code that is no A share has no limits, instead of being an error.
+        Whether a code that is neither an A share nor a fund has no limits, instead of being an error.
 
     Returns
     -------
@@ -296,16 +332,15 @@ def price_limits_of_day(
     check_day(day, _NO_LIMITS)
     up = np.full(len(codes), np.nan)
     down = np.full(len(codes), np.nan)
-    places = board_places(codes)
+    places, _, per_yuan = _places(codes)
     if not skip_unknown and sum(map(len, places.values())) < len(codes):
         for code in codes.tolist():
             board(code)  # says which is no A share
-    for key, rows in PRICE_LIMITS.items():
-        index = bisect_right(_LIMIT_DAYS[key], day) - 1
-        if index < 0:
+    for key, rows in _LIMITS.items():
+        index, mine = bisect_right(_LIMIT_DAYS[key], day) - 1, places[key]
+        if index < 0 or not len(mine):
             continue
         row = rows[index]
-        mine = places[key]
         rate, listed = np.where(is_st[mine], row.st_rate, row.rate), listed_day[mine]
         first = (listed == 1) & (row.first_up == row.first_up)
         free = (listed > 0) & (listed <= row.free_days)
@@ -313,19 +348,20 @@ def price_limits_of_day(
             free |= delisting_day[mine] == 1
         up[mine] = np.where(free, np.nan, np.where(first, row.first_up, rate))
         down[mine] = np.where(free, np.nan, np.where(first, row.first_down, rate))
-    reference = np.where(preclose > 0, preclose, np.nan)
-    cut = places[BSE, 'BJSE']
+    reference, step = np.where(preclose > 0, preclose, np.nan), 1 / per_yuan
+    beijing = places[BSE, 'BJSE']
 
     def rounded(price: np.ndarray) -> np.ndarray:
-        return np.floor(price * 100 + 0.500001) / 100
+        return np.floor(price * per_yuan + 0.500001) / per_yuan
 
     low, high = reference * (1 - down), reference * (1 + up)
-    beijing = np.ceil(low[cut] * 100 - 0.000001) / 100, np.floor(high[cut] * 100 + 0.000001) / 100
+    cut_low = np.ceil(low[beijing] * STEPS - 0.000001) / STEPS
+    cut_high = np.floor(high[beijing] * STEPS + 0.000001) / STEPS
     low, high = rounded(low), rounded(high)
-    low[cut], high[cut] = beijing
-    low = np.minimum(low, rounded(reference - TICK))
-    high = np.maximum(high, rounded(reference + TICK))
-    return np.maximum(low, TICK), high
+    low[beijing], high[beijing] = cut_low, cut_high
+    low = np.minimum(low, rounded(reference - step))
+    high = np.maximum(high, rounded(reference + step))
+    return np.maximum(low, step), high
 
 
 def legal_buy(code: str, size: float) -> int:

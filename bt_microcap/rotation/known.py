@@ -12,8 +12,9 @@ import numpy as np
 from ..exchange import rules
 from ..exchange.broker import AShareBroker
 from ..exchange.calendar import Calendar
+from ..feeds.history import ex_rights_factor
 from ..feeds.universe import CrossSection
-from .values import last_price
+from .values import EX_RIGHTS
 
 
 class Held(NamedTuple):
@@ -21,7 +22,7 @@ class Held(NamedTuple):
 
     codes: np.ndarray  # of str, shape (holdings,)
     costs: np.ndarray  # yuan a share, average of the position without fees, restated over ex-dates
-    prices: np.ndarray  # yuan, the last close, restated for an ex-date of today; NaN where the stock had no row yesterday
+    prices: np.ndarray  # yuan, the close of the last row, restated for an ex-date of today
     factors: np.ndarray  # what an ex-date of today makes of earlier prices, 1 as a rule
 
 
@@ -135,12 +136,19 @@ class Known:
             codes = np.array([data._name for data in datas], dtype=str)
             places = np.searchsorted(section.codes, codes)
             closes = section.previous('close')[places]
-            restated = strategy.at_open and isinstance(strategy.broker, AShareBroker) and strategy.broker.p.ex_rights != 'off'
-            prices = last_price(section)[places] if restated else closes
-            factors = np.divide(prices, closes, out=np.ones(len(codes)), where=closes > 0)
+            for number in np.flatnonzero(closes != closes):  # no row yesterday: the close of the one before
+                closes[number] = self._last_close(datas[number])
+            factors = np.ones(len(codes))
+            if strategy.at_open and isinstance(strategy.broker, AShareBroker) and strategy.broker.p.ex_rights != 'off':
+                factors = ex_rights_factor(closes, *(section.today(name)[places] for name in EX_RIGHTS))
             costs = np.array([strategy.broker.getposition(data).price for data in datas], dtype=float)
-            self._held = Held(codes, costs, prices, factors)
+            self._held = Held(codes, costs, closes * factors, factors)
         return self._held
+
+    def _last_close(self, data: Any) -> float:
+        """Return the close of a stock's last row before the day that is decided; NaN where it is not known."""
+        ago = -1 if self._strategy.at_open and int(data.datetime[0]) == self._now else 0
+        return data.close[ago]
 
     @property
     def sells_at_close(self) -> bool:

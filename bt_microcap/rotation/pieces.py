@@ -85,11 +85,15 @@ class _Combination:
         return self.operation(*(_worked_out(part, section, among) for part in self.parts))
 
     def __repr__(self) -> str:
-        shown = [f'{part!r}' if not isinstance(part, _Combination) or len(part.parts) == 1 else f'({part!r})'
+        shown = [_written(part) if not isinstance(part, _Combination) or len(part.parts) == 1 else f'({part!r})'
                  for part in self.parts]
         if len(shown) == 1:
             return f'{"~" if self.operation is operator.invert else "-"}{shown[0]}'
         return f'{shown[0]} {_SIGNS[self.operation]} {shown[1]}'
+
+
+def _written(part: Any) -> str:
+    return part.__name__ if callable(part) and not isinstance(part, Piece) and hasattr(part, '__name__') else repr(part)
 
 
 def _worked_out(part: Any, section: CrossSection, among: np.ndarray | None) -> Any:
@@ -164,6 +168,11 @@ class Value(Piece):
 
     def __rtruediv__(self, other: Any) -> Value:
         return _Value(divided, other, self)
+
+    def __and__(self, other: Any) -> Screen:
+        return _checked(self)  # an error: a number is no yes or no
+
+    __rand__ = __or__ = __ror__ = __and__
 
     def __neg__(self) -> Value:
         return _Value(operator.neg, self)

@@ -47,10 +47,10 @@ PRESETS: Mapping[str, Preset] = MappingProxyType({
             'stocknum': 400, 'min_cap': 0.0, 'max_cap': math.inf, 'min_listed_days': 30, 'refresh_rate': 1, 'keep': True,
             'weights': 'equal', 'band': 0.25})),
     'parked': Preset(
-        'The 10 smallest, on Mondays; after a day on which the market fell by 3 %, or the micro-caps are below the mean of 20 '
-        'days, all is sold and waits in a money-market fund.',
+        'The 10 smallest, on Mondays, the overlap kept; after a day on which the market fell by 3 %, and while it is below the '
+        'mean of 20 days, all is sold and waits in a money-market fund.',
         MappingProxyType({
             'stocknum': 10, 'min_cap': 0.0, 'max_cap': math.inf, 'boards': _MAIN, 'min_listed_days': 375, 'skip_limits': True,
-            'weekday': 1, 'keep': True, 'market_fall': 0.03, 'trend_days': 20, 'market_index': 'market',
+            'weekday': 1, 'keep': True, 'market_fall': 0.03, 'trend_days': 20,
             'parking': '511880.XSHG'})),
 })

@@ -15,6 +15,26 @@ from .trading import MarketStrategy
 
 CUT = 0.1  # part of the account by which stocks may exceed the exposure before some are sold between rebalances
 
+# What `MicroCapStrategy` has among its params; `RiskStrategy` says what they mean.
+RISK_PARAMS = (
+    ('stop_loss', 0.0),  # fraction of the cost
+    ('trailing_stop', 0.0),  # fraction of the highest close
+    ('take_profit', 0.0),  # fraction of the cost
+    ('cooldown', 0),  # trading days
+    ('limit_up_hold', False),  # until it opens
+    ('empty_months', ()),  # 1 .. 12
+    ('market_fall', 0.0),  # fraction, of a day
+    ('falling_share', 0.0),  # part of all stocks
+    ('trend_days', 0),  # closes
+    ('drawdown_brake', 0.0),  # fraction of the peak
+    ('brake_days', 20),  # trading days
+    ('target_volatility', 0.0),  # a year
+    ('volatility_days', 20),  # trading days
+    ('market_index', 'market'),  # see CrossSection.benchmark
+    ('parking', ''),  # code of a fund
+    ('overlays', ()),  # further overlays.Overlay
+)
+
 
 class RiskStrategy(MarketStrategy):
     """Asks risk overlays on every trading day, before anything else, and sells what they say. All are off by default.
@@ -22,7 +42,7 @@ class RiskStrategy(MarketStrategy):
     The sales are at the open after the close that gave the reason. After a day on which stocks were not allowed the next
     rebalance buys again.
 
-    Params, see `overlays`:
+    Params (`RISK_PARAMS`), see `overlays`:
 
       - ``stop_loss``, ``trailing_stop``, ``take_profit`` (default: ``0.0``, off): fractions; of the cost, of the highest close,
         of the cost. ``cooldown`` (default: ``0``): trading days after such a sale during which the stock is not bought again.
@@ -37,25 +57,6 @@ class RiskStrategy(MarketStrategy):
       - ``parking`` (default: ``''``, cash): code of a fund in which the money waits meanwhile.
       - ``overlays`` (default: ``()``): further ones, `overlays.Overlay`.
     """
-
-    params = (
-        ('stop_loss', 0.0),  # fraction of the cost
-        ('trailing_stop', 0.0),  # fraction of the highest close
-        ('take_profit', 0.0),  # fraction of the cost
-        ('cooldown', 0),  # trading days
-        ('limit_up_hold', False),  # until it opens
-        ('empty_months', ()),  # 1 .. 12
-        ('market_fall', 0.0),  # fraction, of a day
-        ('falling_share', 0.0),  # part of all stocks
-        ('trend_days', 0),  # closes
-        ('drawdown_brake', 0.0),  # fraction of the peak
-        ('brake_days', 20),  # trading days
-        ('target_volatility', 0.0),  # a year
-        ('volatility_days', 20),  # trading days
-        ('market_index', 'market'),  # see CrossSection.benchmark
-        ('parking', ''),  # code of a fund
-        ('overlays', ()),  # further overlays.Overlay
-    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -139,7 +140,7 @@ class RiskStrategy(MarketStrategy):
     def _cut_to_exposure(self) -> None:
         """Sell a part of each holding where stocks exceed the exposure by more than `CUT`."""
         held = [data for data in self.held() if data._name not in self._out_today]
-        values = [self.value_of(data) for data in held]
+        values = self.values_of(held)
         total = self.broker.getvalue()
         invested = sum(values)
         if invested > (self._exposure + CUT) * total:

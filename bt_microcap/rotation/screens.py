@@ -141,7 +141,7 @@ def members(index: str) -> Screen:
 
 
 SMALL_BOARD = '399101'  # 中小综指
-_SMALL_BOARD_CODES = ('002', '003')  # numbers of the board that became a part of Shenzhen's main board on 2021-04-06
+SMALL_BOARD_CODES = ('002', '003')  # numbers of the board that became a part of Shenzhen's main board on 2021-04-06
 
 
 def _members(section: CrossSection, index: str) -> np.ndarray:
@@ -150,15 +150,15 @@ def _members(section: CrossSection, index: str) -> np.ndarray:
     except DataError:
         if index != SMALL_BOARD:
             raise
-        return _begins_with(section, _SMALL_BOARD_CODES) & _board_mask(section.codes, ('main',))
+        return _begins_with(section, *SMALL_BOARD_CODES) & _board_mask(section.codes, ('main',))
 
 
 def code_begins_with(*digits: str) -> Screen:
     """Keep the stocks whose code begins with some digits: ``~code_begins_with('688', '3')``."""
-    return Screen(_begins_with, digits, name='code_begins_with')
+    return Screen(_begins_with, *digits, name='code_begins_with')
 
 
-def _begins_with(section: CrossSection, digits: tuple[str, ...]) -> np.ndarray:
+def _begins_with(section: CrossSection, *digits: str) -> np.ndarray:
     mask = np.zeros(len(section), bool)
     for text in digits:
         mask |= np.strings.startswith(section.codes, text) if hasattr(np, 'strings') else np.char.startswith(section.codes, text)
@@ -167,10 +167,10 @@ def _begins_with(section: CrossSection, digits: tuple[str, ...]) -> np.ndarray:
 
 def in_industries(*industries: str) -> Screen:
     """Keep the stocks of some industries, as known the day before; needs a store with industries."""
-    return Screen(_in_industries, industries, name='in_industries')
+    return Screen(_in_industries, *industries, name='in_industries')
 
 
-def _in_industries(section: CrossSection, industries: tuple[str, ...]) -> np.ndarray:
+def _in_industries(section: CrossSection, *industries: str) -> np.ndarray:
     return np.isin(section.industries(), industries)
 
 

@@ -10,9 +10,10 @@ import backtrader as bt
 import numpy as np
 
 from ..exchange import rules
+from ..feeds.errors import DataError
 from ..feeds.universe import CrossSection
 from . import choices, ranks, screens, weights
-from .risk import RiskStrategy
+from .risk import RISK_PARAMS, RiskStrategy
 from .tally import NothingTradedWarning, Tally
 
 
@@ -109,6 +110,7 @@ class MicroCapStrategy(RiskStrategy):
         ('weights', choices.CASH),  # cash | equal | market_cap | float_cap | inverse_volatility
         ('band', 0.0),  # fraction of a target
         ('max_weight', 1.0),  # part of the account
+        *RISK_PARAMS,
         # others
         ('plot_stocks', 4),  # charts of stocks in cerebro.plot()
         ('combination', ()),  # (name, value) pairs of an optimizer's run
@@ -142,6 +144,12 @@ class MicroCapStrategy(RiskStrategy):
         """Begin before the first day."""
         super().start()
         self._timer.start(self.known)
+        if self.p.universe == screens.SMALL_BOARD:
+            try:
+                self.universe.section(self.at_open).members(self.p.universe)
+            except DataError:
+                warnings.warn(f'the data does not tell the members of {self.p.universe} from the start: all codes of its board '
+                              f'count, {" and ".join(screens.SMALL_BOARD_CODES)}', stacklevel=2)
 
     def stop(self) -> None:
         """Say it where the run has done nothing."""
@@ -339,7 +347,7 @@ class MicroCapStrategy(RiskStrategy):
         cash, parking = self.cash_after_sales(kept), self._parking
         if self._exposure == 1.0 and parking is None:
             return cash
-        stocks, parked = sum(self.value_of(data) for data in kept), 0.0 if parking is None else parking.value()
+        stocks, parked = sum(self.values_of(kept)), 0.0 if parking is None else parking.value()
         money = max(0.0, min(cash + parked, self._exposure * (cash + parked + stocks) - stocks))
         return money if parking is None else min(money, parking.release(money))
 
@@ -364,22 +372,23 @@ class MicroCapStrategy(RiskStrategy):
             as it is; without, everything is sold first.
         """
         kept = self.sell_dropped(list(parts)) if self.p.keep else self.sell_all()
-        held = {data._name: self.value_of(data) for data in kept}
+        held = dict(zip([data._name for data in kept], self.values_of(kept), strict=True))
         cash = self.cash_after_sales(kept)
         total = cash + (0.0 if self._parking is None else self._parking.value()) + sum(held.values())
         wanted: list[tuple[Any, float]] = []
         for code, part in parts.items():
-            data, target, value = self.universe.feed(code), part * total, held.get(code, 0.0)
-            if value > target * (1 + self.p.band) and self.may_sell(data):
-                self.sell_part(data, value - target, 'rebalance')
+            target, value = part * total, held.get(code, 0.0)
+            if value > target * (1 + self.p.band):
+                if self.may_sell(data := self.universe.feed(code)):
+                    self.sell_part(data, value - target, 'rebalance')
             elif value < target * (1 - self.p.band) and code not in self._holds:
-                wanted.append((data, target - value))
+                wanted.append((self.universe.feed(code), target - value))
         if self._parking is not None:
             self._parking.release(sum(budget for _, budget in wanted))
         count = len(kept)
         for data, budget in wanted:
             if data._name in held:
-                if self.size(data, budget) >= rules.LOTS[rules.board(data._name)].step:
+                if rules.legal_buy(data._name, self.size(data, budget)):
                     self.buy_stock(data, budget)
             elif count < self.p.stocknum:
                 order = self.buy_stock(data, budget)

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import backtrader as bt
+import numpy as np
 
 from ..exchange import rules
 from ..exchange.broker import AShareBroker
@@ -14,6 +15,8 @@ from ..exchange.fills import affordable
 from ..feeds.universe import StockUniverse, Universe
 from ..record.stock_charts import StockCharts
 from .known import Known
+
+MANY = 20  # holdings whose values are asked for together
 
 
 class MarketStrategy(bt.Strategy):
@@ -147,6 +150,20 @@ class MarketStrategy(bt.Strategy):
         if isinstance(self.broker, AShareBroker):
             return self.broker.get_value([data])
         return self.broker.getposition(data).size * self.price(data)
+
+    def values_of(self, datas: list[Any]) -> list[float]:
+        """Return `value_of` some holdings; of many at the open by the section, which is quicker."""
+        if len(datas) < MANY or not (self.at_open and isinstance(self.broker, AShareBroker)):
+            return [self.value_of(data) for data in datas]
+        section, names = self.known.section, np.array([data._name for data in datas], dtype=str)
+        places = np.minimum(np.searchsorted(section.codes, names), len(section) - 1)
+        if (section.codes[places] != names).any():  # a feed beside the market
+            return [self.value_of(data) for data in datas]
+        positions = [self.broker.positions[data] for data in datas]
+        marks = [self.broker.marks.get(data, position.price) for data, position in zip(datas, positions, strict=True)]
+        opens = section.today('open')[places]
+        trades = (section.today('paused')[places] == 0) & (opens > 0)
+        return (np.array([position.size for position in positions]) * np.where(trades, opens, marks)).tolist()
 
     # -- orders -------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from ..feeds.history import ex_rights_factor
 from ..feeds.universe import CrossSection
 from .pieces import Value, divided, whole_number
 
+EX_RIGHTS = ('preclose', 'cash_dividend', 'share_ratio')  # what tells an ex-date, see `feeds.history.ex_rights_factor`
 DAYS_A_YEAR = 252  # trading days, as in `record.statistics`
 
 
@@ -197,7 +198,7 @@ listed_days = Value(_listed_days)  # calendar days since the listing, 1 on its d
 
 def _last_price(section: CrossSection) -> np.ndarray:
     close = section.previous('close')
-    return close * ex_rights_factor(close, *(section.today(name) for name in ('preclose', 'cash_dividend', 'share_ratio')))
+    return close * ex_rights_factor(close, *(section.today(name) for name in EX_RIGHTS))
 
 
 # The last close, restated for an ex-date of today: what the cost of a holding is compared with at the open. Yuan.

@@ -1,12 +1,13 @@
-"""A grid of parameters through Backtrader's optimizer, kept row by row so that it can go on after an interruption."""
+"""A grid of params through Backtrader's optimizer, kept row by row so that it can go on after an interruption."""
 
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import multiprocessing
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from ..feeds.errors import DataError
 from ..feeds.store.folder import lock_file
 from ..record import files, statistics
 from ..record.blotter import Blotter
-from ..rotation.strategy import MicroCapStrategy
+from ..record.param_texts import as_text
 
 FIGURES = ('total_return', 'annual_return', 'sharpe', 'max_drawdown', 'turnover', 'fees', 'trades', 'rejections')
-COLUMNS = ('stocknum', 'refresh_rate', *FIGURES)
+COUNTS = ('trades', 'rejections')  # of them the whole numbers
+COMBINATION = 'combination'  # the param by which `MicroCapStrategy` is told that it is one run of a grid
 
 
 class Figures(Blotter):
@@ -35,6 +37,12 @@ class Figures(Blotter):
 
     params = (('cash', 1e6), ('conventions', {}))
 
+    def start(self) -> None:
+        """Begin with empty books; in a worker leave Ctrl-C to the parent, which ends its workers."""
+        if multiprocessing.parent_process() is not None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        super().start()
+
     def stop(self) -> None:
         """Compute the figures and let go of the books."""
         super().stop()
@@ -46,46 +54,40 @@ class Figures(Blotter):
         return self._figures
 
 
-class GridStrategy(MicroCapStrategy):
-    """`MicroCapStrategy` with ``stocknum`` and ``refresh_rate`` in one param, so that any set of pairs is a grid.
+def combinations(dimensions: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Return every combination of some params' values, the last one changing fastest."""
+    return [dict(zip(dimensions, values, strict=True)) for values in itertools.product(*dimensions.values())]
 
-    Params (beside those of `MicroCapStrategy`):
 
-      - ``pair``: (stocknum, refresh_rate).
-    """
-
-    params = (('pair', (3, 5)),)
-
-    def __init__(self) -> None:
-        self.p.stocknum, self.p.refresh_rate = self.p.pair
-        if multiprocessing.parent_process() is not None:  # Ctrl-C is for the parent, which ends its workers
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-        super().__init__()
-
-    def stop(self) -> None:
-        """Say nothing of a run without a fill: whoever asks for the grid sees it in the figure ``trades``."""
+def columns_of(dimensions: Mapping[str, Sequence[Any]]) -> tuple[str, ...]:
+    """Return the columns of the results: the dimensions, then the figures."""
+    return *dimensions, *FIGURES
 
 
 def sweep(
-    cerebro: bt.Cerebro, pairs: Sequence[tuple[int, int]], folder: Path, settings: dict[str, Any], cash: float,
-    progress: Callable[[int], Any] = int, conventions: dict[str, Any] | None = None, **params: Any,
+    cerebro: bt.Cerebro, strategy: type[bt.Strategy], dimensions: Mapping[str, Sequence[Any]], folder: Path,
+    settings: dict[str, Any], cash: float, progress: Callable[[int], Any] = int, conventions: dict[str, Any] | None = None,
+    **params: Any,
 ) -> list[tuple]:
-    """Run every pair of ``stocknum`` and ``refresh_rate`` that has no result yet.
+    """Run every combination of some params' values that has no result yet.
 
     Parameters
     ----------
     cerebro : bt.Cerebro
         With data and broker in place.
-    pairs : sequence of (int, int)
-        The grid.
+    strategy : type
+        A strategy class that has the params. One that can be imported by name, or is pickled otherwise, where there are
+        several processes.
+    dimensions : mapping of str to sequence
+        Param -> its values, each once.
     folder : Path
-        Gets ``results.csv``, one row a pair, after each pair; and ``settings.json``.
+        Gets ``results.csv``, one row a combination, after each run; and ``settings.json``.
     settings : dict
-        What the results depend on. Results of other settings in the folder are not mixed in.
+        What the results depend on beside. Results of other settings in the folder are not mixed in.
     cash : float
         Yuan to start with.
     progress : callable
-        Called with 1 after each pair, and first with the number of those that were there.
+        Called with 1 after each run, and first with the number of those that were there.
     conventions : dict, optional
         How the figures are counted: keyword arguments of `statistics.statistics`.
     **params
@@ -94,61 +96,83 @@ def sweep(
     Returns
     -------
     list of tuple
-        Rows of `COLUMNS`, in the order of the grid.
+        Rows of `columns_of`, in the order of the grid. A combination that the strategy skips (``StrategySkipError``) has none.
 
     Raises
     ------
     DataError
-        The folder holds results of other settings.
+        The folder holds results of other settings or dimensions, or another sweep is at work there.
     """
     with open(folder / '.lock', 'a+') as lock:
         if not lock_file(lock.fileno()):
             raise DataError(f'{folder}: another sweep is at work there; wait until it is done, or give another --out')
-        return _sweep(cerebro, pairs, folder, settings, cash, progress, conventions or {}, params)
+        return _sweep(cerebro, strategy, dimensions, folder, settings, cash, progress, conventions or {}, params)
 
 
 def _sweep(
-    cerebro: bt.Cerebro, pairs: Sequence[tuple[int, int]], folder: Path, settings: dict[str, Any], cash: float,
-    progress: Callable[[int], Any], conventions: dict[str, Any], params: dict[str, Any],
+    cerebro: bt.Cerebro, strategy: type[bt.Strategy], dimensions: Mapping[str, Sequence[Any]], folder: Path,
+    settings: dict[str, Any], cash: float, progress: Callable[[int], Any], conventions: dict[str, Any], params: dict[str, Any],
 ) -> list[tuple]:
-    rows = _earlier(folder, settings)
+    names = columns_of(dimensions)
+    settings = {'dimensions': list(dimensions), **settings}
+    rows = _earlier(folder, settings, names, len(dimensions))
     files.write_json(folder / 'settings.json', settings)
-    left = [pair for pair in pairs if pair not in rows]
-    progress(len(pairs) - len(left))
+    asked = {_key(combination): combination for combination in combinations(dimensions)}
+    left = [key for key in asked if key not in rows]
+    progress(len(asked) - len(left))
     if left:
-        cerebro.optstrategy(GridStrategy, pair=left, **{name: [value] for name, value in params.items()})
+        silent = COMBINATION in strategy.params._getkeys()
+        cerebro.optstrategy(strategy)
+        # any set of combinations, where optstrategy() only knows all of some values with all of others; an iterator, which is
+        # used up when Cerebro travels to the workers
+        cerebro.strats[-1] = iter([
+            (strategy, (), {**params, **asked[key], **({COMBINATION: tuple(asked[key].items())} if silent else {})})
+            for key in left])
         cerebro.addanalyzer(Figures, _name='figures', cash=cash, conventions=conventions)
-
-        cerebro.optcallback(_ResultsWriter(rows, folder, progress))
+        cerebro.optcallback(_ResultsWriter(rows, names, iter(left), folder, progress))
         cerebro.run()
-    done = [rows[pair] for pair in pairs]
-    _write(folder, done + [row for pair, row in rows.items() if pair not in set(pairs)])
-    return done
+    done = {key: (*combination.values(), *rows[key]) for key, combination in asked.items() if key in rows}
+    _write(folder, names, {**{key: rows[key] for key in done}, **rows})
+    return list(done.values())
+
+
+def _key(combination: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return how a combination is written in the results, by which it is known again."""
+    return tuple(map(as_text, combination.values()))
 
 
 class _ResultsWriter:
-    """Takes each result as it comes. Cerebro travels to the workers with its callbacks: there this one is nothing."""
+    """Takes each result as it comes, in the order of the runs.
 
-    def __init__(self, rows: dict[tuple[int, int], tuple], folder: Path, progress: Callable[[int], Any]) -> None:
-        self.rows, self.folder, self.progress = rows, folder, progress
+    Cerebro travels to the workers with its callbacks: there this one is nothing.
+    """
+
+    def __init__(
+        self, rows: dict[tuple[str, ...], tuple], names: Sequence[str], runs: Iterator[tuple[str, ...]], folder: Path,
+        progress: Callable[[int], Any],
+    ) -> None:
+        self.rows, self.names, self.runs, self.folder, self.progress = rows, names, runs, folder, progress
 
     def __call__(self, result: list) -> None:
-        figures = result[0].analyzers.figures.get_analysis()
-        pair = tuple(result[0].params.pair)
-        self.rows[pair] = (*pair, *(figures[name] for name in FIGURES))
-        _write(self.folder, self.rows.values())
+        key = next(self.runs)
+        if result:  # else the strategy skips this combination
+            figures = result[0].analyzers.figures.get_analysis()
+            self.rows[key] = tuple(figures[name] for name in FIGURES)
+            _write(self.folder, self.names, self.rows)
         self.progress(1)
 
     def __reduce__(self) -> tuple:
         return int, ()
 
 
-def _write(folder: Path, rows: Any) -> None:
-    files.write_csv(folder / 'results.csv', COLUMNS, rows)
+def _write(folder: Path, names: Sequence[str], rows: Mapping[tuple[str, ...], tuple]) -> None:
+    files.write_csv(folder / 'results.csv', names, [(*key, *figures) for key, figures in rows.items()])
 
 
-def _earlier(folder: Path, settings: dict[str, Any]) -> dict[tuple[int, int], tuple]:
-    """Return the results that an earlier sweep has left."""
+def _earlier(
+    folder: Path, settings: dict[str, Any], names: Sequence[str], dimensions: int
+) -> dict[tuple[str, ...], tuple]:
+    """Return the results that an earlier sweep has left: a combination as it is written -> its figures."""
     file, about = folder / 'results.csv', folder / 'settings.json'
     if not file.exists() and not about.exists():
         return {}
@@ -157,24 +181,38 @@ def _earlier(folder: Path, settings: dict[str, Any]) -> dict[tuple[int, int], tu
         before.get('data')
     except (OSError, ValueError, AttributeError):
         raise DataError(f'{about}: cannot be read, so it is not known what {file.name} was made of; give another --out') from None
-    same = json.loads(json.dumps(settings))
-    other = [name for name in same if before.get(name) != same[name]]
-    if other:
-        raise DataError(f'{about}: the folder has results with {other[0]} {before.get(other[0])!r}, found {same[other[0]]!r} '
-                        'now; give another --out, or remove the folder')
+    name, was, now = _difference(before, json.loads(json.dumps(settings)))
+    if name:
+        raise DataError(f'{about}: the folder has results with {name} {was!r}, found {now!r} now; give another --out, or remove '
+                        'the folder')
     if not file.exists():
         return {}
     rows = {}
     with open(file, newline='', encoding='utf-8', errors='replace') as stream:
         reader = csv.reader(stream)
-        if tuple(next(reader, ())) != COLUMNS:
-            raise DataError(f'{file}, line 1: found other columns than {", ".join(COLUMNS)}; give another --out')
+        if tuple(next(reader, ())) != tuple(names):
+            raise DataError(f'{file}, line 1: found other columns than {", ".join(names)}; give another --out')
         for row in reader:
             try:
-                pair = int(row[0]), int(row[1])
-                values = [float(text) for text in row[2:]]
-                rows[pair] = (*pair, *values[:-2], int(values[-2]), int(values[-1]))
-            except (ValueError, IndexError):
-                raise DataError(f'{file}, line {reader.line_num}: found {",".join(row)!r}, expected {len(COLUMNS)} numbers; '
-                                'remove the line and the pair is run again') from None
+                if len(row) != len(names):
+                    raise ValueError
+                figures = dict(zip(FIGURES, row[dimensions:], strict=True))
+                rows[tuple(row[:dimensions])] = tuple(
+                    int(text) if name in COUNTS else float(text) for name, text in figures.items())
+            except ValueError:
+                raise DataError(f'{file}, line {reader.line_num}: found {",".join(row)!r}, expected {len(names)} numbers or '
+                                'params; remove the line and the combination is run again') from None
     return rows
+
+
+def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, Any, Any]:
+    """Return the first setting that was another: its name, then and now; an empty name where none was."""
+    for name in now:
+        was = before.get(name)
+        if isinstance(now[name], dict) and isinstance(was, dict):
+            inner = next((key for key in {**now[name], **was} if was.get(key) != now[name].get(key)), None)
+            if inner is not None:
+                return f'{name} {inner}', was.get(inner), now[name].get(inner)
+        elif was != now[name]:
+            return name, was, now[name]
+    return '', None, None

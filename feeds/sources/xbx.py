@@ -152,11 +152,7 @@ def code_from_file_name(name: str) -> str | None:
     if exchange == 'BJSE' and match[2].startswith('899'):  # Beijing's indices
         return None
     code = f'{match[2]}.{exchange}'
-    try:
-        rules.board(code)
-    except rules.RuleError:
-        return None
-    return code
+    return code if rules.is_share(code) else None
 
 
 def _find_files(request: Request) -> list[_File]:

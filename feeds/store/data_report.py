@@ -284,7 +284,8 @@ class _Limits(_Check):
         for places in rules.board_places(store.codes).values():
             self._known[places] = True
         for code in store.codes[~self._known].tolist():
-            self._strange.add(1, [code])
+            if not rules.is_fund(code):  # which may stand among stocks; not every code tells its limits
+                self._strange.add(1, [code])
         self._ruled = store.days >= rules.VALID_FROM.toordinal()
         if self._possible and not self._ruled.all():
             days = int((~self._ruled).sum())
@@ -326,7 +327,8 @@ class _CapJumps(_Check):
     needs = ('market_cap', 'close')
 
     def look(self, chunk: _Chunk, cap: np.ndarray, close: np.ndarray) -> None:
-        known = np.flatnonzero(cap > 0)
+        funds = np.array([rules.is_fund(code) for code in self.store.codes.tolist()], bool)  # whose units come and go
+        known = np.flatnonzero((cap > 0) & ~funds[chunk.stock])
         shares = cap[known] / close[known]
         times = shares[1:] / shares[:-1]
         stock = chunk.stock[known]

@@ -16,7 +16,8 @@ from ..grid import Layout
 KEYS = ('codes', 'days', 'first', 'last', 'start', 'day_start')  # arrays of the layout itself
 GUESSED = 'not known: guessed from the first row of each stock'  # the note on listings, where there are none
 # columns of a screen, beside the further numeric ones of the input
-DAY_COLUMNS = ('market_cap', 'is_st', 'paused', 'delisting_period', 'close', 'volume', 'amount')
+DAY_COLUMNS = ('market_cap', 'is_st', 'paused', 'delisting_period', 'close', 'volume', 'amount', 'open', 'preclose', 'high_limit',
+               'low_limit')
 
 Read = Callable[[str], np.ndarray]  # column -> its values, in the order of the input's rows
 Put = Callable[[str, np.ndarray], None]  # keeps an array under a name

@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from bt_microcap import MicroCapStrategy
 from bt_microcap.feeds.demo import demo_market
 from tests.support.recompute import recompute
 from tests.support.running import run_feeds
@@ -277,8 +278,12 @@ def test_summary_follows_from_the_files(profile, runs, path):
     assert wanted['max_drawdown'] > 0
     assert wanted['fees'] > 0
     assert (summary['data'], summary['profile']) == (str(path), profile)
-    params = {'stocknum': 8, 'refresh_rate': 4, 'min_cap': 4e8, 'max_cap': 5e9, 'cash': 1e6}
-    assert summary['params'] == params
+    given = {'stocknum': 8, 'refresh_rate': 4, 'min_cap': 4e8, 'max_cap': 5e9, 'cash': 1e6}
+    assert given.items() <= summary['params'].items()
+    # every other param of the strategy with its default
+    assert summary['params'].keys() == {*MicroCapStrategy.params._getkeys(), 'cash'}
+    assert (summary['params']['boards'], summary['params']['plot_stocks']) == (['main', 'chinext', 'star'], 4)
+    assert (summary['strategy'], summary['preset']) == ('MicroCapStrategy', None)
     said = {line[:14].strip(): line[15:] for line in outcome.lines}
     assert said['period'] == f"{wanted['first_day']} .. {wanted['last_day']} (69 trading days)"
     assert said['value'] == f"1,000,000.00 -> {wanted['end_value']:,.2f} yuan"

@@ -47,7 +47,7 @@ def test_boards(code, board, exchange):
 
 
 @pytest.mark.parametrize('code', [
-    '900901.XSHG', '510300.XSHG', '000300.XSHG', '200002.XSHE', '159915.XSHE', '600000.XSHE', '000001.BJSE',
+    '900901.XSHG', '000300.XSHG', '200002.XSHE', '399001.XSHE', '110030.XSHG', '600000.XSHE', '000001.BJSE',
     '688001.XSHE', '600000.SH', '600000', 'sh600000', '60000.XSHG', '6000000.XSHG', '60000a.XSHG', '', 'index'
 ])
 def test_what_is_no_a_share(code):

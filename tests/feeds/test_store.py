@@ -87,7 +87,7 @@ def test_units_of_the_columns(store):
 @pytest.mark.parametrize('name', ['market_cap', 'is_st', 'paused', 'close', 'volume', 'amount', 'turnover', 'holders', 'roe',
                                   'open', 'high', 'low', 'preclose', 'cash_dividend', 'share_ratio'])
 def test_vector_of_every_day(store, table, name):
-    kept_by_day = name not in ('open', 'high', 'low', 'preclose', 'cash_dividend', 'share_ratio')
+    kept_by_day = name not in ('high', 'low', 'cash_dividend', 'share_ratio')
     assert (f'day/{name}' in store.arrays) == kept_by_day
     plain = table.assign(code=table['code'].astype(str)).pivot(index='date', columns='code', values=name).sort_index(axis=1)
     assert plain.isna().to_numpy().any()

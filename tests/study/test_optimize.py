@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from bt_microcap.commands.optimize import values
+from bt_microcap.commands.grid_arguments import values
 from bt_microcap.feeds.demo import demo_market
 from bt_microcap.record import statistics
 from tests.support.running import run_market

@@ -1,0 +1,161 @@
+"""Which combinations of params `optimize` runs: --stocknum, --refresh-rate and --grid."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from ..feeds.errors import DataError
+from ..record.param_texts import as_text
+from .strategy_arguments import Chosen, assignment, check_name, read_value
+
+# The grid where no dimension is given, and of these two each that is not given beside the other.
+DEFAULT = {'stocknum': [1, 2, 3, 5, 10], 'refresh_rate': [1, 5, 10, 20]}
+CALENDAR = ('weekday', 'month_day')  # params that say when to rebalance instead of refresh_rate
+MOST = 100_000  # combinations: more are a slip of the pen
+
+
+def whole_numbers(text: str) -> list[int]:
+    """Return whole numbers out of 1,5,10 or a range 1:10 or 1:10:3, both ends in.
+
+    Raises
+    ------
+    ValueError
+        It is not of this form, or has none at all.
+    """
+    found: list[int] = []
+    for part in text.split(','):
+        ends = [int(piece) for piece in part.split(':')]
+        if len(ends) > 3 or len(ends) == 3 and ends[2] < 1:
+            raise ValueError
+        if len(ends) > 1 and (ends[1] - ends[0]) // (ends[2] if len(ends) > 2 else 1) > MOST:
+            raise ValueError
+        found += range(ends[0], ends[1] + 1, *ends[2:]) if len(ends) > 1 else ends
+    if not found:
+        raise ValueError
+    return found
+
+
+def values(text: str) -> list[int]:
+    """Argument type: whole numbers of 1 or more, each once; see `whole_numbers`."""
+    try:
+        found = whole_numbers(text)
+        if min(found) < 1 or len(set(found)) != len(found):
+            raise ValueError
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f'found {text!r}, expected whole numbers of 1 or more, each once, as 1,5,10 or 1:10 or 1:10:3') from None
+    return found
+
+
+def add_grid_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what says which combinations are run."""
+    group = parser.add_argument_group('grid')
+    group.add_argument('--stocknum', type=values, metavar='1:10',
+                       help=f'stocks held (default without --grid: {as_text(DEFAULT["stocknum"])})')
+    group.add_argument('--refresh-rate', type=values, metavar='1,5,10',
+                       help=f'trading days between rebalances (default without --grid: {as_text(DEFAULT["refresh_rate"])})')
+    group.add_argument('--grid', type=assignment, action='append', default=[], metavar='NAME=V1,V2,...',
+                       help='values of any param of the strategy, any number of times: --grid stop_loss=0,0.05,0.1 '
+                            "--grid weekday=1:5 --grid keep=no,yes --grid 'empty_months=none;4;1,4' (with ; between lists)")
+
+
+def dimensions_of(args: argparse.Namespace, chosen: Chosen) -> dict[str, list[Any]]:
+    """Return the dimensions of the grid: param -> its values.
+
+    Raises
+    ------
+    DataError
+        No such param, a value that cannot be read or is there twice, or a param that is given twice.
+    """
+    plain = {name: getattr(args, name) for name in DEFAULT}
+    defaults, fixed = chosen.defaults, set(chosen.given)
+    if any(chosen.all_params().get(name) for name in CALENDAR):
+        fixed.add('refresh_rate')  # of no effect: every run of a default grid over it would be the same
+    if not args.grid:
+        plain = {name: found or ([] if name in fixed or name not in defaults else DEFAULT[name])
+                 for name, found in plain.items()}
+    found: dict[str, list[Any]] = {}
+    for name, listed in plain.items():
+        if listed:
+            check_name(name, chosen.strategy, f'--{name.replace("_", "-")}')
+            found[name] = listed
+    for name, text in args.grid:
+        said = f'--grid {name}={text}'
+        check_name(name, chosen.strategy, said)
+        if name in found:
+            raise DataError(f'{said}: {name} is given twice')
+        found[name] = _listed(text, name, defaults[name], said)
+    if not found:
+        raise DataError(f'found no dimension, and {chosen.name} has neither stocknum nor refresh_rate to vary; give '
+                        '--grid NAME=V1,V2,...')
+    for name in found:
+        if name in chosen.given:
+            raise DataError(f'{name} is one of the grid and also given as {as_text(chosen.given[name])}; give it once')
+    count = 1
+    for listed in found.values():
+        count *= len(listed)
+    if count > MOST:
+        raise DataError(f'found {count:,} combinations, expected at most {MOST:,}; give fewer values')
+    return found
+
+
+def _listed(text: str, name: str, default: Any, said: str) -> list[Any]:
+    """Return the values of a dimension, by the type of the param's default."""
+    if isinstance(default, int) and not isinstance(default, bool):
+        try:
+            found: list[Any] = whole_numbers(text)
+        except ValueError:
+            raise DataError(f'{said}: found {text!r}, expected whole numbers as 1,5,10 or 1:10 or 1:10:3') from None
+    else:
+        parts = text.split(';' if isinstance(default, tuple) else ',')
+        found = [read_value(part.strip(), name, default, said) for part in parts]
+    texts = [as_text(value) for value in found]
+    twice = next((text for text in texts if texts.count(text) > 1), None)
+    if twice is not None:
+        raise DataError(f'{said}: found {twice} twice, expected each value once')
+    return found
+
+
+def check_each(combinations: list[dict[str, Any]], check: Callable[[dict[str, Any]], Any], few: list[dict[str, Any]]) -> None:
+    """Say which combination is wrong, before any is run.
+
+    Parameters
+    ----------
+    combinations : list of dict
+    check : callable
+        Called with each of them, raises `DataError`.
+    few : list of dict
+        Where it says the same of all of these, it is no matter of the combination.
+
+    Raises
+    ------
+    DataError
+        One of them is wrong: which one, and why.
+    """
+    for combination in combinations:
+        said = _said(check, combination)
+        if said and all(_said(check, other) == said for other in few):
+            raise DataError(said)
+        if said:
+            raise DataError(f'{described(combination)}: {said}')
+
+
+def _said(check: Callable[[dict[str, Any]], Any], combination: dict[str, Any]) -> str:
+    try:
+        check(combination)
+    except DataError as error:
+        return str(error)
+    return ''
+
+
+def described(combination: dict[str, Any]) -> str:
+    """Return a combination as it is typed."""
+    return ' '.join(f'{name}={as_text(value)}' for name, value in combination.items())
+
+
+def one_by_one(dimensions: dict[str, list[Any]]) -> list[dict[str, Any]]:
+    """Return few combinations in which every value of every dimension is once, the others being at their first value."""
+    first = {name: listed[0] for name, listed in dimensions.items()}
+    return [first, *({**first, name: value} for name, listed in dimensions.items() for value in listed[1:])]
