@@ -51,6 +51,14 @@ class StoreDays:
         out[late] = arrays[f'stock/{name}'][arrays['start'][late] + (day - 1 - store.first[late])]
         return out
 
+    def carried(self, day: int, stocks: np.ndarray) -> np.ndarray:
+        """Return the close of some stocks' last row on a day or before it; NaN before the first and after the last of all."""
+        store, out = self._store, np.full(len(stocks), np.nan)
+        here = (store.first[stocks] <= day) & (day <= store.last[stocks])
+        found = stocks[here]  # the block of a stock repeats the close on days without a row
+        out[here] = store.arrays['stock/close'][store.arrays['start'][found] + (day - store.first[found])]
+        return out
+
     def ordinal(self, day: int) -> int:
         """Return the ordinal of a day."""
         return int(self._store.days[day])
@@ -147,6 +155,19 @@ class FeedDays:
                 out[number] = columns[number][at - 1]
         for number, ago in self._bars(day):
             out[number] = _bar_value(self._feeds[number], name, ago - 1)
+        return out
+
+    def carried(self, day: int, stocks: np.ndarray) -> np.ndarray:
+        """Return the close of some stocks' last row on a day or before it; NaN before the first and after the last of all."""
+        out, columns, now = np.full(len(stocks), np.nan), self._whole('close'), self._days[day]
+        for place, number in enumerate(stocks.tolist()):
+            stamps = self._stamps[number]
+            if stamps is None:  # a feed of another kind: the bars so far
+                stamps = _past(self._feeds[number].datetime)
+                at = int(stamps.searchsorted(now, side='right')) - 1
+                out[place] = np.nan if at < 0 else _bar_value(self._feeds[number], 'close', at - len(stamps) + 1)
+            elif (at := int(stamps.searchsorted(now, side='right')) - 1) >= 0 and now <= stamps[-1]:
+                out[place] = columns[number][at]
         return out
 
     def ordinal(self, day: int) -> int:

@@ -34,6 +34,9 @@ class Days(Protocol):
     def last(self, name: str, day: int) -> np.ndarray:
         """Return the close or a flag of each stock's last row before a day; only asked for stocks with a row on the day."""
 
+    def carried(self, day: int, stocks: np.ndarray) -> np.ndarray:
+        """Return the close of some stocks' last row, by their numbers, on a day or before it; NaN without any."""
+
     def ordinal(self, day: int) -> int:
         """Return the ordinal of a day."""
 
@@ -60,7 +63,7 @@ class History:
         self._factors = _Rolling(self._factor, len(self._days))
         self._limits: dict[int, dict[str, np.ndarray]] = {}  # of the last few days asked for
 
-    def rows(self, name: str, n: int, end: int, adjusted: bool = False) -> np.ndarray:
+    def rows(self, name: str, n: int, end: int, adjusted: bool = False, filled: bool = False) -> np.ndarray:
         """Return the last days before a day; see `universe.CrossSection.history`.
 
         Parameters
@@ -70,7 +73,7 @@ class History:
             Days.
         end : int
             Number of the day after the last one.
-        adjusted : bool
+        adjusted, filled : bool
 
         Returns
         -------
@@ -86,7 +89,26 @@ class History:
         column = self._columns.get(name) or _Rolling(read, len(self._days))
         rows = column.window(low, end)
         self._columns[name] = column  # now that there is such a column
+        if filled:
+            if name != 'close':
+                raise ValueError(f'{name!r} cannot be filled: only the close of the last row still holds on a day without one')
+            rows = self._filled(rows, low)
         return restated(rows, self._factors.window(low, end)) if adjusted else rows
+
+    def _filled(self, rows: np.ndarray, low: int) -> np.ndarray:
+        """Return rows, from a day on, in which a stock without one repeats the value of the one before."""
+        gaps = np.flatnonzero((rows != rows).any(axis=0))
+        if not len(gaps):
+            return rows
+        part = rows[:, gaps]
+        late = np.flatnonzero(part[0] != part[0])
+        if low > 0 and len(late):
+            part[0, late] = self._days.carried(low - 1, gaps[late])
+        last = np.maximum.accumulate(np.where(part == part, np.arange(len(part))[:, None], 0), axis=0)
+        rows = rows.copy()
+        rows[:, gaps] = part[last, np.arange(len(gaps))]
+        rows.flags.writeable = False
+        return rows
 
     def limit(self, name: str, day: int) -> np.ndarray:
         """Return ``low_limit`` or ``high_limit`` of all stocks on a day; what the data lacks is computed, as by the broker."""

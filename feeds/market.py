@@ -290,8 +290,8 @@ class _StoreValues:
                 self._cache[key] = self._past.limit(name, day).copy() if name in LIMITS else self._store.vector(name, day)
         return self._cache[key]
 
-    def history(self, name: str, n: int, adjusted: bool) -> np.ndarray:
-        return self._past.rows(name, n, self._day[True] + 1, adjusted)
+    def history(self, name: str, n: int, adjusted: bool, filled: bool) -> np.ndarray:
+        return self._past.rows(name, n, self._day[True] + 1, adjusted, filled)
 
     def benchmark(self, spec: str, n: int) -> np.ndarray:
         end = self._day[True] + 1

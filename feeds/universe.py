@@ -29,7 +29,7 @@ class CrossSection:
     codes : ndarray of str, shape (stocks,)
         Canonical codes, ascending; every vector is in this order.
     source : object
-        Gives vectors: ``source.vector(name, previous)``, and the days before: ``source.history(name, n, adjusted)``.
+        Gives vectors: ``source.vector(name, previous)``, and the days before: ``source.history(name, n, adjusted, filled)``.
     """
 
     def __init__(self, codes: np.ndarray, source: Any) -> None:
@@ -61,7 +61,7 @@ class CrossSection:
         """
         return self._source.vector(name, True)
 
-    def history(self, name: str, n: int, adjusted: bool = False) -> np.ndarray:
+    def history(self, name: str, n: int, adjusted: bool = False, filled: bool = False) -> np.ndarray:
         """Return a column of the last trading days before today; the last row is `previous`.
 
         It may reach back before the run's ``fromdate``, where the data has rows there (feeds that are not ours: only the bars of
@@ -83,6 +83,9 @@ class CrossSection:
             not in it: ``today('preclose') / previous('close')`` tells that one, for a stock that was not suspended without
             a row.
 
+        filled : bool
+            Of ``close`` alone: a day without a row repeats the close of the stock's last row before it, however long ago.
+
         Returns
         -------
         ndarray of float, shape (n, stocks)
@@ -102,7 +105,7 @@ class CrossSection:
         close, recognised as the broker does with ``ex_rights='auto'``; see `exchange.corporate_actions`. Where a dividend is
         not below the last close, the factor is not known: earlier prices are NaN.
         """
-        return self._source.history(name, n, adjusted)
+        return self._source.history(name, n, adjusted, filled)
 
     def benchmark(self, spec: str, n: int = 1) -> np.ndarray:
         """Return the closes of an index on the last trading days before today.
@@ -234,7 +237,7 @@ class _FeedValues:
     ordinal of the previous day, `first_day` that of the first of all.
     """
 
-    def __init__(self, feeds: list, previous: list | None, today: list, past: Callable[[str, int, bool], np.ndarray],
+    def __init__(self, feeds: list, previous: list | None, today: list, past: Callable[..., np.ndarray],
                  limits: Callable[[str, bool], np.ndarray], benchmark: Callable[[str, int], np.ndarray], before: float,
                  first_day: int) -> None:
         self._feeds, self._ago, self._cache, self.history = feeds, {True: previous, False: today}, {}, past
@@ -347,9 +350,9 @@ class StockUniverse:
         known = self._index.column('close')[max(end - n, 0):end]
         return np.concatenate([np.full(n - len(known), np.nan), known])
 
-    def _past(self, stamp: float, name: str, n: int, adjusted: bool) -> np.ndarray:
+    def _past(self, stamp: float, name: str, n: int, adjusted: bool, filled: bool = False) -> np.ndarray:
         """Return the days before a stamp; see `CrossSection.history`."""
-        return self._history.rows(name, n, self._days.find(stamp, self._history.forget), adjusted)
+        return self._history.rows(name, n, self._days.find(stamp, self._history.forget), adjusted, filled)
 
     def _limits(self, stamp: float, back: int, name: str, previous: bool) -> np.ndarray:
         """Return a price limit of a day, or of the one that is some days back."""

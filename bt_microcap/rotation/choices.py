@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..exchange import rules
 from . import overlays, screens, timing, values, weights
 from .pieces import Screen, whole_number
 
@@ -53,6 +54,10 @@ def check_params(given: Mapping[str, Any]) -> None:
     for name in _TEXTS:
         if not isinstance(given[name], str):
             raise ValueError(f'{name} is {given[name]!r}: expected text')
+    for name in ('boards', 'empty_months'):
+        if not isinstance(given[name], (tuple, list, set, frozenset, str)):
+            raise ValueError(f'{name} is {given[name]!r}: expected a tuple, such as '
+                             f'{"(1, 4)" if name == "empty_months" else rules.BOARDS[:2]}')
     for low, high in (('min_cap', 'max_cap'), ('min_price', 'max_price'), ('min_refresh_rate', 'max_refresh_rate')):
         if not given[low] <= given[high]:
             raise ValueError(f'{low} is {given[low]!r} and {high} {given[high]!r}: expected {low} <= {high}')
@@ -78,13 +83,13 @@ def check_params(given: Mapping[str, Any]) -> None:
     more = given['overlays']
     if not isinstance(more, (tuple, list)) or not all(isinstance(overlay, overlays.Overlay) for overlay in more):
         raise ValueError(f'overlays is {more!r}: expected a tuple of rotation.overlays.Overlay')
-    for make in (timer, risk_overlays):  # they look at their own
+    for make in (timer, risk_overlays, rank):  # they look at their own
         make(given)
     screens.on_boards(given['boards'])
 
 
 def _check_parking(code: str) -> None:
-    if len(code) != 11 or code[6:] not in ('.XSHG', '.XSHE') or not code[:6].isdigit():
+    if not rules.is_fund(code):
         raise ValueError(f'parking is {code!r}: expected the canonical code of a fund, such as 511880.XSHG')
 
 

@@ -275,7 +275,7 @@ class IndexTrend(Overlay):
     def exposure(self, known: Known) -> float:
         """Return 0 below the mean."""
         closes = known.section.benchmark(self.index, self.days)
-        return 0.0 if closes[-1] < closes.mean() else 1.0
+        return 0.0 if closes[-1] < closes.mean() * (1 - _HAIR) else 1.0
 
 
 class DrawdownBrake(Overlay):

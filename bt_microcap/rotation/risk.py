@@ -45,7 +45,8 @@ class RiskStrategy(MarketStrategy):
     Params (`RISK_PARAMS`), see `overlays`:
 
       - ``stop_loss``, ``trailing_stop``, ``take_profit`` (default: ``0.0``, off): fractions; of the cost, of the highest close,
-        of the cost. ``cooldown`` (default: ``0``): trading days after such a sale during which the stock is not bought again.
+        of the cost. ``cooldown`` (default: ``0``): trading days after such a sale during which the stock is not bought
+        again; 1 is the day of the sale alone.
       - ``limit_up_hold`` (default: ``False``): whether what closed at its upper limit is held until it opens.
       - ``empty_months`` (default: ``()``): months without stocks, such as ``(1, 4)``.
       - ``market_fall``, ``falling_share`` (default: ``0.0``, off): sell all after such a fall of the index, or such a part of
@@ -144,5 +145,8 @@ class RiskStrategy(MarketStrategy):
         total = self.broker.getvalue()
         invested = sum(values)
         if invested > (self._exposure + CUT) * total:
+            suspended = self.suspended()
             for data, value in zip(held, values, strict=True):
+                if data._name in suspended:
+                    continue
                 self.sell_part(data, value * (1 - self._exposure * total / invested), self._shut_by)

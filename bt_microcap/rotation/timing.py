@@ -82,6 +82,8 @@ class Weekly(Timer):
 class Monthly(Timer):
     """On the n-th trading day of every month; where a month has fewer, on the first of the next.
 
+    In the month in which the data begins its days are counted from the data's first one.
+
     Parameters
     ----------
     number : int

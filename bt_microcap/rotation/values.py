@@ -106,16 +106,7 @@ def _turnover(section: CrossSection, days: int) -> np.ndarray:
 
 
 def _closes(section: CrossSection, days: int) -> np.ndarray:
-    """Return the last adjusted closes; on a day without a row the close of the row before it in the window."""
-    closes = section.history('close', days, adjusted=True)
-    known = closes == closes
-    gaps = np.flatnonzero(~known.all(axis=0) & known.any(axis=0))  # few: stocks that were suspended without a row
-    if len(gaps):
-        closes = closes.copy()
-        last = np.maximum.accumulate(np.where(known[:, gaps], np.arange(days)[:, None], -1), axis=0)
-        filled = closes[np.maximum(last, 0), gaps]
-        closes[:, gaps] = np.where(last >= 0, filled, np.nan)
-    return closes
+    return section.history('close', days, adjusted=True, filled=True)
 
 
 def momentum(days: int) -> Value:

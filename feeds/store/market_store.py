@@ -369,7 +369,8 @@ class MarketStore:
         """Looks things up in the tables beside the market."""
         if self._reference_data is None:
             self._reference_data = ReferenceData(
-                self.codes, self.days, self.first, self.reference_table, str(self.path or self.about.get('source', 'the market')))
+                self.codes, self.days, self.first, self.reference_table, str(self.path or self.about.get('source', 'the market')),
+                self.reference_names)
         return self._reference_data
 
     def table(self) -> pd.DataFrame:

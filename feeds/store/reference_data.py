@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -33,17 +33,20 @@ class ReferenceData:
         Gives a table by its name, of `columns.REFERENCE_TABLES`; without rows where there is none.
     source : str
         What messages call the market.
+    names : collection of str
+        Which tables there may be: the others are not asked for, which would load pandas.
     """
 
     def __init__(self, codes: np.ndarray, days: np.ndarray, first: np.ndarray, table: Callable[[str], pd.DataFrame],
-                 source: str) -> None:
+                 source: str, names: Collection[str] = tuple(REFERENCE_TABLES)) -> None:
+        self._names = names
         self._codes, self._days, self._first, self._read, self._source = codes, days, first, table, source
         self._sorted: dict[str, pd.DataFrame] = {}
         self._kept: dict[Any, np.ndarray] = {}  # what was looked up last: it is asked every day and rarely changes
 
     def _table(self, name: str) -> pd.DataFrame:
         if name not in self._sorted:
-            table = self._read(name)
+            table = self._read(name) if name in self._names else ()
             if not len(table):
                 raise DataError(f'{self._source}: has no {name}; give {command("ingest")} {_OPTIONS[name]}, or make the '
                                 'store from a source that has them')
@@ -128,10 +131,10 @@ class ReferenceData:
 
     def _listed(self, name: str, version: int) -> np.ndarray:
         """Return the ordinals of the listing days; NaN where they are not known."""
+        if 'listings' not in self._names or not len(self._read('listings')):
+            return np.where(self._first > 0, self._days[self._first], np.nan)
         import pandas as pd
 
-        if not len(self._read('listings')):
-            return np.where(self._first > 0, self._days[self._first], np.nan)
         table = self._table('listings').drop_duplicates('code', keep='last').set_index('code')['listed']
         listed = pd.to_datetime(table.reindex(self._codes)).to_numpy()
         return np.where(np.isnat(listed), np.nan, ordinals(np.where(np.isnat(listed), np.datetime64(0, 'D'), listed)))
