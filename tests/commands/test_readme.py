@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ENGLISH, CHINESE = ROOT / 'README.md', ROOT / 'README.zh-CN.md'
+PAGES = [(ENGLISH, CHINESE), *((ROOT / f'docs/{name}.md', ROOT / f'docs/{name}.zh-CN.md') for name in ('pieces', 'porting'))]
 
 
 def blocks(path, language):
@@ -25,8 +26,11 @@ def test_the_script_prints_what_the_readme_shows(tmp_path):
 
 
 @pytest.mark.parametrize('language', ['sh', 'python'])
-def test_both_languages_say_the_same(language):
-    assert blocks(CHINESE, language) == blocks(ENGLISH, language)
+@pytest.mark.parametrize(('english', 'chinese'), PAGES, ids=['readme', 'pieces', 'porting'])
+def test_both_languages_say_the_same(english, chinese, language):
+    assert blocks(chinese, language) == blocks(english, language)
+    rows = [path.read_text(encoding='utf-8').count('\n|') for path in (english, chinese)]
+    assert rows[0] == rows[1]
 
 
 def test_the_pictures_are_there():
