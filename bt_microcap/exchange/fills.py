@@ -66,6 +66,8 @@ def on_tick(price: float, *, up: bool, per_yuan: int = rules.STEPS) -> float:
     steps = price / (1 / per_yuan)
     return (math.ceil(steps - 1e-6) if up else math.floor(steps + 1e-6)) / per_yuan
 
+STEPS_BY_ONE = 100  # lots by which a size is settled one by one
+
 
 def affordable(
     code: str, most: float, price: float | Callable[[int], float], limit: float, fees: Callable[[int, float], float]
@@ -103,13 +105,16 @@ def affordable(
     # fees are nearly proportional: take what they add off the budget, then settle the last steps exactly
     lot = rules.LOTS[rules.board(code)]
     size = rules.legal_buy(code, min(most, (limit - fees(size, price)) / price))
-    while size and cost(size) > fits:
+    for _ in range(STEPS_BY_ONE):
+        if not size or cost(size) <= fits:
+            break
         size = rules.legal_buy(code, size - lot.step)
-    while True:
+    for _ in range(STEPS_BY_ONE):
         larger = rules.legal_buy(code, (size or lot.minimum - lot.step) + lot.step)
         if larger <= size or larger > most or cost(larger) > fits:
             return size
         size = larger
+    return _search(code, most, lambda size: price, fits, fees)  # an absurd size, whose steps are far below a float's
 
 
 def _search(code: str, most: float, price: Callable[[int], float], fits: float, fees: Callable[[int, float], float]) -> int:

@@ -151,7 +151,8 @@ def described(given: Mapping[str, Any]) -> str:
     names = [name for name, on in (
         ('universe', given['universe']), ('min_listed_days', given['min_listed_days']), ('min_price', given['min_price']),
         ('max_price', given['max_price'] < math.inf), ('min_amount', given['min_amount']),
-        ('extra_screen', given['extra_screen']), ('skip_limits', given['skip_limits']), ('rebuy_ban', given['rebuy_ban'])) if on]
+        ('extra_screen', given['extra_screen'] is not None), ('skip_limits', given['skip_limits']),
+        ('rebuy_ban', given['rebuy_ban'])) if on]
     boards = given['boards']
     return f'on the boards {", ".join(boards)}' + (f', that {", ".join(names)} kept out' if names else '')
 

@@ -18,12 +18,27 @@ from .values import EX_RIGHTS
 
 
 class Held(NamedTuple):
-    """The stocks held, in the order in which the positions were opened."""
+    """The stocks of the universe that are held, in the order in which the positions were opened."""
 
     codes: np.ndarray  # of str, shape (holdings,)
     costs: np.ndarray  # yuan a share, average of the position without fees, restated over ex-dates
     prices: np.ndarray  # yuan, the close of the last row, restated for an ex-date of today
     factors: np.ndarray  # what an ex-date of today makes of earlier prices, 1 as a rule
+
+
+def placed(codes: np.ndarray, datas: list[Any]) -> tuple[np.ndarray, list[Any]]:
+    """Return where some feeds stand in an array of codes, and those feeds; without feeds beside the market.
+
+    Parameters
+    ----------
+    codes : ndarray of str
+        Ascending.
+    datas : list of data feeds
+    """
+    names = np.array([data._name for data in datas], dtype=str)
+    places = np.minimum(np.searchsorted(codes, names), len(codes) - 1)
+    ours = np.flatnonzero(codes[places] == names) if len(codes) else []
+    return places[ours], [datas[number] for number in ours]
 
 
 class Known:
@@ -37,17 +52,20 @@ class Known:
     ----------
     day : int
         Trading days since day 0, of the day on which orders given now fill.
-    closing_value : float
-        Yuan, the account at the close of the day before; NaN where it is not followed (``follows_value``).
-    sold_on : dict of str to int
-        Code -> day of the last sale's fill.
+    closing_value, closing_level : float
+        The account at the close of the day before: its value, yuan; and the same without what came in or went out by
+        ``add_cash``, as of a fund that began at 100. NaN where they are not followed (``follows_value``).
+    sold_on, stopped_on : dict of str to int
+        Code -> day of the last sale's fill, of all sales and of those of a stop.
     """
 
     def __init__(self, strategy: Any) -> None:
         self._strategy = strategy
         self.day = -1
         self.sold_on: dict[str, int] = {}
-        self.closing_value, self.follows_value = math.nan, False
+        self.stopped_on: dict[str, int] = {}
+        self.closing_value = self.closing_level = math.nan
+        self.follows_value = False
         self._opened: dict[str, int] = {}  # code -> day on which the position was opened
         self._section: CrossSection | None = None
         self._held: Held | None = None
@@ -70,13 +88,18 @@ class Known:
     def end_day(self) -> None:
         """Note the value of the account at the close."""
         if self.follows_value:
-            self.closing_value = self._strategy.broker.getvalue()
+            broker = self._strategy.broker
+            self.closing_value = self.closing_level = broker.getvalue()
+            if hasattr(broker, 'get_fundvalue'):
+                self.closing_level = broker.get_fundvalue()
 
     def note_fills(self, order: bt.Order) -> None:
         """Note what an order's notification says of fills."""
         for bit in order.executed.iterpending():
             if bit.size < 0:
                 self.sold_on[order.data._name] = self.day
+                if order.info.get('stop'):
+                    self.stopped_on[order.data._name] = self.day
             elif bit.psize == bit.size:
                 self._opened[order.data._name] = self.day
 
@@ -132,15 +155,17 @@ class Known:
         """The stocks held before the day's orders; looked up once a day."""
         if self._held is None:
             strategy, section = self._strategy, self.section
-            datas = strategy.held()
-            codes = np.array([data._name for data in datas], dtype=str)
-            places = np.searchsorted(section.codes, codes)
+            places, datas = placed(section.codes, strategy.held())
+            codes = section.codes[places]
             closes = section.previous('close')[places]
             for number in np.flatnonzero(closes != closes):  # no row yesterday: the close of the one before
                 closes[number] = self._last_close(datas[number])
             factors = np.ones(len(codes))
             if strategy.at_open and isinstance(strategy.broker, AShareBroker) and strategy.broker.p.ex_rights != 'off':
-                factors = ex_rights_factor(closes, *(section.today(name)[places] for name in EX_RIGHTS))
+                preclose, *explicit = (section.today(name)[places] for name in EX_RIGHTS)
+                if strategy.broker.p.ex_rights == 'reinvest':  # by the preclose alone
+                    explicit = [np.full(len(codes), np.nan)] * 2
+                factors = ex_rights_factor(closes, preclose, *explicit)
             costs = np.array([strategy.broker.getposition(data).price for data in datas], dtype=float)
             self._held = Held(codes, costs, closes * factors, factors)
         return self._held
@@ -148,7 +173,9 @@ class Known:
     def _last_close(self, data: Any) -> float:
         """Return the close of a stock's last row before the day that is decided; NaN where it is not known."""
         ago = -1 if self._strategy.at_open and int(data.datetime[0]) == self._now else 0
-        return data.close[ago]
+        close = data.close[ago]
+        # after its last row a stock of a market shows nothing, but the broker still marks it
+        return close if close == close else getattr(self._strategy.broker, 'marks', {}).get(data, math.nan)
 
     @property
     def sells_at_close(self) -> bool:

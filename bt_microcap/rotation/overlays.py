@@ -250,7 +250,7 @@ class MarketStop(Overlay):
                 return 0.0
         if self.share:
             closes = section.history('close', 2, adjusted=True)
-            counted = (closes == closes).all(axis=0) & (section.previous('paused') == 0) & known.a_shares()
+            counted = (closes == closes).all(axis=0) & (section.history('paused', 2) == 0).all(axis=0) & known.a_shares()
             if counted.any() and (closes[1] < closes[0])[counted].mean() >= self.share - _HAIR:
                 return 0.0
         return 1.0
@@ -284,7 +284,8 @@ class DrawdownBrake(Overlay):
     Parameters
     ----------
     fall : float
-        Fraction of the highest value of the account at a close.
+        Fraction of the highest value of the account at a close. Money that came in or went out by ``add_cash`` is no rise or
+        fall.
     days : int
         Trading days without stocks.
     """
@@ -296,11 +297,11 @@ class DrawdownBrake(Overlay):
 
     def start(self, known: Known) -> None:
         """Begin without a peak."""
-        self.peak, self.left = 0.0, 0  # yuan; days of the brake to come
+        self.peak, self.left = 0.0, 0  # level of the account; days of the brake to come
 
     def exposure(self, known: Known) -> float:
         """Return 0 while the brake holds."""
-        value = known.closing_value
+        value = known.closing_level
         if self.left:
             self.left -= 1
             if self.left:

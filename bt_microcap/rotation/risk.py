@@ -5,9 +5,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-import numpy as np
-
 from . import choices
+from .known import placed
 from .overlays import Overlay, checked_exposure
 from .parking import Parking
 from .screens import is_suspended
@@ -66,7 +65,7 @@ class RiskStrategy(MarketStrategy):
         self._exposure, self._shut_by = 1.0, ''  # part of the account that may be in stocks today, and which overlay says so
         self._holds: set[str] = set()  # codes that today's rebalance does not sell
         self._out_today: set[str] = set()  # codes that an overlay sold today
-        self._barred: dict[str, int] = {}  # code -> first day on which it may be bought again, after a stop
+        self._was_cut = False  # whether only a part of the account was allowed in stocks on some day
 
     def start(self) -> None:
         """Begin before the first day."""
@@ -90,8 +89,9 @@ class RiskStrategy(MarketStrategy):
 
     def suspended(self) -> set[str]:
         """Return the codes of what is held that is suspended today, which is known before the open."""
-        section, codes = self.known.section, np.array([data._name for data in self.held()], dtype=str)
-        return set(codes[is_suspended(section)[np.searchsorted(section.codes, codes)]].tolist()) if len(codes) else set()
+        section = self.known.section
+        places, _ = placed(section.codes, self.held())
+        return set(section.codes[places[is_suspended(section)[places]]].tolist())
 
     def may_sell(self, data: Any) -> bool:
         """Return whether a rebalance may sell a holding: it is not held for its limit, and was not tried already today."""
@@ -99,7 +99,8 @@ class RiskStrategy(MarketStrategy):
 
     def stopped(self) -> set[str]:
         """Return the codes that are not bought today: sold by an overlay today, or in the cooldown of a stop."""
-        return self._out_today | {code for code, day in self._barred.items() if self.known.day < day}
+        known, wait = self.known, self.p.cooldown
+        return self._out_today | {code for code, day in known.stopped_on.items() if known.day - day < wait}
 
     def limit_risk(self) -> None:
         """Ask the overlays, on every day before the rebalance, and sell what they say; hook."""
@@ -127,26 +128,25 @@ class RiskStrategy(MarketStrategy):
             if code in exits:
                 self._out_today.add(code)
                 if code not in suspended:
-                    self.sell_whole(data, exits[code])
-                if code in stops and self.p.cooldown:
-                    self._barred[code] = self.known.day + self.p.cooldown
+                    self.sell_whole(data, exits[code], stop=code in stops)
         if 0 < self._exposure < 1:
-            self._cut_to_exposure()
+            self._was_cut = True
+            self._cut_to_exposure(suspended)
         if self._exposure > 0:
             for overlay in self._overlays:
                 for code, condition in overlay.exits_at_close(self.known).items():
-                    if code not in self._out_today:
+                    if code not in self._out_today and code not in suspended:
                         self.sell_at_close_if(code, condition, overlay.why)
 
-    def _cut_to_exposure(self) -> None:
+    def _cut_to_exposure(self, suspended: set[str]) -> None:
         """Sell a part of each holding where stocks exceed the exposure by more than `CUT`."""
-        held = [data for data in self.held() if data._name not in self._out_today]
+        # what was ordered to be sold today and is still there was refused, or waits for the next open
+        held = [data for data in self.held() if self._fills_now() or data._name not in self._out_today]
         values = self.values_of(held)
         total = self.broker.getvalue()
         invested = sum(values)
         if invested > (self._exposure + CUT) * total:
-            suspended = self.suspended()
             for data, value in zip(held, values, strict=True):
-                if data._name in suspended:
+                if data._name in suspended or data._name in self._out_today:
                     continue
                 self.sell_part(data, value * (1 - self._exposure * total / invested), self._shut_by)

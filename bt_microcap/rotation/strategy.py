@@ -16,6 +16,8 @@ from . import choices, ranks, screens, weights
 from .risk import RISK_PARAMS, RiskStrategy
 from .tally import NothingTradedWarning, Tally
 
+CASH_BAND = 0.1  # fraction of a target, where equal cash makes way for equal parts of the account
+
 
 class MicroCapStrategy(RiskStrategy):
     """Every few days sell all, then buy the smallest companies of a market-cap band, equal cash each.
@@ -64,8 +66,9 @@ class MicroCapStrategy(RiskStrategy):
     How much:
 
       - ``keep`` (default: ``False``): whether what is held and picked again stays, instead of being sold and bought.
-      - ``weights`` (default: ``'cash'``): equal parts of the cash for what is bought. Else the parts of the account that the
-        picks are brought to: ``equal``, ``market_cap``, ``float_cap``, ``inverse_volatility``, or a function, see `weights`;
+      - ``weights`` (default: ``'cash'``): equal parts of the cash for what is bought; with `keep`, from the first day on which an
+        overlay allows only a part of the account in stocks, equal parts of that part for all. Else the parts of the account that
+        the picks are brought to: ``equal``, ``market_cap``, ``float_cap``, ``inverse_volatility``, or a function, see `weights`;
         each of the ``stocknum`` has its share, so that with fewer picks the rest stays cash.
       - ``band`` (default: ``0.0``): with weights and `keep`, the fraction of its target by which a holding may be off before it
         is traded.
@@ -195,7 +198,8 @@ class MicroCapStrategy(RiskStrategy):
         picks = self.select(self.known.section)
         self._tally.rebalances += 1
         self._tally.picks += len(picks)
-        if self.p.weights == choices.CASH:
+        # after a cut what is kept has too small a part: equal cash for the others would give them all that was freed
+        if self.p.weights == choices.CASH and not (self.p.keep and self._was_cut):
             kept = self.sell_dropped(picks) if self.p.keep else self.sell_all()
             self.buy_picks(picks, kept)
         else:
@@ -254,7 +258,7 @@ class MicroCapStrategy(RiskStrategy):
     # -- how much -----------------------------------------------------------------------------------------
 
     def weigh(self, section: CrossSection, picks: list[str]) -> dict[str, float]:
-        """Return which part of the account each pick is to have; hook, asked where ``weights`` is not ``'cash'``.
+        """Return which part of the account each pick is to have; hook, asked where ``weights`` is not ``'cash'`` and after a cut.
 
         Parameters
         ----------
@@ -270,7 +274,7 @@ class MicroCapStrategy(RiskStrategy):
         """
         if not picks:
             return {}
-        weigh = self.p.weights if callable(self.p.weights) else weights.WEIGHTS[self.p.weights]
+        weigh = self.p.weights if callable(self.p.weights) else weights.WEIGHTS.get(self.p.weights, weights.equal)
         found = np.asarray(weigh(section, np.searchsorted(section.codes, picks)), dtype=float)
         whole = self._exposure * min(1.0, len(picks) / self.p.stocknum)
         return dict(zip(picks, weights.shares_of(found, self.p.max_weight, whole).tolist(), strict=True))
@@ -332,24 +336,25 @@ class MicroCapStrategy(RiskStrategy):
             return
         budget = self.budget(self.money_for_stocks(kept), free)
         taken = set(kept)  # of hashes, which go by identity
-        for code in picks:
+        buys = [data for data in map(self.universe.feed, picks)
+                if data not in taken or not (self.p.keep or data._name in self._holds)]
+        if self._parking is not None:
+            count = min(free, len(buys))
+            budget = min(budget, self._parking.release(budget * count) / max(1, count))
+        for data in buys:
             if len(taken) >= self.p.stocknum:
                 break
-            data = self.universe.feed(code)
-            if data in taken and (self.p.keep or code in self._holds):
-                continue
             order = self.buy_stock(data, budget)
             if order is not None and order.status != order.Rejected:
                 taken.add(data)
 
     def money_for_stocks(self, kept: list[Any]) -> float:
-        """Return the yuan that stocks may be bought for, by the exposure; a parked fund is sold as far as they need it."""
+        """Return the yuan that stocks may be bought for, by the exposure; what is parked in a fund is money, too."""
         cash, parking = self.cash_after_sales(kept), self._parking
         if self._exposure == 1.0 and parking is None:
             return cash
         stocks, parked = sum(self.values_of(kept)), 0.0 if parking is None else parking.value()
-        money = max(0.0, min(cash + parked, self._exposure * (cash + parked + stocks) - stocks))
-        return money if parking is None else min(money, parking.release(money))
+        return max(0.0, min(cash + parked, self._exposure * (cash + parked + stocks) - stocks))
 
     def buy_stock(self, data: Any, budget: float) -> bt.Order | None:
         """Order one stock; hook.
@@ -375,13 +380,17 @@ class MicroCapStrategy(RiskStrategy):
         held = dict(zip([data._name for data in kept], self.values_of(kept), strict=True))
         cash = self.cash_after_sales(kept)
         total = cash + (0.0 if self._parking is None else self._parking.value()) + sum(held.values())
+        # what stays and was not picked takes its room
+        room = self._exposure * total - sum(value for code, value in held.items() if code not in parts)
+        scale = min(1.0, max(0.0, room) / (total * sum(parts.values()))) if sum(parts.values()) > 0 < total else 0.0
+        band = CASH_BAND if self.p.weights == choices.CASH else self.p.band
         wanted: list[tuple[Any, float]] = []
         for code, part in parts.items():
-            target, value = part * total, held.get(code, 0.0)
-            if value > target * (1 + self.p.band):
+            target, value = scale * part * total, held.get(code, 0.0)
+            if value > target * (1 + band):
                 if self.may_sell(data := self.universe.feed(code)):
                     self.sell_part(data, value - target, 'rebalance')
-            elif value < target * (1 - self.p.band) and code not in self._holds:
+            elif value < target * (1 - band) and code not in self._holds:
                 wanted.append((self.universe.feed(code), target - value))
         if self._parking is not None:
             self._parking.release(sum(budget for _, budget in wanted))

@@ -14,7 +14,7 @@ from ..exchange.commission import AShareCommission
 from ..exchange.fills import affordable
 from ..feeds.universe import StockUniverse, Universe
 from ..record.stock_charts import StockCharts
-from .known import Known
+from .known import Known, placed
 
 MANY = 20  # holdings whose values are asked for together
 
@@ -155,9 +155,9 @@ class MarketStrategy(bt.Strategy):
         """Return `value_of` some holdings; of many at the open by the section, which is quicker."""
         if len(datas) < MANY or not (self.at_open and isinstance(self.broker, AShareBroker)):
             return [self.value_of(data) for data in datas]
-        section, names = self.known.section, np.array([data._name for data in datas], dtype=str)
-        places = np.minimum(np.searchsorted(section.codes, names), len(section) - 1)
-        if (section.codes[places] != names).any():  # a feed beside the market
+        section = self.known.section
+        places, ours = placed(section.codes, datas)
+        if len(ours) < len(datas):  # a feed beside the market
             return [self.value_of(data) for data in datas]
         positions = [self.broker.positions[data] for data in datas]
         marks = [self.broker.marks.get(data, position.price) for data, position in zip(datas, positions, strict=True)]
@@ -179,9 +179,9 @@ class MarketStrategy(bt.Strategy):
         """Return the feeds with a position, in the order in which the positions were opened."""
         return [data for data, position in self.broker.positions.items() if position.size]
 
-    def sell_whole(self, data: Any, why: str) -> bt.Order | None:
-        """Order the sale of a whole position at the open; `why` stands in orders.csv."""
-        return self.close(data=data, price=self.price(data), whole=True, why=why)
+    def sell_whole(self, data: Any, why: str, **info: Any) -> bt.Order | None:
+        """Order the sale of a whole position at the open; `why` stands in orders.csv, `info` is noted in the order."""
+        return self.close(data=data, price=self.price(data), whole=True, why=why, **info)
 
     def sell_at_close_if(self, code: str, condition: Any, why: str) -> bt.Order | None:
         """Order the sale of a whole position at today's close, where a condition holds then; needs `AShareBroker` at the open.

@@ -64,7 +64,7 @@ price = Value(_previous, 'close', name='column')  # yuan, raw
 
 
 def amount(days: int = 1) -> Value:
-    """Return the mean yuan traded a day, over the last trading days; a day without a row counts as 0.
+    """Return the mean yuan traded a day, over the last trading days; a day without a row counts as 0, NaN before the first.
 
     Where the data has no ``amount`` it is volume x close.
 
@@ -81,7 +81,8 @@ def _amount(section: CrossSection, days: int) -> np.ndarray:
     unknown = traded != traded
     if unknown.any():
         traded = np.where(unknown, section.history('volume', days) * section.history('close', days), traded)
-    return np.nansum(traded, axis=0) / days
+    unlisted = np.isnan(section.history('close', 1, filled=True)[0])
+    return np.where(unlisted, np.nan, np.nansum(traded, axis=0) / days)
 
 
 def turnover(days: int = 1) -> Value:
@@ -184,7 +185,9 @@ def _listed_days(section: CrossSection) -> np.ndarray:
     return section.listed_days()
 
 
-listed_days = Value(_listed_days)  # calendar days since the listing, 1 on its day; NaN where it is not known
+# Calendar days since the listing, 1 on its day. NaN where it is not known: without listings also for every stock that was there
+# on the data's first day, so that `listed_days > 100` leaves those out; `screens.listed_for` keeps them.
+listed_days = Value(_listed_days)
 
 
 def _last_price(section: CrossSection) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..feeds.errors import DataError
 from ..feeds.universe import CrossSection
-from .values import volatility
+from . import values
 
 VOLATILITY_DAYS = 60  # trading days of `inverse_volatility`
 
@@ -32,20 +32,17 @@ def equal(section: CrossSection, picks: np.ndarray) -> np.ndarray:
 
 def market_cap(section: CrossSection, picks: np.ndarray) -> np.ndarray:
     """Weigh by the market cap of the day before; parameters as `equal`."""
-    return section.previous('market_cap')[picks]
+    return values.market_cap(section)[picks]
 
 
 def float_cap(section: CrossSection, picks: np.ndarray) -> np.ndarray:
     """Weigh by the float cap of the day before (``circ_market_cap``); parameters as `equal`."""
-    try:
-        return section.previous('circ_market_cap')[picks]
-    except KeyError as error:
-        raise DataError(str(error.args[0])) from None
+    return values.float_cap(section)[picks]
 
 
 def inverse_volatility(section: CrossSection, picks: np.ndarray) -> np.ndarray:
     """Weigh by 1 / volatility of the last 60 trading days; one that is not known, or 0, counts as the mean of the others'."""
-    found = volatility(VOLATILITY_DAYS)(section)[picks]
+    found = values.volatility(VOLATILITY_DAYS)(section)[picks]
     known = found > 0
     return 1 / np.where(known, found, found[known].mean() if known.any() else 1.0)
 
@@ -69,7 +66,14 @@ def shares_of(weights: np.ndarray, most: float = 1.0, whole: float = 1.0) -> np.
     Returns
     -------
     ndarray of float
+
+    Raises
+    ------
+    DataError
+        A weight is infinite.
     """
+    if not np.isfinite(weights[weights == weights]).all():
+        raise DataError(f'weights are {weights.tolist()}: expected numbers of 0 or more for the picks')
     weights = np.where(weights > 0, weights, 0.0)
     out = np.zeros(len(weights))
     free = weights > 0

@@ -245,8 +245,8 @@ def test_what_is_suspended_is_not_cut(market, gone):
 @WAYS
 def test_a_part_that_grows_waits_for_the_rebalance(market):
     run = rotate(flat(9), market=market, refresh_rate=4, keep=True, overlays=(Allows(_01_01=0.5, _01_05=1.0),))
-    # the next one is on 01-09: one holding of one, what is held and picked again stays as it is
-    assert told(run) == [('01-03', 'BUY', 'rebalance', 5_000)]
+    # the next one is on 01-09: what was cut is brought back to its part
+    assert told(run) == [('01-03', 'BUY', 'rebalance', 5_000), ('01-09', 'BUY', 'rebalance', 5_000)]
     run = rotate(flat(9), market=market, refresh_rate=4, overlays=(Allows(_01_01=0.5, _01_05=1.0),))
     assert told(run)[1:] == [('01-09', 'SELL', 'rebalance', 5_000), ('01-09', 'BUY', 'rebalance', 10_000)]
 
