@@ -43,6 +43,7 @@ REFERENCE_TABLES = {
     'benchmarks': ('index', 'date', 'open', 'high', 'low', 'close'),  # index points
 }
 
+ALWAYS = np.datetime64('1900-01-01', 's')  # the date of what a file says without a date
 EPOCH = 719163  # ordinal of 1970-01-01: Backtrader counts days as date.toordinal() does
 CODE_PATTERN = r'\d{6}\.(?:XSHG|XSHE|BJSE)'
 INDEX_LINES = ('open', 'high', 'low', 'close', 'volume')  # of an index: points and shares

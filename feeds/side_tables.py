@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .codes import canonical_code
-from .columns import REFERENCE_TABLES, dates_of
+from .columns import ALWAYS, REFERENCE_TABLES, dates_of
 from .errors import DataError
 from .files import load_frame, open_table
 from .headings import recognise, side_columns
@@ -22,7 +22,6 @@ NEEDED = {  # what a file must have; the rest follows from it
     'names': ('code', 'name'), 'listings': ('code', 'listed'), 'industries': ('code', 'industry'), 'constituents': ('code',),
     'benchmarks': ('date', 'close'),
 }
-ALWAYS = np.datetime64('1900-01-01', 's')  # of what a file says without a date
 
 
 def read_side_table(table: str, path: Path, index: str = '') -> pd.DataFrame:

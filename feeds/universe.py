@@ -188,8 +188,10 @@ class CrossSection:
         of all.
         """
         if hasattr(self._source, 'listed_days'):
-            return self._source.listed_days()
-        return self._reference_data().listed_days(self._source.before)
+            age = self._source.listed_days()
+        else:
+            age = self._reference_data().listed_days(self._source.before)
+        return np.where(age > 0, age, np.nan)  # a listing to come is not known
 
     def _reference_data(self) -> Any:
         if not hasattr(self._source, 'reference_data'):

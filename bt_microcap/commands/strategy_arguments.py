@@ -194,7 +194,7 @@ def read_value(text: str, name: str, default: Any, said: str) -> Any:
         Of the param.
     default : any
         bool: yes, no, true or false. int and float: a number. tuple: parts with commas between, whole numbers where they are
-        digits, ``none`` or nothing for an empty one. str: the text as it is.
+        digits, ``none`` or nothing for an empty one. str: the text as it is, ``none`` for none where the default is none.
     said : str
         What messages begin with.
 
@@ -223,7 +223,7 @@ def read_value(text: str, name: str, default: Any, said: str) -> Any:
         return tuple(int(part) if part.isascii() and part.isdigit() else part
                      for part in (piece.strip() for piece in text.split(',')))
     if isinstance(default, str):
-        return text
+        return '' if not default and text.lower() == 'none' else text
     raise DataError(f'{said}: {name} takes no text but pieces of a strategy; give it in a script, or as the default of a '
                     'subclass with --strategy FILE.py:CLASS')
 

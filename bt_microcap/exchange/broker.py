@@ -40,6 +40,8 @@ class AShareBroker(ExecutionBroker):
     - An order is refused, never dropped silently: status ``Rejected`` and ``order.info.reason``, one of
       ``suspended``, ``no volume``, ``limit up``, ``limit down``, ``bought today`` (T+1), ``below one lot``,
       ``star market order``, ``slipped past the limit``, ``volume limit``, ``not held``.
+    - An order that carries ``only_if=`` (a function of the feed and its upper limit, asked when the order would fill) is
+      withdrawn where it says no.
     - A buy is cut to legal lots, to the cash and, where the order carries ``value=`` (yuan), to that budget;
       ``order.info.wanted`` keeps the size asked for. A sale with ``whole=True`` sells the position as it is
       when it fills, for example after bonus shares. The children of a bracket live for what its parent got.

@@ -23,6 +23,7 @@ STAR_MARKET_ORDER = 'star market order'
 SLIPPED = 'slipped past the limit'
 VOLUME_LIMIT = 'volume limit'
 NOT_HELD = 'not held'
+WITHDRAWN = 'condition not met'  # an order that carries ``only_if``: no refusal, it stands in orders.csv alone
 
 # Which price of an order is a limit that its fill keeps to.
 LIMIT_PRICES = {Order.Limit: ('price',), Order.StopLimit: ('pricelimit',), Order.StopTrailLimit: ('pricelimit',)}
@@ -72,6 +73,7 @@ class ExecutionBroker(AccountBroker):
         closed = self._closed(order.data)
         only_if = order.info.get('only_if')
         if only_if is not None and not closed and not only_if(order.data, self._limits(order.data)[1]):
+            order.addinfo(withdrawn=WITHDRAWN)
             order.cancel()
             self.notify(order)
             self._ococheck(order)

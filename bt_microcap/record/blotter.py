@@ -155,7 +155,7 @@ class Blotter(bt.Analyzer):
             order.info.get('why') or '',
             int(order.info.get('wanted') or abs(order.created.size)), quantity, value / quantity if quantity else 0.0,
             *(sum(getattr(fees, name) for fees, *_ in fills) for name in Fees._fields),
-            sum(slippage for _, _, _, slippage, _ in fills), order.getstatusname(), reason or '',
+            sum(slippage for _, _, _, slippage, _ in fills), order.getstatusname(), reason or order.info.get('withdrawn') or '',
             max((share for *_, share in fills), default=0.0)))
         del self._open[order.ref]
 

@@ -85,6 +85,8 @@ def check_params(given: Mapping[str, Any]) -> None:
         raise ValueError(f'overlays is {more!r}: expected a tuple of rotation.overlays.Overlay')
     for make in (timer, risk_overlays, rank):  # they look at their own
         make(given)
+    if not given['boards']:
+        raise ValueError(f'boards is {given["boards"]!r}: expected some of {", ".join(rules.BOARDS)}')
     screens.on_boards(given['boards'])
 
 

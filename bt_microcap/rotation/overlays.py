@@ -152,7 +152,7 @@ class LimitUpHold(Overlay):
 
     - where the data has a column ``price_1430`` (yuan, the price at 14:30 of the day), a stock that stands below its limit then
       is sold at that day's close;
-    - else one that closed below its limit is sold at the next open.
+    - else, and where the column is empty, one that closed below its limit is sold at the next open.
 
     Parameters
     ----------
@@ -182,10 +182,12 @@ class LimitUpHold(Overlay):
         codes = set(held.codes.tolist())
         at_limit = codes & set(section.codes[closed_at_high_limit()(section) & mask_of(section.codes, codes)].tolist())
         traded = set(section.codes[(section.previous('paused') == 0) & mask_of(section.codes, codes)].tolist())
-        opened = [] if self.looks else sorted((self.watched & codes & traded) - at_limit)
+        opened = (self.watched & codes & traded) - at_limit
+        if self.looks:  # what is not known of yesterday afternoon was not looked at
+            opened &= set(section.codes[np.isnan(section.previous(self.afternoon))].tolist())
         # suspended since: still at its limit as far as anybody knows
         self.watched = at_limit | (self.watched & codes - traded)
-        return dict.fromkeys(opened, self.why)
+        return dict.fromkeys(sorted(opened), self.why)
 
     def exits_at_close(self, known: Known) -> Mapping[str, Callable[[Any, float], bool]]:
         """Return what is looked at in the afternoon."""

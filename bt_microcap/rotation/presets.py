@@ -42,7 +42,8 @@ PRESETS: Mapping[str, Preset] = MappingProxyType({
             'stocknum': 10, 'min_cap': 0.0, 'max_cap': math.inf, 'boards': _MAIN, 'min_listed_days': 375, 'skip_limits': True,
             'weekday': 1, 'keep': True})),
     'microcap400': Preset(
-        'The 400 smallest, equal weight with bands of a quarter, looked at daily: it follows the micro-cap index.',
+        'The 400 smallest, equal weight with bands of a quarter, looked at daily: it follows the micro-cap index, given ten '
+        'million yuan or more (a lot of each) and as many stocks.',
         MappingProxyType({
             'stocknum': 400, 'min_cap': 0.0, 'max_cap': math.inf, 'min_listed_days': 30, 'refresh_rate': 1, 'keep': True,
             'weights': 'equal', 'band': 0.25})),

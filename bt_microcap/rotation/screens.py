@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..exchange import rules
+from ..feeds.codes import canonical_code
 from ..feeds.errors import DataError
 from ..feeds.universe import CrossSection
 from .pieces import Screen, whole_number
@@ -52,7 +53,12 @@ def listed_for(days: int) -> Screen:
     days : int
         Calendar days, 0 or more.
     """
-    return ~(listed_days <= whole_number('days', days, 0))
+    return Screen(_listed_for, whole_number('days', days, 0), name='listed_for')
+
+
+def _listed_for(section: CrossSection, days: int) -> np.ndarray:
+    age, rows = listed_days(section), section.history('close', 1, filled=True)[0]
+    return (age > days) | (np.isnan(age) & ~np.isnan(rows))  # without any row yet its day is today's, or to come
 
 
 # The mask of a market's codes is the same every day. Kept by the identity of the codes array, which the entry
@@ -180,7 +186,12 @@ class one_of(Screen):  # noqa: N801 - reads as the functions beside it
     Parameters
     ----------
     codes : collection of str
-        Canonical codes. It is read anew each time, so that it may change during a run.
+        Such as ``600000.XSHG``, ``600000.SH`` or ``600000``. It is read anew each time, so that it may change during a run.
+
+    Raises
+    ------
+    ValueError
+        When it is read: one of them is no code.
     """
 
     def __init__(self, codes: Collection[str]) -> None:
@@ -189,7 +200,10 @@ class one_of(Screen):  # noqa: N801 - reads as the functions beside it
 
     def __call__(self, section: CrossSection, among: np.ndarray | None = None) -> np.ndarray:
         """Return the mask."""
-        return mask_of(section.codes, self.codes)
+        found = [canonical_code(str(code)) for code in self.codes]
+        if None in found:
+            raise ValueError(f'one_of holds {list(self.codes)[found.index(None)]!r}: expected a code such as 600000.XSHG')
+        return mask_of(section.codes, found)
 
     def __repr__(self) -> str:
         return f'one_of({self.codes!r})'

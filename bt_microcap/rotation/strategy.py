@@ -16,6 +16,7 @@ from . import choices, ranks, screens, weights
 from .risk import RISK_PARAMS, RiskStrategy
 from .tally import NothingTradedWarning, Tally
 
+SPARE = 0.02  # part of the account that may be left over where holdings lie below their targets
 CASH_BAND = 0.1  # fraction of a target, where equal cash makes way for equal parts of the account
 
 
@@ -373,8 +374,8 @@ class MicroCapStrategy(RiskStrategy):
         Parameters
         ----------
         parts : dict of str to float
-            Code -> part of the account. With `keep`, a holding whose value is off by not more than ``band`` of its target is left
-            as it is; without, everything is sold first.
+            Code -> part of the account. With `keep`, see `weights.changes` for what is traded; without, everything is sold first.
+            What stays though it is no part, such as a suspended holding, takes its room: the others are scaled down.
         """
         kept = self.sell_dropped(list(parts)) if self.p.keep else self.sell_all()
         held = dict(zip([data._name for data in kept], self.values_of(kept), strict=True))
@@ -383,15 +384,15 @@ class MicroCapStrategy(RiskStrategy):
         # what stays and was not picked takes its room
         room = self._exposure * total - sum(value for code, value in held.items() if code not in parts)
         scale = min(1.0, max(0.0, room) / (total * sum(parts.values()))) if sum(parts.values()) > 0 < total else 0.0
-        band = CASH_BAND if self.p.weights == choices.CASH else self.p.band
+        changes = weights.changes(
+            {code: scale * part * total for code, part in parts.items()}, held, self._holds | self._out_today,
+            CASH_BAND if self.p.weights == choices.CASH else self.p.band, room, SPARE * total)
         wanted: list[tuple[Any, float]] = []
-        for code, part in parts.items():
-            target, value = scale * part * total, held.get(code, 0.0)
-            if value > target * (1 + band):
-                if self.may_sell(data := self.universe.feed(code)):
-                    self.sell_part(data, value - target, 'rebalance')
-            elif value < target * (1 - band) and code not in self._holds:
-                wanted.append((self.universe.feed(code), target - value))
+        for code, change in changes.items():
+            if change < 0:
+                self.sell_part(self.universe.feed(code), -change, 'rebalance')
+            elif change > 0:
+                wanted.append((self.universe.feed(code), change))
         if self._parking is not None:
             self._parking.release(sum(budget for _, budget in wanted))
         count = len(kept)

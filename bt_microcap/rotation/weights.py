@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 
@@ -49,6 +49,48 @@ def inverse_volatility(section: CrossSection, picks: np.ndarray) -> np.ndarray:
 
 WEIGHTS: dict[str, Callable[[CrossSection, np.ndarray], np.ndarray]] = {
     'equal': equal, 'market_cap': market_cap, 'float_cap': float_cap, 'inverse_volatility': inverse_volatility}
+
+
+def changes(
+    targets: Mapping[str, float], values: Mapping[str, float], fixed: Collection[str], band: float, room: float, idle: float,
+) -> dict[str, float]:
+    """Return by how much each holding is changed to come to its target.
+
+    A value that is off by more than ``band`` of its target is brought to it. What money is then left over, where it is more than
+    ``idle``, goes to those below their targets, the one furthest below first, each up to its target.
+
+    Parameters
+    ----------
+    targets : mapping of str to float
+        Code -> yuan.
+    values : mapping of str to float
+        Code -> yuan held now; 0 where a code is not there.
+    fixed : collection of str
+        Codes that stay as they are.
+    band : float
+        Fraction of a target.
+    room : float
+        Yuan that all of these may have together.
+    idle : float
+        Yuan that are not worth an order.
+
+    Returns
+    -------
+    dict of str to float
+        Code -> yuan to buy, negative to sell; in the order of the targets, those for the money left over last.
+    """
+    out = {code: target - values.get(code, 0.0) for code, target in targets.items()
+           if code not in fixed and abs(values.get(code, 0.0) - target) > band * target}
+    spare = min(room, sum(targets.values())) - sum(values.get(code, 0.0) + out.get(code, 0.0) for code in targets)
+    if spare > idle:
+        low = [code for code, target in targets.items()
+               if code not in fixed and code not in out and 0 < values.get(code, 0.0) < target]
+        for code in sorted(low, key=lambda code: values[code] / targets[code]):
+            out[code] = min(targets[code] - values[code], spare)
+            spare -= out[code]
+            if not spare > 0:
+                break
+    return out
 
 
 def shares_of(weights: np.ndarray, most: float = 1.0, whole: float = 1.0) -> np.ndarray:

@@ -14,6 +14,7 @@ from ..columns import FLAGS, OPTIONAL, PRICES, REQUIRED
 from ..grid import Layout
 
 KEYS = ('codes', 'days', 'first', 'last', 'start', 'day_start')  # arrays of the layout itself
+UNDATED = 'no history: one list without dates counts on every day, also before it was drawn up'  # members of an index
 GUESSED = 'not known: guessed from the first row of each stock'  # the note on listings, where there are none
 # columns of a screen, beside the further numeric ones of the input
 DAY_COLUMNS = ('market_cap', 'is_st', 'paused', 'delisting_period', 'close', 'volume', 'amount', 'open', 'preclose', 'high_limit',

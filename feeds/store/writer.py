@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..columns import FLAGS, REFERENCE_TABLES
+from ..columns import ALWAYS, FLAGS, REFERENCE_TABLES
 from ..errors import DataError
 from ..mending import Mended, lost_rows
 from ..quarantine import Quarantine
@@ -21,7 +21,7 @@ from ..sources import SOURCES
 from ..tables import Reading, rows_of_files, rows_of_table
 from .folder import VersionFolder, writing
 from .indices import market_index, microcap_index
-from .layout import GUESSED, Layout, Read, build, units
+from .layout import GUESSED, UNDATED, Layout, Read, build, units
 from .manifest import MANIFEST
 from .market_store import FINDINGS, MarketStore
 from .staging import Staging, judge_falls
@@ -165,6 +165,10 @@ def _make(
             both = [layer[name] for layer in layers if name in layer]
             made.add_reference_table(name, joined := _joined(name, both))
             folder.put_table(name, joined)
+        if 'constituents' in made.reference_names:
+            members = made.reference_table('constituents')
+            for index in sorted(set(members.loc[members['date'] == ALWAYS, 'index'])):
+                about[f'members of {index}'] = UNDATED
         if 'listings' not in made.reference_names:
             about['listings'] = GUESSED
         elif about.get('listings') == GUESSED:  # of an earlier time

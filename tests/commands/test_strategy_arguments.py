@@ -58,6 +58,7 @@ def days(folder, side):
     ('1,4', (), (1, 4)), ('1, 4', (), (1, 4)), ('main,chinext', ('main',), ('main', 'chinext')), ('4', (), (4,)),
     ('none', (1,), ()), ('', (1,), ()),
     ('-roe', 'market_cap', '-roe'), ('', 'x', ''), ('1,4', '', '1,4'), ('none', 'x', 'none'),
+    ('none', '', ''),
 ])
 def test_values_are_read_by_the_type_of_the_default(text, default, value):
     found = read_value(text, 'anything', default, '--set')

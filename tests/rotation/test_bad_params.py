@@ -94,7 +94,8 @@ def test_params_that_mean_nothing(params, said):
     refused(said, **params)
 
 
-@pytest.mark.parametrize('params', [{'empty_months': 4}, {'boards': None}, {'boards': 5}], ids=['a month', 'none', 'a number'])
+@pytest.mark.parametrize('params', [{'empty_months': 4}, {'boards': None}, {'boards': 5}, {'boards': ()}],
+                         ids=['a month', 'none', 'a number', 'no board'])
 def test_params_that_are_no_collection(params):
     refused(f'{next(iter(params))} ', **params)
 
@@ -106,7 +107,7 @@ def test_a_stock_for_a_fund():
 @pytest.mark.parametrize('params', [
     {}, {'min_cap': 0, 'max_cap': math.inf}, {'min_cap': 2e9, 'max_cap': 2e9}, {'min_price': 3.0, 'max_price': 3.0},
     {'falling_share': 1.0}, {'falling_share': 1}, {'take_profit': 5.0}, {'target_volatility': 2.0}, {'boards': 'main'},
-    {'boards': ()}, {'boards': ['main', 'bse']}, {'empty_months': [1, 4]}, {'empty_months': {1, 4}},
+    {'boards': ['main', 'bse']}, {'empty_months': [1, 4]}, {'empty_months': {1, 4}},
     {'overlays': [StopLoss(0.1)]}, {'weights': 'equal', 'band': 3.0, 'max_weight': 0.01}, {'month_day': 23},
     {'weekday': 5, 'phase': 100},
     {'refresh_by': 'trend', 'min_refresh_rate': 5, 'max_refresh_rate': 5}, {'rank': '-anything'}, {'parking': '511880.XSHG'},

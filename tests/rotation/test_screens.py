@@ -266,13 +266,16 @@ def test_one_of_is_read_anew():
     assert (screen(section).tolist(), left(section).tolist()) == ([False] * 3, [True] * 3)
 
 
-@pytest.mark.parametrize('codes', [(A, C), [C, A, A], {A, C}, dict.fromkeys((C, A)), [A, '000000.XSHE', C, '999999.XSHG', '']])
+@pytest.mark.parametrize('codes', [(A, C), [C, A, A], {A, C}, dict.fromkeys((C, A)), [A, '000000.XSHE', C, '999999.XSHG'],
+                                   ['600001', C.replace('XSHG', 'SH').replace('XSHE', 'SZ')]])
 def test_codes_of_any_collection(codes):
     assert screens.one_of(codes)(section_of([A, B, C])).tolist() == [True, False, True]
 
 
-def test_codes_of_another_length_are_not_cut():
-    assert screens.one_of(['600001.XSHG2', '600002'])(section_of([A, B])).tolist() == [False, False]
+@pytest.mark.parametrize('code', ['600001.XSHG2', '', 'a stock'])
+def test_what_is_no_code_is_refused(code):
+    with pytest.raises(ValueError, match='one_of holds .*expected a code such as 600000.XSHG'):
+        screens.one_of([A, code])(section_of([A, B]))
 
 
 @pytest.mark.parametrize(('make', 'said'), [

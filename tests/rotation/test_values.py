@@ -173,7 +173,7 @@ def test_an_ex_date_of_today_changes_the_last_price_alone(market):
 def test_listed_days_of_listings():
     table = tiny_market({A: [10.0] * 3, B: [10.0] * 3, C: [None, 10.0, 10.0]}, dates=['2024-01-02', '2024-01-03', '2024-01-04'])
     listings = frame(code=[A, B, C], listed=['2024-01-01', '2024-01-03', '2024-01-04'], delisted=[None] * 3)
-    same(seen_by(values.listed_days, table, listings=listings), {A: 3.0, B: 1.0, C: 0.0})
+    same(seen_by(values.listed_days, table, listings=listings), {A: 3.0, B: 1.0, C: NAN})  # listed today
 
 
 @WAYS
