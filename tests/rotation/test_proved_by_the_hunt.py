@@ -91,8 +91,9 @@ def test_no_order_for_the_close_of_a_suspended_day(market):
 @WAYS
 def test_where_the_afternoon_is_not_known_the_close_says_it(market):
     """Closed at 11.00 on 01-03, below its limit on 01-04, without a price at 14:30."""
-    table = tiny_market({A: [bar(10.0, cap=1e9, price_1430=10.0), bar(10.0, 11.0, price_1430=11.0),
-                             bar(11.5, price_1430=math.nan), bar(11.5, price_1430=11.5), 11.5], B: [bar(10.0, cap=9e9, price_1430=10.0)] * 5})
+    days = [bar(10.0, cap=1e9, price_1430=10.0), bar(10.0, 11.0, price_1430=11.0), bar(11.5, price_1430=math.nan),
+            bar(11.5, price_1430=11.5), 11.5]
+    table = tiny_market({A: days, B: [bar(10.0, cap=9e9, price_1430=10.0)] * 5})
     run = rotate(table, market=market, limit_up_hold=True)
     assert [order[:4] + order[5:] for order in orders_of(run)] == [
         ('01-03', A, 'BUY', 'rebalance', ''), ('01-04', A, 'SELL', 'limit opened', 'condition not met'),
