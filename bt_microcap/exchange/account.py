@@ -17,6 +17,7 @@ from .opening import Opening
 from .tax_lots import HOLDING, TaxLots
 
 NAN = math.nan
+MANY = 20  # holdings from which on it pays to ask their feeds for all their ex-dates at once
 NOTIONAL = 10_000_000  # shares: what an ex-date does to prices does not depend on how many are held
 DELISTED = 'delisted'
 CONSOLIDATED = 'consolidated'
@@ -207,9 +208,10 @@ class AccountBroker(bt.brokers.BackBroker):
         """Apply the ex-rights of the day to what is held and to what is ordered, before any new order."""
         if self.p.ex_rights == 'off':
             return
+        many = len(self.positions) > MANY
         for data, position in list(self.positions.items()):
-            days = getattr(data, 'ex_days', None)  # where a feed tells on which days anything may happen
-            if days is not None and self.day not in days:
+            # of many holdings only those are looked at whose feed does not tell that nothing can happen on the day
+            if many and (days := getattr(data, 'ex_days', None)) is not None and self.day not in days:
                 continue
             if data in self.marks and (happened := self._ex_rights(data, position.size, self.marks[data])) is not None:
                 if self.tax_lots is not None and happened.dividend and not rules.is_fund(data._name):

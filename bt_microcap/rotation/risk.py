@@ -102,8 +102,14 @@ class RiskStrategy(MarketStrategy):
         known, wait = self.known, self.p.cooldown
         return self._out_today | {code for code, day in known.stopped_on.items() if known.day - day < wait}
 
-    def limit_risk(self) -> None:
-        """Ask the overlays, on every day before the rebalance, and sell what they say; hook."""
+    def limit_risk(self, cut: bool = True) -> None:
+        """Ask the overlays, on every day before the rebalance, and sell what they say; hook.
+
+        Parameters
+        ----------
+        cut : bool
+            Whether to sell a part of each holding where stocks exceed what is allowed.
+        """
         exits: dict[str, str] = {}
         stops: set[str] = set()
         self._exposure, self._shut_by, self._holds = 1.0, '', set()
@@ -131,7 +137,8 @@ class RiskStrategy(MarketStrategy):
                     self.sell_whole(data, exits[code], stop=code in stops)
         if 0 < self._exposure < 1:
             self._was_cut = True
-            self._cut_to_exposure(suspended)
+            if cut:
+                self._cut_to_exposure(suspended)
         if self._exposure > 0:
             for overlay in self._overlays:
                 for code, condition in overlay.exits_at_close(self.known).items():

@@ -180,9 +180,10 @@ class MicroCapStrategy(RiskStrategy):
         day : int
             Trading days since day 0, the day on which the orders fill.
         """
+        due = self.is_rebalance_day(day)
         if self._overlays:
-            self.limit_risk()
-        if self.is_rebalance_day(day):
+            self.limit_risk(cut=not due)  # a rebalance brings the holdings to what is allowed by itself
+        if due:
             if self._exposure > 0:
                 self.rebalance()
             else:
@@ -339,9 +340,8 @@ class MicroCapStrategy(RiskStrategy):
         taken = set(kept)  # of hashes, which go by identity
         buys = [data for data in map(self.universe.feed, picks)
                 if data not in taken or not (self.p.keep or data._name in self._holds)]
-        if self._parking is not None:
-            count = min(free, len(buys))
-            budget = min(budget, self._parking.release(budget * count) / max(1, count))
+        if self._parking is not None and (count := min(free, sum(self._is_a_lot(data, budget) for data in buys))):
+            budget = min(budget, self._parking.release(budget * count) / count)
         for data in buys:
             if len(taken) >= self.p.stocknum:
                 break
@@ -391,15 +391,18 @@ class MicroCapStrategy(RiskStrategy):
         for code, change in changes.items():
             if change < 0:
                 self.sell_part(self.universe.feed(code), -change, 'rebalance')
-            elif change > 0:
+            elif change > 0 and (code not in held or self._is_a_lot(self.universe.feed(code), change)):
                 wanted.append((self.universe.feed(code), change))
         if self._parking is not None:
-            self._parking.release(sum(budget for _, budget in wanted))
+            self._parking.release(sum(budget for data, budget in wanted if self._is_a_lot(data, budget)))
         count = len(kept)
         for data, budget in wanted:
             if data._name in held:
-                if rules.legal_buy(data._name, self.size(data, budget)):
-                    self.buy_stock(data, budget)
+                self.buy_stock(data, budget)
             elif count < self.p.stocknum:
                 order = self.buy_stock(data, budget)
                 count += order is not None and order.status != order.Rejected
+
+    def _is_a_lot(self, data: Any, budget: float) -> bool:
+        """Return whether a budget pays for a legal size at the price known now."""
+        return rules.legal_buy(data._name, self.size(data, budget)) > 0

@@ -84,7 +84,7 @@ class MarketStore:
         self.days = arrays['days']
         self.first, self.last = arrays['first'], arrays['last']
         self._start, self._day_start, self._day_stock = arrays['start'], arrays['day_start'], arrays['day_stock']
-        self._pages = 0  # touched since they were let go of, roughly
+        self._asked = 0  # since pages were let go of
         self._nothing = np.full(len(self.codes), np.nan)
         self._nothing.setflags(write=False)
         self._tables: dict[str, Any] = dict(tables or {})
@@ -258,9 +258,9 @@ class MarketStore:
         if name not in self.columns and name in OPTIONAL:  # what a table may lack is not known; a misspelt name is an error
             return self._nothing
         column = self.arrays.get(f'day/{name}')
-        self._pages += 10 if column is not None else 160  # a day's values lie beside each other, a stock's far apart
-        if self._pages > 2560:
-            self._pages = 0
+        self._asked += 1 if column is not None else 4  # a day's values lie beside each other, a stock's far apart
+        if self._asked >= 64:
+            self._asked = 0
             self.release_pages()
         rows = slice(self._day_start[day], self._day_start[day + 1])
         stocks = self._day_stock[rows]
