@@ -85,7 +85,8 @@ def changes(
     if spare > idle:
         low = [code for code, target in targets.items()
                if code not in fixed and code not in out and 0 < values.get(code, 0.0) < target]
-        for code in sorted(low, key=lambda code: values[code] / targets[code]):
+        # rounded: of two of the same value not the last binary digit decides, but the order of the targets
+        for code in sorted(low, key=lambda code: round(values[code] / targets[code], 12)):
             out[code] = min(targets[code] - values[code], spare)
             spare -= out[code]
             if not spare > 0:

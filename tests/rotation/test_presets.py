@@ -179,10 +179,7 @@ def panel(request, name, end=None):
     return table.astype({'date': 'datetime64[ns]', 'code': str, 'volume': float, **flags}).reset_index(drop=True)
 
 
-@pytest.mark.parametrize(('name', 'end'), [
-    ('sample280_2018_2022', '2018-12-28'),
-    pytest.param('whole_market_2021', '2021-04-30', marks=pytest.mark.xfail(
-        strict=True, reason='of two holdings of the same value the last binary digit says which is topped up'))])
+@pytest.mark.parametrize(('name', 'end'), [('sample280_2018_2022', '2018-12-28'), ('whole_market_2021', '2021-04-30')])
 def test_the_presets_over_real_rows(request, name, end):
     """The presets as they are, over a part of the panels, for the slow model's sake."""
     table = panel(request, name, end)

@@ -194,6 +194,9 @@ def test_idle_money_of_weighted_holdings_goes_to_those_below_their_targets():
     assert weights.changes({'A': 100.0, 'B': 100.0}, {'A': 95.0, 'B': 100.0}, (), 0.25, 200.0, 6.0) == {}
     assert weights.changes({'A': 100.0, 'B': 100.0}, {'A': 80.0, 'B': 100.0}, ('A',), 0.1, 200.0, 6.0) == {}
     assert weights.changes({'A': 100.0, 'B': 100.0}, {'A': 126.0}, (), 0.25, 200.0, 6.0) == {'A': -26.0, 'B': 100.0}
+    # two of the same value, one a binary digit less: the order of the targets decides
+    found = weights.changes({'B': 100.0, 'A': 100.0}, {'B': 0.1 + 0.2 + 90, 'A': 90.3}, (), 0.25, 190.0, 2.0)
+    assert found == pytest.approx({'B': 9.4})
     # just at the band is inside
     assert weights.changes({'A': 100.0}, {'A': 125.0}, (), 0.25, 100.0, 2.0) == {}
 
