@@ -112,6 +112,7 @@ class Blotter(bt.Analyzer):
         self._open: dict[int, list] = {}
         self._days = self._day = 0  # trading days so far; ordinal of the last
         self.cash_flows: list[CashFlow] = []
+        self._fund = self._shares_and_value()
         self._start_cash = self.strategy.broker.startingcash
 
     def notify_order(self, order: bt.Order) -> None:
@@ -179,6 +180,23 @@ class Blotter(bt.Analyzer):
             if again and self.equity:  # a later bar of the same day, of a feed beside the market: the last one counts
                 self.equity.pop()
             self.equity.append(Equity(date.fromordinal(day), cash, total - cash, total))
+        self._note_flow(day)
+
+    def _shares_and_value(self) -> tuple[float, float]:
+        """Return the account as a fund, for a broker that does not tell by itself what came in: shares, and yuan a share."""
+        broker = self.strategy.broker
+        if hasattr(broker, 'cash_flows') or not hasattr(broker, 'get_fundshares'):
+            return 0.0, 0.0
+        return broker.get_fundshares(), broker.get_fundvalue()
+
+    def _note_flow(self, day: int) -> None:
+        """Book the money that ``add_cash`` has brought to another broker, or taken from it, on a day.
+
+        Backtrader's own gives shares for it, at the value a share of the bar before.
+        """
+        (before, value), self._fund = self._fund, self._shares_and_value()
+        if self._fund[0] != before:
+            self.cash_flows.append(CashFlow(date.fromordinal(day), round((self._fund[0] - before) * value, 6)))
 
     def prenext(self) -> None:
         """Book the account while late listings keep Backtrader in prenext."""
@@ -188,8 +206,8 @@ class Blotter(bt.Analyzer):
         """Take over what the broker did by itself."""
         self.corporate_actions = [CorporateAction(date.fromordinal(day), *rest)
                                   for day, *rest in getattr(self.strategy.broker, 'events', ())]
-        self.cash_flows = [CashFlow(date.fromordinal(day), amount)
-                           for day, amount in getattr(self.strategy.broker, 'cash_flows', ())]
+        self.cash_flows += [CashFlow(date.fromordinal(day), amount)
+                            for day, amount in getattr(self.strategy.broker, 'cash_flows', ())]
         self._end_cash = self.strategy.broker.getcash()
 
     def cash_difference(self) -> float:

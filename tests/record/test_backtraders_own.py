@@ -7,7 +7,7 @@ import backtrader as bt
 import pandas as pd
 import pytest
 
-from bt_microcap import Blotter, MicroCapStrategy, save_plot, setup
+from bt_microcap import Blotter, MicroCapStrategy, add_stocks, save_plot, setup
 from bt_microcap.feeds.errors import DataError
 from bt_microcap.feeds.market import MarketFeed
 from bt_microcap.feeds.schema import check_table
@@ -155,6 +155,29 @@ def test_add_cash_is_no_return(amount, market):
     # 102,500 / 100,000, then (105,000 + amount) / (102,500 + amount)
     assert figures['total_return'] == pytest.approx(1.025 * (105_000 + amount) / (102_500 + amount) - 1)
     assert figures['cash_flows'] == amount
+
+
+@pytest.mark.parametrize('amount', [5_000.0, -20_000.0])
+def test_add_cash_is_no_return_under_backtraders_own_broker(amount):
+    """1,000 shares of A at 10 gain 0.5 yuan each while the money comes or goes."""
+    class Adding(bt.Strategy):
+        def next(self):
+            if len(self) == 2:
+                self.buy(data=self.datas[1], size=1000)
+            elif len(self) == 4:
+                self.broker.add_cash(amount)
+
+        prenext = next
+
+    cerebro = bt.Cerebro(stdstats=False)
+    add_stocks(cerebro, tiny_market({A: [10.0, 10.0, 10.0, 10.0, 10.5, 10.5, 10.5]}))
+    cerebro.broker.setcash(100_000.0)
+    cerebro.addstrategy(Adding)
+    cerebro.addanalyzer(Blotter, _name='blotter')
+    blotter = cerebro.run()[0].analyzers.blotter
+    assert [(str(flow.date), flow.amount) for flow in blotter.cash_flows] == [('2024-01-08', amount)]
+    assert blotter.cash_difference() == pytest.approx(0, abs=1e-5)
+    assert statistics(blotter, 100_000.0)['total_return'] == pytest.approx(0.005)
 
 
 # -------------------------------------------------------------------------------------------- a stock of a market

@@ -185,6 +185,29 @@ def test_money_freed_by_a_cut_goes_to_all_picks():
     assert values == dict.fromkeys(codes[1:], 25_000)
 
 
+def test_what_a_rebalance_brings_down_is_not_cut_before():
+    table = tiny_market({A: [bar(10.0, cap=1e9), 10.0, (10.0, 11.0), (11.0, 12.1), 12.1, 12.1],
+                         B: [bar(10.0, cap=2e9), 10.0, (10.0, 9.0), (9.0, 8.1), 8.1, 8.1]})
+    run = rotate(table, stocknum=2, keep=True, weights='equal', refresh_rate=3, overlays=(Plan(_01_08=0.4, _01_09=0.4),))
+    # 60,500 and 40,500 yuan of 101,000: 20,200 each, 3,330 and 2,506 shares too many
+    assert [order[1:5] for order in orders_of(run) if order[0] == '01-08'] == [
+        (A, 'SELL', 'rebalance', 3_300), (B, 'SELL', 'rebalance', 2_500)]
+
+
+def test_a_fund_is_not_sold_for_less_than_a_lot():
+    fund = [bar(100.0, cap=math.nan, volume=1e7)] * 6
+    # a lot of B costs 60,000 yuan, its part is 50,000
+    table = tiny_market({A: flat(6, 1e9), B: flat(6, 2e9, 600.0), FUND: fund})
+    run = rotate(table, stocknum=2, keep=True, refresh_rate=1, parking=FUND)
+    assert [order[:5] for order in orders_of(run) if order[4]] == [
+        ('01-03', A, 'BUY', 'rebalance', 5_000), ('01-03', FUND, 'BUY', 'parking', 500)]
+    # A lies 250 yuan below its part of a quarter
+    table = tiny_market({A: [bar(10.0, cap=1e9), 10.0, (10.0, 9.9), 9.9, 9.9, 9.9], B: flat(6, 2e9), FUND: fund})
+    run = rotate(table, stocknum=4, keep=True, weights='equal', refresh_rate=1, parking=FUND,
+                 extra_screen=lambda section: section.codes != FUND)
+    assert [order[:3] for order in orders_of(run)] == [('01-03', A, 'BUY'), ('01-03', B, 'BUY'), ('01-03', FUND, 'BUY')]
+
+
 def test_idle_money_of_weighted_holdings_goes_to_those_below_their_targets():
     # A and B inside the band of a quarter; 30 of 300 yuan are left over
     found = weights.changes({'A': 100.0, 'B': 100.0, 'C': 100.0}, {'A': 80.0, 'B': 90.0, 'C': 100.0}, (), 0.25, 300.0, 6.0)
