@@ -108,8 +108,14 @@ is_st = today('is_st') == 1
 is_suspended = ~(today('paused') == 0)
 in_delisting_period = today('delisting_period') == 1  # not in every table: where it is not known, no
 
+
+
+def _tradable(section: CrossSection) -> np.ndarray:
+    return (section.today('paused') == 0) & (section.today('is_st') == 0) & (section.today('delisting_period') != 1)
+
+
 # Have a row today and are neither suspended, nor ST, nor in the delisting period.
-tradable = ~is_suspended & (today('is_st') == 0) & ~in_delisting_period
+tradable = Screen(_tradable)
 
 # Open at their price limit: nobody can buy at the upper, or sell at the lower one. Where the day has no limit, no.
 opens_at_high_limit = today('open') >= today('high_limit') - rules.HALF_TICK

@@ -258,8 +258,8 @@ class MarketStore:
         if name not in self.columns and name in OPTIONAL:  # what a table may lack is not known; a misspelt name is an error
             return self._nothing
         column = self.arrays.get(f'day/{name}')
-        self._asked += 1 if column is not None else 4  # a day's values lie beside each other, a stock's far apart
-        if self._asked >= 64:
+        self._asked += 1 if column is not None else 8  # a day's values lie beside each other, a stock's far apart
+        if self._asked >= 128:
             self._asked = 0
             self.release_pages()
         rows = slice(self._day_start[day], self._day_start[day + 1])
