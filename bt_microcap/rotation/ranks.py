@@ -65,11 +65,10 @@ class weighted_ranks(Value):  # noqa: N801 - reads as the functions beside it
     """
 
     def __init__(self, *values: tuple[Any, float]) -> None:
-        super().__init__(_unused, name='weighted_ranks')
         if not values or not all(isinstance(pair, tuple) and len(pair) == 2 and callable(pair[0]) for pair in values):
             raise ValueError('weighted_ranks takes pairs of a value and its weight: weighted_ranks((market_cap, 0.7), '
                              '(momentum(20), 0.3))')
-        self.args = values
+        self.name, self.args = 'weighted_ranks', values  # no function of a section alone: it goes by the stocks that passed
 
     def __call__(self, section: CrossSection, among: np.ndarray | None = None) -> np.ndarray:
         """Return the sum; without ``among`` the ranks are those among all stocks."""
@@ -78,10 +77,6 @@ class weighted_ranks(Value):  # noqa: N801 - reads as the functions beside it
             numbers = value(section, among) if isinstance(value, Value) else value(section)
             total += weight * ranked(numbers if among is None else np.where(among, numbers, np.nan))
         return total
-
-
-def _unused(section: CrossSection) -> np.ndarray:
-    raise AssertionError  # weighted_ranks answers itself: it goes by the stocks that passed
 
 
 def ranked(numbers: np.ndarray) -> np.ndarray:

@@ -1,6 +1,5 @@
 """A grid over any params: its dimensions, its files, going on after an interruption, and what is refused."""
 
-import csv
 import json
 import os
 import signal
@@ -11,24 +10,8 @@ import time
 import pytest
 
 import bt_microcap.study.grid as grid
-from bt_microcap.feeds.demo import demo_market
 from tests.support.script_calls import ROOT, call, one_error_line
-
-
-@pytest.fixture(scope='module')
-def data(tmp_path_factory):
-    path = tmp_path_factory.mktemp('market') / 'market.parquet'
-    demo_market(60, years=1, seed=3).to_parquet(path, index=False)
-    return path
-
-
-def sweep(data, out, *arguments):
-    return call('optimize', '--data', data, '--no-plot', '--out', out, *arguments)
-
-
-def rows(out):
-    with open(out / 'results.csv', newline='', encoding='utf-8') as stream:
-        return list(csv.DictReader(stream))
+from tests.support.sweeping import rows, sweep
 
 
 def test_every_combination_the_last_one_fastest():

@@ -1,6 +1,5 @@
 """The grid: scripts/optimize.py, its results, and going on after an interruption."""
 
-import csv
 import json
 import os
 import signal
@@ -15,24 +14,9 @@ from bt_microcap.feeds.demo import demo_market
 from bt_microcap.record import statistics
 from tests.support.running import run_market
 from tests.support.script_calls import ROOT, call, one_error_line
+from tests.support.sweeping import rows, sweep
 
 GRID = ['--stocknum', '1:3', '--refresh-rate', '5,10', '--no-plot']
-
-
-@pytest.fixture(scope='module')
-def data(tmp_path_factory):
-    path = tmp_path_factory.mktemp('market') / 'market.parquet'
-    demo_market(60, years=1, seed=3).to_parquet(path, index=False)
-    return path
-
-
-def sweep(data, out, *arguments):
-    return call('optimize', '--data', data, '--no-plot', '--out', out, *arguments)
-
-
-def rows(out):
-    with open(out / 'results.csv', newline='', encoding='utf-8') as stream:
-        return list(csv.DictReader(stream))
 
 
 @pytest.mark.parametrize('cpus', ['1', '2'])
