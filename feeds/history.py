@@ -15,6 +15,7 @@ import numpy as np
 from bt_microcap.exchange import rules
 
 from .columns import PRICES
+from .errors import whole_number
 
 LIMITS = ('low_limit', 'high_limit')  # computed where the data lacks them
 ADJUSTABLE = (*PRICES, 'preclose', 'high_limit', 'low_limit')  # yuan a share: what ex-rights move
@@ -80,11 +81,10 @@ class History:
         ndarray of float, shape (n, stocks)
             Read-only.
         """
-        if isinstance(n, (bool, np.bool_)) or not isinstance(n, (int, np.integer)) or n < 1:
-            raise ValueError(f'n is {n!r}: expected a whole number of 1 or more')
+        n = whole_number('n', n)
         if adjusted and name not in ADJUSTABLE:
             raise ValueError(f'{name!r} cannot be adjusted for ex-rights: only prices can, which are {", ".join(ADJUSTABLE)}')
-        low = end - int(n)
+        low = end - n
         read = partial(self.limit, name) if name in LIMITS else partial(self._days.vector, name)
         column = self._columns.get(name) or _Rolling(read, len(self._days))
         rows = column.window(low, end)

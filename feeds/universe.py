@@ -17,7 +17,7 @@ from bt_microcap.exchange.opening import PRE_OPEN, opening_of
 from bt_microcap.exchange.opening import LookAheadError as LookAheadError
 
 from .days import FeedDays, value_of
-from .errors import DataError
+from .errors import DataError, whole_number
 from .history import LIMITS, History
 
 
@@ -131,9 +131,7 @@ class CrossSection:
         ValueError
             `n` is not a whole number of 1 or more.
         """
-        if isinstance(n, (bool, np.bool_)) or not isinstance(n, (int, np.integer)) or n < 1:
-            raise ValueError(f'n is {n!r}: expected a whole number of 1 or more')
-        closes = self._source.benchmark(spec, int(n))
+        closes = self._source.benchmark(spec, whole_number('n', n))
         closes.flags.writeable = False
         return closes
 

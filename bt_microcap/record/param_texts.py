@@ -24,7 +24,7 @@ def as_text(value: Any) -> str:
     if isinstance(value, bool):
         return 'yes' if value else 'no'
     if isinstance(value, float):
-        short = f'{value:g}'.replace('e+0', 'e').replace('e+', 'e')
+        short = typed(value)
         return short if float(short) == value or value != value else repr(value).removesuffix('.0')
     if isinstance(value, (tuple, list)):
         return ','.join(map(as_text, value)) or 'none'
@@ -33,6 +33,11 @@ def as_text(value: Any) -> str:
     if callable(value) and hasattr(value, '__qualname__'):
         return value.__qualname__
     return str(value) if isinstance(value, (str, int)) else repr(value)
+
+
+def typed(value: float, digits: int = 6) -> str:
+    """Return a number as it is typed: 2e9, not 2e+09."""
+    return f'{value:.{digits}g}'.replace('e+0', 'e').replace('e+', 'e')
 
 
 def as_json(value: Any) -> Any:

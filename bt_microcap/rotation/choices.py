@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..exchange import rules
+from ..feeds.errors import whole_number
 from . import overlays, screens, timing, values, weights
-from .pieces import Screen, whole_number
+from .pieces import Screen
 
 CASH = 'cash'  # equal parts of the cash for what is bought, as the original: no weight
 AMOUNT_DAYS = 20  # trading days of the param min_amount

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import backtrader as bt
 import numpy as np
 
-from ..exchange import rules
 from ..exchange.broker import AShareBroker
 from ..exchange.calendar import Calendar
 from ..feeds.history import ex_rights_factor
@@ -178,17 +177,10 @@ class Known:
         return close if close == close else getattr(self._strategy.broker, 'marks', {}).get(data, math.nan)
 
     @property
-    def sells_at_close(self) -> bool:
-        """Whether the broker takes orders for the close of the day that is decided, on a condition."""
+    def fills_today(self) -> bool:
+        """Whether the broker fills orders of the day that is decided on that day: at its open, or on a condition at its close."""
         return self._strategy.at_open and isinstance(self._strategy.broker, AShareBroker)
 
     def opened_on(self, code: str) -> int:
         """Return the day on which the position in a stock was opened, trading days since day 0; -1 where it is not known."""
         return self._opened.get(code, -1)
-
-    def a_shares(self) -> np.ndarray:
-        """Return which of the section's codes are A shares, on whatever board."""
-        mask = np.zeros(len(self.section), bool)
-        for places in rules.board_places(self.section.codes).values():
-            mask[places] = True
-        return mask

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from ..exchange import rules
-from ..feeds.errors import DataError
+from ..feeds.errors import DataError, whole_number
 from .known import Known
-from .pieces import whole_number
-from .screens import closed_at_high_limit, mask_of
-from .timing import yearly_volatility
+from .screens import closed_at_high_limit, mask_of, on_boards
+from .values import yearly_volatility
 
 AFTERNOON = 'price_1430'  # column of the data: yuan at 14:30
+a_shares = on_boards(rules.BOARDS)
 _HAIR = 1e-9  # a loss of just the stop's size is one, whatever its last binary digit
 
 
@@ -176,7 +176,7 @@ class LimitUpHold(Overlay):
         if self.looks is None:
             try:
                 section.previous(self.afternoon)
-                self.looks = known.sells_at_close
+                self.looks = known.fills_today
             except KeyError:
                 self.looks = False
         codes = set(held.codes.tolist())
@@ -252,7 +252,7 @@ class MarketStop(Overlay):
                 return 0.0
         if self.share:
             closes = section.history('close', 2, adjusted=True)
-            counted = (closes == closes).all(axis=0) & (section.history('paused', 2) == 0).all(axis=0) & known.a_shares()
+            counted = (closes == closes).all(axis=0) & (section.history('paused', 2) == 0).all(axis=0) & a_shares(section)
             if counted.any() and (closes[1] < closes[0])[counted].mean() >= self.share - _HAIR:
                 return 0.0
         return 1.0

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-LOT = 100  # shares of a fund
+from ..exchange import rules
+
+LOT = rules.LOTS[rules.FUND].step  # shares
 IDLE = 0.02  # part of the account that is not worth parking
 MARGIN = 1.003  # more is sold than is needed, for slippage and fees
 

@@ -203,16 +203,3 @@ def _checked(part: Any) -> Any:
         raise TypeError(f'found {part!r} beside & or |, expected a screen or a function of a section; comparisons need brackets: '
                         '(a > 1) & (b < 2)')
     return part
-
-
-def whole_number(name: str, value: Any, least: int = 1) -> int:
-    """Return a whole number, or say what is wrong with it.
-
-    Raises
-    ------
-    ValueError
-        It is none, or below the least.
-    """
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f'{name} is {value!r}: expected a whole number of {least} or more')
-    return int(value)

@@ -10,8 +10,9 @@ from zlib import crc32
 
 import numpy as np
 
+from ..feeds.errors import whole_number
 from ..feeds.universe import CrossSection
-from .pieces import Value, whole_number
+from .pieces import Value
 
 
 def smallest(

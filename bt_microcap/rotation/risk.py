@@ -74,7 +74,7 @@ class RiskStrategy(MarketStrategy):
             overlay.start(self.known)
         self.known.follows_value = bool(self._overlays)
         if self.p.parking:
-            if not (self.at_open and hasattr(self.broker, 'fills_at_open')):
+            if not self.known.fills_today:
                 raise ValueError(f'parking is {self.p.parking!r}, which needs orders that fill at the open: use setup(cerebro)')
             self._parking = Parking(self, self.p.parking)
 

@@ -13,9 +13,10 @@ import numpy as np
 
 from ..exchange import rules
 from ..feeds.codes import canonical_code
-from ..feeds.errors import DataError
+from ..feeds.errors import DataError, whole_number
 from ..feeds.universe import CrossSection
-from .pieces import Screen, whole_number
+from ..record.param_texts import typed
+from .pieces import Screen
 from .values import amount, listed_days, market_cap, price, today, turnover
 
 _UNITS = ((1e8, '亿'), (1e4, '万'))  # in which caps are often told
@@ -263,8 +264,3 @@ def check_band(universe: Any, low: float, high: float) -> None:
                  for unit, name in _UNITS if least <= low * unit and high * unit <= most), '')
     raise DataError(f'no market cap of the data lies between min_cap {typed(low)} and max_cap {typed(high)} yuan: they go from '
                     f'{typed(least, 3)} to {typed(most, 3)} yuan{hint}')
-
-
-def typed(value: float, digits: int = 6) -> str:
-    """Return a number as it is typed: 2e9, not 2e+09."""
-    return f'{value:.{digits}g}'.replace('e+0', 'e').replace('e+', 'e')

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import backtrader as bt
 
-from .screens import typed
+from ..record.param_texts import typed
 
 
 class NothingTradedWarning(UserWarning):

@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from ..feeds.errors import whole_number
 from .known import Known
-from .pieces import whole_number
-from .values import DAYS_A_YEAR
 
 SHORT, LONG = 20, 120  # trading days of the volatilities that `RefreshByMarket` compares
 TREND = 60  # trading days of its moving average
@@ -178,8 +177,3 @@ class RefreshByMarket(Timer):
         if part != part:
             return min(max(self.otherwise, self.least), self.most)
         return math.floor(self.least + (self.most - self.least) * part + 0.5 + 1e-9)
-
-
-def yearly_volatility(closes: np.ndarray) -> float:
-    """Return the standard deviation (n - 1) of the daily returns of some closes, times the root of 252; NaN for NaN."""
-    return float((closes[1:] / closes[:-1] - 1).std(ddof=1) * math.sqrt(DAYS_A_YEAR))

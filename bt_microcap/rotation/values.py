@@ -11,13 +11,13 @@ import math
 import numpy as np
 
 from ..exchange.opening import PRE_OPEN
-from ..feeds.errors import DataError
+from ..feeds.errors import DataError, whole_number
 from ..feeds.history import ex_rights_factor
 from ..feeds.universe import CrossSection
-from .pieces import Value, divided, whole_number
+from ..record.statistics import DAYS_A_YEAR
+from .pieces import Value, divided
 
 EX_RIGHTS = ('preclose', 'cash_dividend', 'share_ratio')  # what tells an ex-date, see `feeds.history.ex_rights_factor`
-DAYS_A_YEAR = 252  # trading days, as in `record.statistics`
 
 
 def column(name: str) -> Value:
@@ -142,7 +142,16 @@ def volatility(days: int) -> Value:
 
 
 def _volatility(section: CrossSection, days: int) -> np.ndarray:
-    closes = _closes(section, days + 1)
+    return yearly_volatility(_closes(section, days + 1))
+
+
+def yearly_volatility(closes: np.ndarray) -> np.ndarray:
+    """Return the standard deviation (n - 1) of the daily returns of some closes, times the root of 252; NaN for NaN.
+
+    Parameters
+    ----------
+    closes : ndarray of float, shape (days,) or (days, stocks)
+    """
     return (closes[1:] / closes[:-1] - 1).std(axis=0, ddof=1) * math.sqrt(DAYS_A_YEAR)
 
 

@@ -6,9 +6,10 @@ import pickle
 import numpy as np
 import pytest
 
+from bt_microcap.feeds.errors import whole_number
 from bt_microcap.feeds.universe import CrossSection
 from bt_microcap.rotation import ranks, screens, values
-from bt_microcap.rotation.pieces import Piece, Screen, Value, whole_number
+from bt_microcap.rotation.pieces import Piece, Screen, Value
 from bt_microcap.rotation.values import column, market_cap, price
 from tests.support.markets import tiny_market
 from tests.support.rotating import section_of, seen_by

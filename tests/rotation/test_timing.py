@@ -10,7 +10,8 @@ import pytest
 
 from bt_microcap.feeds.demo import demo_market
 from bt_microcap.feeds.errors import DataError
-from bt_microcap.rotation.timing import EveryDays, Monthly, RefreshByMarket, Timer, Weekly, yearly_volatility
+from bt_microcap.rotation.timing import EveryDays, Monthly, RefreshByMarket, Timer, Weekly
+from bt_microcap.rotation.values import yearly_volatility
 from tests.support.markets import tiny_market
 from tests.support.rotating import Index, index_of, rebalance_days
 

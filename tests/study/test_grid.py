@@ -1,17 +1,12 @@
 """A grid over any params: its dimensions, its files, going on after an interruption, and what is refused."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 
 import pytest
 
 import bt_microcap.study.grid as grid
-from tests.support.script_calls import ROOT, call, one_error_line
-from tests.support.sweeping import rows, sweep
+from tests.support.script_calls import call, one_error_line
+from tests.support.sweeping import killed, rows, sweep
 
 
 def test_every_combination_the_last_one_fastest():
@@ -110,15 +105,7 @@ def test_results_of_another_grid_are_not_mixed_in(arguments, said, tmp_path, dat
 def test_killed_it_goes_on(tmp_path, data):
     out = tmp_path / 'sweep'
     fixed = ['--grid', 'keep=yes,no', '--no-plot', '--out', str(out)]
-    process = subprocess.Popen(
-        [sys.executable, ROOT / 'scripts' / 'optimize.py', '--data', data, '--grid', 'rebuy_ban=0:20', '--maxcpus', '1', *fixed],
-        stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not (out / 'results.csv').exists():
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    first = rows(out)
+    first = killed(data, out, '--grid', 'rebuy_ban=0:20', '--grid', 'keep=yes,no')
     assert 1 <= len(first) < 42
     count = -(-(len(first) + 1) // 2)
     outcome = call('optimize', '--data', data, '--grid', f'rebuy_ban=0:{count - 1}', *fixed)

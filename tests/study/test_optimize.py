@@ -1,11 +1,6 @@
 """The grid: scripts/optimize.py, its results, and going on after an interruption."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 
 import pytest
 
@@ -13,8 +8,8 @@ from bt_microcap.commands.grid_arguments import values
 from bt_microcap.feeds.demo import demo_market
 from bt_microcap.record import statistics
 from tests.support.running import run_market
-from tests.support.script_calls import ROOT, call, one_error_line
-from tests.support.sweeping import rows, sweep
+from tests.support.script_calls import call, one_error_line
+from tests.support.sweeping import killed, rows, sweep
 
 GRID = ['--stocknum', '1:3', '--refresh-rate', '5,10', '--no-plot']
 
@@ -50,15 +45,7 @@ def test_what_is_there_is_not_run_again(tmp_path, data):
 
 def test_interrupted_it_goes_on(tmp_path, data):
     out = tmp_path / 'sweep'
-    process = subprocess.Popen(
-        [sys.executable, ROOT / 'scripts' / 'optimize.py', '--data', data, '--stocknum', '1:40', '--refresh-rate', '1',
-         '--no-plot', '--maxcpus', '1', '--out', out], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not (out / 'results.csv').exists():
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    first = rows(out)
+    first = killed(data, out, '--stocknum', '1:40', '--refresh-rate', '1')
     assert 1 <= len(first) < 40
     outcome = sweep(data, out, '--stocknum', f'1:{len(first) + 1}', '--refresh-rate', '1')
     assert (outcome.status, outcome.err) == (0, '')
