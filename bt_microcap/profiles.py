@@ -8,10 +8,10 @@ from typing import Any
 import backtrader as bt
 
 from .exchange.broker import AShareBroker
-from .exchange.commission import DATED, AShareCommission
+from .exchange.commission import DATED, FEES, AShareCommission
 from .exchange.tax_lots import HOLDING
 from .record.analyzers import use_ours
-from .record.observers import Account, DrawDown, Holdings
+from .record.observers import Account, DrawDown, Exposure, Holdings, RelativeValue
 from .record.statistics import DAYS_A_YEAR, JOINQUANT_DAYS_A_YEAR, JOINQUANT_RISK_FREE
 
 # As JoinQuant simulates: proved on the log of the original account, see the command reconcile.
@@ -58,8 +58,6 @@ CONVENTIONS = MappingProxyType({
     'realistic': MappingProxyType({'days_a_year': DAYS_A_YEAR, 'risk_free': 0.0, 'sharpe': 'daily'}),
 })
 PROFILES = MappingProxyType({'joinquant': JOINQUANT, 'realistic': REALISTIC})
-# Those of their keys that are params of `AShareCommission`, the others are params of `AShareBroker`.
-FEES = ('commission', 'min_commission', 'stamp_duty', 'transfer_fee')
 
 
 def setup(cerebro: bt.Cerebro, profile: str = 'realistic', *, cash: float = 1e6, **overrides: Any) -> AShareBroker:
@@ -67,9 +65,10 @@ def setup(cerebro: bt.Cerebro, profile: str = 'realistic', *, cash: float = 1e6,
 
     Each can be set by hand instead: ``cerebro.setbroker(AShareBroker(...))``,
     ``cerebro.broker.addcommissioninfo(AShareCommission(...))``, ``bt.Cerebro(cheat_on_open=True)``.
-    Backtrader's standard observers, one of them per feed, make way for cash and value, drawdown and the
-    number of holdings. Of Backtrader's analyzers and observers those that would not see the stocks of a `MarketFeed`
-    (``PyFolio``, ``Transactions``, ``PositionsValue``, ``Trades``) are replaced by ours, with the same layouts.
+    Backtrader's standard observers, one of them per feed, make way for cash and value, drawdown, the value relative to the
+    benchmark, the invested part and the number of holdings. Of Backtrader's analyzers and observers those that would not see
+    the stocks of a `MarketFeed` (``PyFolio``, ``Transactions``, ``PositionsValue``, ``Trades``) are replaced by ours, with the
+    same layouts.
 
     **Look-ahead.** While a strategy decides at the open, from before ``next_open`` (and cheat timers) until the orders are
     filled, today's close, high, low, volume, amount, market cap and every further column of every registered feed, and
@@ -116,6 +115,6 @@ def setup(cerebro: bt.Cerebro, profile: str = 'realistic', *, cash: float = 1e6,
     if cerebro.p.stdstats:
         cerebro.p.stdstats = False
         cerebro.addobserver(Account, obsname='broker')  # as Backtrader's: its AnnualReturn asks for it by this name
-        for observer in (DrawDown, Holdings):
+        for observer in (DrawDown, RelativeValue, Exposure, Holdings):
             cerebro.addobserver(observer)
     return broker

@@ -185,10 +185,12 @@ class AccountBroker(bt.brokers.BackBroker):
                 price = self.marks.get(data, position.price)
             held += position.size * price
             unrealized += position.size * (price - position.price)
-        self._fundval = (self.cash + held) / self._fundshares
+        if self._fundshares:
+            self._fundval = (self.cash + held) / self._fundshares
         while self._cash_addition:  # after the close, and no return of the day: at its value a share of the fund
             added = self._cash_addition.popleft()
-            self._fundshares += added / self._fundval
+            # a fund that is worth nothing begins anew, as at the start
+            self._fundshares += added / (self._fundval or self.p.fundstartval)
             self.cash += added
             self.cash_flows.append((self.day or int(self._now), added))
         self._valuemkt = self._valuemktlever = held

@@ -27,6 +27,8 @@ class Fees(NamedTuple):
 
 
 NO_FEES = Fees(0.0, 0.0, 0.0)
+# The params of `AShareCommission` that are rates and amounts.
+FEES = ('commission', 'min_commission', 'stamp_duty', 'transfer_fee')
 
 
 class AShareCommission(bt.CommissionInfo):

@@ -1,4 +1,4 @@
-"""Those of Backtrader's analyzers that only see registered feeds, made to see every stock.
+"""Analyzers: the figures of a run; and those of Backtrader's that only see registered feeds, made to see every stock.
 
 `PositionsValue`, `Transactions` and `PyFolio` give the same with one feed per stock and with a `MarketFeed`, and
 cost what was held and traded, not what the market lists.
@@ -6,12 +6,17 @@ cost what was held and traded, not what the market lists.
 
 from __future__ import annotations
 
+import multiprocessing
+import signal
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import backtrader as bt
 
+from . import statistics
+from .blotter import Blotter
 from .observers import Trades
+from .run import benchmark_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -140,6 +145,41 @@ class PyFolio(bt.analyzers.PyFolio):
                               for name, column in (('returns', 'return'), ('gross_lev', 'gross_lev')))
         returns.index.name = gross_lev.index.name = 'index'
         return returns, positions, transactions, gross_lev
+
+
+class Figures(Blotter):
+    """The figures of a run alone: what an optimizer's worker sends back instead of every order.
+
+    ``get_analysis()`` is what `statistics.statistics` returns, those against the benchmark too.
+
+    Params:
+
+      - ``cash`` (default: ``None``): yuan before the first day; by default the broker's.
+      - ``conventions`` (default: ``{}``): keyword arguments of `statistics.statistics`.
+    """
+
+    params = (('cash', None), ('conventions', {}))
+
+    follows_holdings = False
+
+    def start(self) -> None:
+        """Begin with empty books; in a worker leave Ctrl-C to the parent, which ends its workers."""
+        if multiprocessing.parent_process() is not None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        super().start()
+
+    def stop(self) -> None:
+        """Compute the figures and let go of the books."""
+        super().stop()
+        cash = self.strategy.broker.startingcash if self.p.cash is None else self.p.cash
+        level = benchmark_of(self.strategy, self)[1]
+        self._figures = statistics.statistics(self, cash, benchmark=level, **self.p.conventions)
+        self.fills, self.details, self.rejections, self.equity = [], [], [], []
+        self.orders, self.unfilled, self.corporate_actions = [], [], []
+
+    def get_analysis(self) -> dict[str, Any]:
+        """Return the figures."""
+        return self._figures
 
 
 def use_ours(cerebro: bt.Cerebro) -> None:

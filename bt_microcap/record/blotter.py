@@ -4,93 +4,34 @@ from __future__ import annotations
 
 import math
 from datetime import date
-from typing import Any, NamedTuple
+from typing import Any
 
 import backtrader as bt
 
+from ..exchange import rules
 from ..exchange.account import DELISTED
 from ..exchange.broker import AShareBroker
 from ..exchange.commission import NO_FEES, Fees
-
-
-class Fill(NamedTuple):
-    """One fill: a row of trades.csv."""
-
-    datetime: date  # the trading day; fills are at its open
-    code: str
-    side: str  # BUY or SELL
-    quantity: int  # shares
-    price: float  # yuan
-    commission: float  # yuan
-    tax: float  # stamp duty and dividend tax, yuan
-    transfer_fee: float  # yuan
-
-
-class Rejection(NamedTuple):
-    """One order refused, cut short, or a delisting: a row of rejections.csv."""
-
-    date: date
-    code: str
-    side: str
-    reason: str
-
-
-class Equity(NamedTuple):
-    """The account after one trading day: a row of equity.csv."""
-
-    date: date
-    cash: float  # yuan
-    market_value: float  # yuan, at the close
-    total_value: float  # yuan
-
-
-class OrderRecord(NamedTuple):
-    """One order, from its decision to its end: a row of orders.csv."""
-
-    date: date  # of the decision
-    code: str
-    side: str
-    why: str  # what the strategy gave as ``why=``
-    wanted: int  # shares asked for; a buy asks for what its budget pays at the open, without fees
-    quantity: int  # shares got
-    price: float  # mean of the fills, yuan; 0 without one
-    commission: float  # yuan
-    stamp_duty: float  # yuan
-    transfer_fee: float  # yuan
-    dividend_tax: float  # yuan, withheld at the sale
-    slippage: float  # yuan: what the fills cost beyond the open
-    status: str  # Backtrader's: Completed, Rejected, Canceled, ...
-    reason: str  # why it was refused or cut
-    volume_share: float = 0.0  # the largest part of a day's volume that it took
-
-
-class CorporateAction(NamedTuple):
-    """What happened to a holding without an order: a row of corporate_actions.csv."""
-
-    date: date
-    code: str
-    action: str  # dividend, reinvest, delisted, consolidated
-    shares_before: int
-    shares_after: int
-    cash: float  # yuan that came in
-
-
-class CashFlow(NamedTuple):
-    """Money that came in or went out by ``broker.add_cash``: a row of cash_flows.csv."""
-
-    date: date  # at the end of this day
-    amount: float  # yuan, negative where it went out
+from . import run
+from .holdings import HoldingsBook
+from .round_trips import round_trips
+from .rows import CashFlow, CorporateAction, Equity, Fill, FillDetail, OrderRecord, Rejection, Unfilled
 
 
 class Blotter(bt.Analyzer):
     """Every order with its fees and its refusal, and the account after every day.
 
-    ``get_analysis()`` has the lists ``fills``, ``rejections``, ``equity``, ``orders``, ``corporate_actions`` and
-    ``cash_flows``. The cash at the start, less what the fills cost, plus what the corporate actions and the cash flows
-    brought, is the broker's cash:
-    `cash_difference` tells by how much it is not. The account is followed from the first day on which `MicroCapStrategy`
-    can trade, the second bar, or from the first bar where an order is filled or refused on it.
+    ``get_analysis()`` has the lists ``fills``, ``rejections``, ``equity``, ``orders``, ``corporate_actions``, ``cash_flows``,
+    ``positions`` and ``round_trips``. The cash at the start, less what the fills cost, plus what the corporate actions and the
+    cash flows brought, is the broker's cash: `cash_difference` tells by how much it is not. The account is followed from the
+    first day on which `MicroCapStrategy` can trade, the second bar, or from the first bar where an order is filled or refused
+    on it.
+
+    What is held at each close is booked, too (``held``). Of an optimizer that sends back results instead of strategies
+    (``optreturn=True``) each one's ``run`` has all that `save_run` and `report` ask for.
     """
+
+    follows_holdings = True  # not for the figures alone
 
     def start(self) -> None:
         """Begin with empty books.
@@ -104,12 +45,17 @@ class Blotter(bt.Analyzer):
             raise ValueError(f'found {len(self.strategy.env.runningstrats)} strategies in one Cerebro, which share one account: '
                              'a Blotter cannot tell whose it is; run one Cerebro a strategy, or cerebro.optstrategy')
         self.fills: list[Fill] = []
+        self.details: list[FillDetail] = []  # one for each fill
+        self.held = HoldingsBook()
+        self.run: run.Run | None = None
         self.rejections: list[Rejection] = []
         self.equity: list[Equity] = []
         self.orders: list[OrderRecord] = []
         self.corporate_actions: list[CorporateAction] = []
         # reference of an order -> its fills so far, as (Fees, size, price, slippage, part of the volume)
         self._open: dict[int, list] = {}
+        self._alive: dict[int, bt.Order] = {}
+        self.unfilled: list[Unfilled] = []  # one for each of the orders
         self._days = self._day = 0  # trading days so far; ordinal of the last
         self.cash_flows: list[CashFlow] = []
         self._fund = self._shares_and_value()
@@ -134,11 +80,13 @@ class Blotter(bt.Analyzer):
                                    fees.stamp_duty + fees.dividend_tax, fees.transfer_fee))
             opening = order.info.get('open', bit.price)
             volume = order.data.volume[0]
-            fills.append((fees, size, bit.price, size * (bit.price - opening) * (1 if side == 'BUY' else -1),
-                          size / volume if volume > 0 else 0.0))
+            slippage = size * (bit.price - opening) * (1 if side == 'BUY' else -1)
+            self.details.append(FillDetail(slippage, order.info.get('why') or ''))
+            fills.append((fees, size, bit.price, slippage, size / volume if volume > 0 else 0.0))
         if order.status in (order.Rejected, order.Margin, order.Canceled) and (reason or order.status != order.Canceled):
             day = date.fromordinal(self._today())
             self.rejections.append(Rejection(day, code, side, reason or order.getstatusname().lower()))
+        self._alive[order.ref] = order
         if not order.alive():
             self._close(order, side, fills, reason)
 
@@ -158,7 +106,26 @@ class Blotter(bt.Analyzer):
             *(sum(getattr(fees, name) for fees, *_ in fills) for name in Fees._fields),
             sum(slippage for _, _, _, slippage, _ in fills), order.getstatusname(), reason or order.info.get('withdrawn') or '',
             max((share for *_, share in fills), default=0.0)))
-        del self._open[order.ref]
+        self.unfilled.append(Unfilled(order.info.get('open', math.nan), self._left(order, quantity)))
+        del self._open[order.ref], self._alive[order.ref]
+
+    def _left(self, order: bt.Order, quantity: int) -> int:
+        """Return how many more shares an order that has ended could have traded at the price it met."""
+        data, broker = order.data, self.strategy.broker
+        left = int(order.info.get('wanted') or abs(order.created.size)) - quantity
+        if left <= 0 or order.status == order.Completed:
+            return 0
+        price = order.info.get('open') or (data.open[0] if len(data) else math.nan)
+        held = max(0, int(broker.getposition(data).size))
+        if not order.isbuy():
+            left = min(left, held)
+        elif price > 0:
+            # yuan: cash that pays exactly must not fail by a binary rounding
+            left = min(left, (max(0.0, broker.getcash()) + 1e-9) / price)
+        try:
+            return rules.legal_buy(data._name, left) if order.isbuy() else rules.legal_sell(data._name, left, held)
+        except rules.RuleError:  # no code of a stock
+            return int(left)
 
     @staticmethod
     def _fees(order: bt.Order, number: int, bit: Any) -> Fees:
@@ -179,7 +146,11 @@ class Blotter(bt.Analyzer):
             cash, total = broker.getcash(), broker.getvalue()
             if again and self.equity:  # a later bar of the same day, of a feed beside the market: the last one counts
                 self.equity.pop()
+                if self.follows_holdings:
+                    self.held.unbook()
             self.equity.append(Equity(date.fromordinal(day), cash, total - cash, total))
+            if self.follows_holdings:
+                self.held.book(broker)
         self._note_flow(day)
 
     def _shares_and_value(self) -> tuple[float, float]:
@@ -209,6 +180,14 @@ class Blotter(bt.Analyzer):
         self.cash_flows += [CashFlow(date.fromordinal(day), amount)
                             for day, amount in getattr(self.strategy.broker, 'cash_flows', ())]
         self._end_cash = self.strategy.broker.getcash()
+        for reference, order in list(self._alive.items()):
+            if self._open.get(reference):  # it still waits for the rest: its fills have had their costs
+                self._close(order, 'BUY' if order.isbuy() else 'SELL', self._open[reference], None)
+        self._alive.clear()
+        environment = self.strategy.env
+        if self.follows_holdings and getattr(environment, '_dooptimize', False) and environment.p.optreturn:
+            self.run = run.gather(self.strategy, self)  # here: neither strategy nor data leave an optimizer's process
+            self.held.release()
 
     def cash_difference(self) -> float:
         """Return how far the broker's cash is from what the books add up to, yuan."""
@@ -221,6 +200,13 @@ class Blotter(bt.Analyzer):
         return self._end_cash - cash
 
     def get_analysis(self) -> dict[str, list]:
-        """Return the lists by name."""
+        """Return the lists by name.
+
+        ``positions`` has day, code, shares and price of what was held at each close; ``round_trips`` the closed trades, see
+        `round_trips.round_trips`.
+        """
+        days = [row.date for row in self.equity]
         return {'fills': self.fills, 'rejections': self.rejections, 'equity': self.equity, 'orders': self.orders,
-                'corporate_actions': self.corporate_actions, 'cash_flows': self.cash_flows}
+                'corporate_actions': self.corporate_actions, 'cash_flows': self.cash_flows,
+                'positions': list(self.held.rows(days)) if self.follows_holdings else [],
+                'round_trips': round_trips(self.fills, self.corporate_actions, days, self.details)}

@@ -9,7 +9,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from .blotter import Blotter, CashFlow, CorporateAction, Equity, Fill, OrderRecord, Rejection
+from .blotter import Blotter
+from .holdings import Holding
+from .missed import Missed
+from .round_trips import RoundTrip
+from .rows import CashFlow, CorporateAction, Equity, Fill, OrderRecord, Rejection
+from .run import Pick, Price, Run
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -63,3 +68,32 @@ def write_run(folder: Path, blotter: Blotter, summary: dict[str, Any], benchmark
     if blotter.cash_flows:
         write_csv(folder / 'cash_flows.csv', CashFlow._fields, blotter.cash_flows)
     write_json(folder / 'summary.json', summary)
+
+
+def write_details(folder: Path, run: Run) -> list[str]:
+    """Write positions.csv, round_trips.csv, picks.csv, missed.csv and prices.csv.
+
+    And indices.csv, where the index of the micro-caps is known: its level after each day, 1 at the close before the first one.
+
+    Parameters
+    ----------
+    folder : Path
+    run : Run
+
+    Returns
+    -------
+    list of str
+        The names of the files.
+    """
+    tables: dict[str, tuple[Sequence[str], Sequence[Sequence[Any]]]] = {
+        'positions.csv': (Holding._fields, run.holdings),
+        'round_trips.csv': (RoundTrip._fields, run.trips),
+        'picks.csv': (Pick._fields, run.picks),
+        'missed.csv': (Missed._fields, run.missed),
+        'prices.csv': (Price._fields, run.prices),
+    }
+    if run.microcap is not None:
+        tables['indices.csv'] = ('date', 'microcap'), list(zip(run.days, run.microcap[1:].tolist(), strict=True))
+    for name, (header, rows) in tables.items():
+        write_csv(folder / name, header, rows)
+    return list(tables)

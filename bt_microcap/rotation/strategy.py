@@ -132,6 +132,7 @@ class MicroCapStrategy(RiskStrategy):
         self._passed: np.ndarray | None = None  # the mask of the screen, among which `weighted_ranks` ranks
         self._tally = Tally()  # what `nothing_traded` tells
         self._band_checked = False
+        self.rebalance_picks: list[tuple[int, list[str]]] = []  # ordinal of the day and the choice of each rebalance
 
     @classmethod
     def check_params(cls, given: dict[str, Any]) -> None:
@@ -198,6 +199,8 @@ class MicroCapStrategy(RiskStrategy):
     def rebalance(self) -> None:
         """Sell all, then buy the picks; or what the params make of it."""
         picks = self.select(self.known.section)
+        decided = self.known.today if self.at_open else self.known.yesterday
+        self.rebalance_picks.append((decided.toordinal(), picks))
         self._tally.rebalances += 1
         self._tally.picks += len(picks)
         # after a cut what is kept has too small a part: equal cash for the others would give them all that was freed

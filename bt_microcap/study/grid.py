@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-import multiprocessing
-import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,43 +13,13 @@ import backtrader as bt
 
 from ..feeds.errors import DataError
 from ..feeds.store.folder import lock_file
-from ..record import files, statistics
-from ..record.blotter import Blotter
+from ..record import files
+from ..record.analyzers import Figures
 from ..record.param_texts import as_text
 
 FIGURES = ('total_return', 'annual_return', 'sharpe', 'max_drawdown', 'turnover', 'fees', 'trades', 'rejections')
 COUNTS = ('trades', 'rejections')  # of them the whole numbers
 COMBINATION = 'combination'  # the param by which `MicroCapStrategy` is told that it is one run of a grid
-
-
-class Figures(Blotter):
-    """The figures of a run alone: what an optimizer's worker sends back instead of every order.
-
-    ``get_analysis()`` is what `statistics.statistics` returns.
-
-    Params:
-
-      - ``cash``: yuan before the first day.
-      - ``conventions``: keyword arguments of `statistics.statistics`.
-    """
-
-    params = (('cash', 1e6), ('conventions', {}))
-
-    def start(self) -> None:
-        """Begin with empty books; in a worker leave Ctrl-C to the parent, which ends its workers."""
-        if multiprocessing.parent_process() is not None:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-        super().start()
-
-    def stop(self) -> None:
-        """Compute the figures and let go of the books."""
-        super().stop()
-        self._figures = statistics.statistics(self, self.p.cash, **self.p.conventions)
-        self.fills, self.rejections, self.equity, self.orders, self.corporate_actions = [], [], [], [], []
-
-    def get_analysis(self) -> dict[str, Any]:
-        """Return the figures."""
-        return self._figures
 
 
 def combinations(dimensions: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:

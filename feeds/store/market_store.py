@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ..quarantine import Quarantine
     from ..tables import Reading
 
+TEMPORARY = 'bt_microcap_'  # how folders begin that are only made to travel to another process
 FINDINGS = 'findings'  # the table of rows that were mended or left out, beside the reference tables
 
 
@@ -161,7 +162,7 @@ class MarketStore:
 
     def __reduce__(self) -> tuple:
         if self.path is None:  # what travels to another process is a folder's name
-            folder = tempfile.TemporaryDirectory(prefix='bt_microcap_')
+            folder = tempfile.TemporaryDirectory(prefix=TEMPORARY)
             self.save(folder.name)
             self.path = Path(folder.name)
             weakref.finalize(self, folder.cleanup)
@@ -187,6 +188,11 @@ class MarketStore:
         for name, spec in (('index', 'market'), ('index/microcap', 'microcap')):
             arrays[name] = np.array(list(self.benchmark(spec).values()))
         write_folder(Path(path), arrays, tables, self.columns, self.about)
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether its folder was only made to travel to another process, and says nothing to a user."""
+        return self.path is not None and self.path.name.startswith(TEMPORARY)
 
     # -- questions ----------------------------------------------------------------------------------------
 

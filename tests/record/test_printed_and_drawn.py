@@ -1,10 +1,9 @@
-"""What the books say of orders of several fills and of cancelled ones, which figure is printed where, and what is drawn."""
+"""What the books say of orders of several fills and of cancelled ones, which figure is printed where, each list in its file."""
 
 import json
 from datetime import date
 
 import backtrader as bt
-import matplotlib.figure
 import numpy as np
 import pytest
 
@@ -14,7 +13,6 @@ from bt_microcap.feeds.stock import add_stocks
 from bt_microcap.record.blotter import CashFlow, CorporateAction, Equity, Fill, OrderRecord, Rejection
 from bt_microcap.record.files import write_run
 from bt_microcap.record.statistics import statistics, summary_table
-from bt_microcap.views.picture import picture
 from tests.support.markets import bar, tiny_market
 from tests.support.scripted import Result, Scripted, buy, sell
 
@@ -196,7 +194,7 @@ def test_the_figures_of_a_run_by_hand():
         'rejections': 2, 'days': 4, 'first_day': '2024-01-02', 'last_day': '2024-01-05', 'cash_flows': 0.0, 'delisted': 2,
         'delisted_cash': 750.5, 'median_volume_share': 0.03, 'days_a_year': 252, 'risk_free': 0.0,
     }
-    assert set(found) == set(expected)
+    assert set(expected) <= set(found)
     for name, value in expected.items():
         assert found[name] == (pytest.approx(value) if isinstance(value, float) else value), name
 
@@ -235,7 +233,7 @@ def test_figures_of_no_day_and_of_one(equity):
     assert (found['days'], found['first_day']) == (len(equity), '2024-01-02' if equity else None)
 
 
-# ------------------------------------------------------------------------------------------ what is written and drawn
+# ------------------------------------------------------------------------------------------ what is written
 
 
 @pytest.mark.parametrize('flows', [[], [CashFlow(DAYS[3], 100_000.0)]])
@@ -253,46 +251,3 @@ def test_each_list_in_its_own_file(flows, tmp_path):
     assert found['orders.csv'][0] == ','.join(OrderRecord._fields)
     assert found['corporate_actions.csv'][3] == '2024-01-04,600001.XSHG,delisted,100,0,50.5'
     assert json.loads('\n'.join(found['summary.json'])) == {'x': 1, '名': '甲'}
-
-
-def test_what_is_drawn_where(monkeypatch, tmp_path):
-    figures = []
-    save = matplotlib.figure.Figure.savefig
-    monkeypatch.setattr(matplotlib.figure.Figure, 'savefig',
-                        lambda figure, *args, **kwargs: (figures.append(figure), save(figure, *args, **kwargs)))
-    picture(tmp_path / 'run.png', Books, 1_000_000.0, [50.0, 50.5, 51.0, 49.0, 55.0], 'a title', 'an index')
-    assert [path.name for path in tmp_path.iterdir()] == ['run.png']
-    (figure,) = figures
-    value, drawdown, invested = figure.axes
-    run, market, zero = value.lines
-    np.testing.assert_array_equal(run.get_xdata(), DAYS[:4])
-    np.testing.assert_array_equal(market.get_xdata(), DAYS[:4])
-    np.testing.assert_allclose(run.get_ydata(), [0.02, -0.031, 0.0659, 0.112])
-    np.testing.assert_allclose(market.get_ydata(), [0.01, 0.02, -0.02, 0.1], atol=1e-12)
-    assert set(zero.get_ydata()) == {0}
-    assert [text.get_text() for text in value.get_legend().get_texts()] == ['strategy +11.2%', 'an index +10.0%']
-    assert run.get_color() != market.get_color()
-    assert (value.get_title(), value.get_ylabel(), drawdown.get_ylabel(), invested.get_ylabel()) == (
-        'a title', 'return', 'drawdown', 'invested')
-    assert drawn(drawdown) == {0.0, -0.05}
-    assert drawn(invested) == {0.0, 0.75}
-    assert invested.get_ylim() == (0, 1.05)
-    assert [axis.yaxis.get_major_formatter()(0.05) for axis in figure.axes] == ['5%'] * 3
-
-
-def test_the_drawdown_counts_from_the_start_and_an_empty_account_is_not_invested(monkeypatch, tmp_path):
-    class Losing(Books):
-        equity = [Equity(DAYS[0], 900_000.0, 0.0, 900_000.0), Equity(DAYS[1], 0.0, 0.0, 0.0)]
-
-    figures = []
-    monkeypatch.setattr(matplotlib.figure.Figure, 'savefig',
-                        lambda figure, path, **kwargs: (figures.append(figure), path.write_bytes(b'')))
-    picture(tmp_path / 'run.png', Losing, 1_000_000.0, [1.0, 1.0, 1.0], 'a title', 'an index')
-    _, drawdown, invested = figures[0].axes
-    assert drawn(drawdown) == {0.0, -0.1, -1.0}
-    assert drawn(invested) == {0.0}
-
-
-def drawn(axis):
-    """The heights of the area that an axis shows."""
-    return {round(float(height), 9) + 0.0 for path in axis.collections[0].get_paths() for height in path.vertices[:, 1]}

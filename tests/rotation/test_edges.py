@@ -104,7 +104,8 @@ def test_sources_do_not_mix(tmp_path):
 
 def test_ruin_is_not_nothing():
     books = {'fills': [], 'rejections': [], 'orders': [], 'corporate_actions': [], 'cash_flows': []}
-    blotter = type('Books', (), {**books, 'equity': [Equity(None, -1.0, 0.0, -1.0)] * 3})
+    equity = [Equity(pd.Timestamp(day).date(), -1.0, 0.0, -1.0) for day in DATES[:3]]
+    blotter = type('Books', (), {**books, 'equity': equity})
     assert statistics.statistics(blotter, 1e6)['annual_return'] == -1.0
 
 

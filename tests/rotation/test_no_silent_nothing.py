@@ -134,7 +134,8 @@ def test_the_summary_warns_once(tmp_path):
     outcome = call('backtest', *no_fill(tmp_path), '--refresh-rate', 1)
     assert (outcome.status, outcome.err) == (0, '')
     told = [line for line in outcome.lines if line.startswith('warning')]
-    assert told == ["warning        3 picks, but not one order was filled: 3 refused, most often 'limit up'"]
+    assert told == ['warning        only 3 trading days: annual figures and ratios mean nothing',
+                    "warning        3 picks, but not one order was filled: 3 refused, most often 'limit up'"]
 
 
 def test_the_grid_counts_what_filled_nothing(tmp_path):

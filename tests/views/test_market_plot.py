@@ -75,6 +75,16 @@ def points(line):
     return {int(x): float(y) for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True) if not math.isnan(y)}
 
 
+def forward_adjusted(rows):
+    """The closes of a stock at the level of its last row: before a row whose preclose is not the last close, lower by as much."""
+    found, factor = [], 1.0
+    for close, preclose in zip(rows['close'].iloc[::-1], [None, *rows['preclose'].iloc[:0:-1]], strict=True):
+        if preclose is not None and abs(preclose - close) > 0.006:
+            factor *= preclose / close
+        found.append(close * factor)
+    return found[::-1]
+
+
 def stocks_of(found):
     return sorted(name for name in found if name.endswith(('XSHG', 'XSHE', 'BJSE')))
 
@@ -93,7 +103,7 @@ def test_the_same_charts_as_with_one_feed_per_stock(wait, table):
         rows = table[table['code'] == code]
         closes = {days.index(stamp.date()): close for stamp, close in zip(rows['date'], rows['close'], strict=True)}
         drawn = points(market[code][code])
-        assert {bar: drawn[bar] for bar in closes} == closes
+        assert {bar: drawn[bar] for bar in closes} == pytest.approx(dict(zip(closes, forward_adjusted(rows), strict=True)))
         assert (min(drawn), max(drawn)) == (min(closes), max(closes))
         gaps += len(drawn) > len(closes)  # a day without a row shows the last close
         for name in ('buy', 'sell'):
@@ -163,6 +173,7 @@ def test_indicators_of_drawn_stocks(table):
     for name, column in (('average', 'close'), ('opening', 'open')):
         drawn = points(found['602984.XSHG'][name])
         assert sorted(drawn) == list(range(4, DAYS))
+        assert forward_adjusted(rows) == rows['close'].tolist()  # without ex-rights, so that the mean is that of the prices
         assert [drawn[bar] for bar in sorted(drawn)] == pytest.approx(rows[column].rolling(5).mean().tolist()[4:])
     assert 'strength' in found
 

@@ -19,6 +19,7 @@ from bt_microcap.feeds.schema import check_table
 from bt_microcap.feeds.stock import add_stocks
 from bt_microcap.rotation.strategy import NothingTradedWarning
 
+OTHERS = {'market', 'Account', 'Drawdown', 'Relative', 'Exposure', 'Holdings'}  # charts beside those of stocks
 PARAMS = {'min_cap': 4e8, 'max_cap': 6e9, 'stocknum': 8, 'refresh_rate': 3}
 
 
@@ -111,7 +112,7 @@ def check_stocks(found, strategy, table, limit):
     done = executions(strategy, table)
     assert 10 < len(done) < 30  # many were never held
     assert stocks_of(found) == most_traded(done, limit)
-    assert set(found) - set(stocks_of(found)) == {'market', 'Account', 'Drawdown', 'Holdings'}
+    assert set(found) - set(stocks_of(found)) == OTHERS
 
 
 @pytest.mark.parametrize('limit', [0, 1])
@@ -138,7 +139,7 @@ def test_nothing_held(table):
     with pytest.warns(NothingTradedWarning, match='no stock was picked on any of 13 rebalance days'):
         cerebro, strategy = run(table.assign(is_st=1))
     assert executions(strategy, table) == {}
-    assert set(charts(cerebro)) == {'market', 'Account', 'Drawdown', 'Holdings'}
+    assert set(charts(cerebro)) == OTHERS
 
 
 def test_each_fill_at_its_own_bar_and_price(table, whole):

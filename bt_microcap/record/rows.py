@@ -1,0 +1,89 @@
+"""What the blotter books: the rows of the files of a run."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import NamedTuple
+
+
+class Fill(NamedTuple):
+    """One fill: a row of trades.csv."""
+
+    datetime: date  # the trading day; fills are at its open
+    code: str
+    side: str  # BUY or SELL
+    quantity: int  # shares
+    price: float  # yuan
+    commission: float  # yuan
+    tax: float  # stamp duty and dividend tax, yuan
+    transfer_fee: float  # yuan
+
+
+class FillDetail(NamedTuple):
+    """What trades.csv does not say of a fill."""
+
+    slippage: float  # yuan: what it cost beyond the open
+    why: str  # the order's
+
+
+class Unfilled(NamedTuple):
+    """What orders.csv does not say of an order."""
+
+    met: float  # yuan: the price that it was refused at, NaN where it met none
+    shares: int  # that were left to trade when it ended: no more than cash or holding allowed
+
+
+class Rejection(NamedTuple):
+    """One order refused, cut short, or a delisting: a row of rejections.csv."""
+
+    date: date
+    code: str
+    side: str
+    reason: str
+
+
+class Equity(NamedTuple):
+    """The account after one trading day: a row of equity.csv."""
+
+    date: date
+    cash: float  # yuan
+    market_value: float  # yuan, at the close
+    total_value: float  # yuan
+
+
+class OrderRecord(NamedTuple):
+    """One order, from its decision to its end: a row of orders.csv."""
+
+    date: date  # of the decision
+    code: str
+    side: str
+    why: str  # what the strategy gave as ``why=``
+    wanted: int  # shares asked for; a buy asks for what its budget pays at the open, without fees
+    quantity: int  # shares got
+    price: float  # mean of the fills, yuan; 0 without one
+    commission: float  # yuan
+    stamp_duty: float  # yuan
+    transfer_fee: float  # yuan
+    dividend_tax: float  # yuan, withheld at the sale
+    slippage: float  # yuan: what the fills cost beyond the open
+    status: str  # Backtrader's: Completed, Rejected, Canceled, ...
+    reason: str  # why it was refused or cut
+    volume_share: float = 0.0  # the largest part of a day's volume that it took
+
+
+class CorporateAction(NamedTuple):
+    """What happened to a holding without an order: a row of corporate_actions.csv."""
+
+    date: date
+    code: str
+    action: str  # dividend, reinvest, delisted, consolidated
+    shares_before: int
+    shares_after: int
+    cash: float  # yuan that came in
+
+
+class CashFlow(NamedTuple):
+    """Money that came in or went out by ``broker.add_cash``: a row of cash_flows.csv."""
+
+    date: date  # at the end of this day
+    amount: float  # yuan, negative where it went out
