@@ -26,12 +26,13 @@ if TYPE_CHECKING:  # for editors; a name's module is imported when the name is f
     from .feeds.stock import add_stocks
     from .feeds.store import MarketStore
     from .profiles import JOINQUANT, PROFILES, REALISTIC, setup
-    from .record.analyzers import PositionsValue, PyFolio, Transactions
+    from .record.analyzers import Figures, PositionsValue, PyFolio, Transactions
     from .record.blotter import Blotter
-    from .record.observers import Holdings, Trades
+    from .record.observers import Exposure, Holdings, RelativeValue, Trades
     from .record.stock_charts import StockCharts
     from .rotation.strategy import MicroCapStrategy
-    from .views.cerebro_plot import save_plot
+    from .views.cerebro_plot import figure_of, save_plot
+    from .views.html_report import report
     from .views.results import save_run
 
 __version__ = '0.2.0'
@@ -42,17 +43,22 @@ __all__ = [
     'AShareBroker',
     'AShareCommission',
     'Blotter',
+    'Exposure',
+    'Figures',
     'Holdings',
     'MarketFeed',
     'MarketStore',
     'MicroCapStrategy',
     'PositionsValue',
     'PyFolio',
+    'RelativeValue',
     'StockCharts',
     'Trades',
     'Transactions',
     'add_stocks',
+    'figure_of',
     'load_table',
+    'report',
     'save_plot',
     'save_run',
     'setup',
@@ -67,12 +73,13 @@ _MODULES = {
     'feeds.stock': ('add_stocks',),
     'feeds.store': ('MarketStore',),
     'profiles': ('JOINQUANT', 'PROFILES', 'REALISTIC', 'setup'),
-    'record.analyzers': ('PositionsValue', 'PyFolio', 'Transactions'),
+    'record.analyzers': ('Figures', 'PositionsValue', 'PyFolio', 'Transactions'),
     'record.blotter': ('Blotter',),
-    'record.observers': ('Holdings', 'Trades'),
+    'record.observers': ('Exposure', 'Holdings', 'RelativeValue', 'Trades'),
     'record.stock_charts': ('StockCharts',),
     'rotation.strategy': ('MicroCapStrategy',),
-    'views.cerebro_plot': ('save_plot',),
+    'views.cerebro_plot': ('figure_of', 'save_plot'),
+    'views.html_report': ('report',),
     'views.results': ('save_run',),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}

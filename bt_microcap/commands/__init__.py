@@ -3,6 +3,7 @@
 COMMANDS = {
     'backtest': 'run the micro-cap rotation over a market and write what it did',
     'optimize': 'run a grid of parameters over a market, on several cores',
+    'report': 'make the HTML report of a run, or of several side by side',
     'presets': 'show the presets of the strategy side by side',
     'ingest': 'make a store of the whole market, keep it up to date, check it, compare two',
     'reconcile': 'replay a JoinQuant account and compare it with its own export, order by order',

@@ -1,15 +1,18 @@
 """Run the micro-cap rotation over a market and write what it did.
 
-Without --data it runs on a built-in synthetic market. It writes trades.csv, equity.csv, rejections.csv,
-orders.csv, corporate_actions.csv, summary.json and equity.png into --out and prints a summary. The strategy is the
-original; --preset, --set and --strategy choose another.
+Without --data it runs on a built-in synthetic market. It writes trades.csv, equity.csv, positions.csv, round_trips.csv
+and more, summary.json and equity.png into --out and prints a summary; with --report also report.html, with random picks
+to compare with. The strategy is the original; --preset, --set and --strategy choose another.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
+import warnings
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import backtrader as bt
 import numpy as np
@@ -20,7 +23,10 @@ from ..feeds.market import MarketFeed
 from ..feeds.store.benchmarks import FORMS, parse
 from ..profiles import setup
 from ..record.blotter import Blotter
-from ..views.results import ORIGINAL, save_run
+from ..study.chance import COUNT
+from ..views.html_report import check_extra, of_folder, run_beside
+from ..views.language import ENGLISH, LANGUAGES, say
+from ..views.results import ORIGINAL, REPORT, save_run, table_of
 from .command_line import (
     Parser,
     Progress,
@@ -30,11 +36,16 @@ from .command_line import (
     check_market_arguments,
     check_output_folder,
     conventions,
+    number,
     one_line_errors,
     overrides,
+    progress,
 )
 from .market_data import open_feed
-from .strategy_arguments import add_strategy_arguments, check_data, check_params, choose, run_one
+from .strategy_arguments import Chosen, add_strategy_arguments, check_data, check_params, choose, run_one
+
+CHANCE = ('percentile {total_return} of {count} in total return, {sharpe} in Sharpe ratio, {max_drawdown} in drawdown; 50 is '
+          'chance')
 
 
 def parse_args(pargs: list[str] | None = None) -> argparse.Namespace:
@@ -45,12 +56,24 @@ def parse_args(pargs: list[str] | None = None) -> argparse.Namespace:
                         help=f'what the return is compared with: {FORMS} (default: market, all A shares, equal weight)')
     parser.add_argument('--out', type=Path, default=Path('out'), help='folder for the results (default: out)')
     parser.add_argument('--no-plot', action='store_true', help='write no picture')
+    parser.add_argument('--report', action='store_true', help='write report.html, too; needs the extra report')
+    add_report_arguments(parser)
     add_strategy_arguments(parser)
     add_profile_arguments(parser)
     add_statistics_arguments(parser)
     args = parser.parse_args(pargs)
     check_market_arguments(parser, args)
     return args
+
+
+def add_report_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the language, and how many random runs a report compares with."""
+    parser.add_argument('--lang', choices=LANGUAGES, default=ENGLISH,
+                        help='of the summary, the picture and the report (default: en)')
+    parser.add_argument('--random-picks', type=number(int, 0), default=COUNT, metavar='N',
+                        help=f'report: runs with random picks to compare with, on all cores (default: {COUNT}); 0: no new ones')
+    parser.add_argument('--seed', type=number(int, 0), default=0, metavar='N',
+                        help='report: of the first random run (default: 0)')
 
 
 def check_benchmark(feed: MarketFeed, source: str) -> None:
@@ -79,9 +102,44 @@ def check_benchmark(feed: MarketFeed, source: str) -> None:
 def main(pargs: list[str] | None = None) -> int:
     """Run the backtest."""
     args = parse_args(pargs)
+    if args.report:
+        check_extra('--report')
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter('default')
+        strategy, chosen, source = run(args)
+    warned = [str(warning.message) for warning in caught]
+    for text in warned:
+        print(say(args.lang, 'warning: {text}', text=text), file=sys.stderr)
+    # else the title tells the params that differ from the class's own
+    name = chosen.label if chosen.preset and set(chosen.params) - set(ORIGINAL) else ''
+    summary = save_run(strategy, args.out, not args.no_plot, name=name, source=source, conventions=conventions(args),
+                       about=chosen.about(), language=args.lang, warned=warned)
+    if args.report:
+        compare_with_chance(strategy, args.out, summary, args)
+        path = of_folder(args.out, args.out / REPORT, args.lang)
+        print(say(args.lang, 'report: {path}', path=path))
+    return 0
+
+
+def compare_with_chance(strategy: bt.Strategy, folder: Path, summary: dict[str, Any], args: argparse.Namespace) -> None:
+    """Run a run again without costs and with random picks, and say where it stands among them."""
+    bar = progress(total=args.random_picks, label='random picks') if args.random_picks else None
+    said = run_beside(strategy, folder, summary, args.random_picks, args.seed, bar.update if bar is not None else int)
+    if bar is not None:
+        bar.close()
+    if said['percentiles']:
+        shown = {name: f'{value:.1f}' for name, value in said['percentiles'].items()}
+        print(table_of([('random picks', CHANCE.format(count=args.random_picks, **shown))], args.lang))
+    elif args.random_picks:
+        print(table_of([('random picks', f'none: {said["no_chance"]}')], args.lang))
+
+
+def run(args: argparse.Namespace, check_folder: bool = True) -> tuple[bt.Strategy, Chosen, str]:
+    """Run what the arguments say; return the strategy after it, which was chosen, and what the market is called."""
     chosen = choose(args)
     check_params(chosen)
-    check_output_folder(args.out)
+    if check_folder:
+        check_output_folder(args.out)
     if args.data is None and parse(args.benchmark).of_store:
         raise DataError(f'the demo market: has no benchmark {args.benchmark}, as it is made up; give --benchmark market or '
                         'microcap, or --data with a store that has the index')
@@ -95,8 +153,4 @@ def main(pargs: list[str] | None = None) -> int:
     setup(cerebro, args.profile, cash=args.cash, **overrides(args))
     cerebro.addanalyzer(Blotter, _name='blotter')
     cerebro.addanalyzer(Progress, total=feed.end - feed.offset)
-    strategy = run_one(cerebro, chosen)
-    # else the title tells the params that differ from the class's own
-    name = chosen.label if chosen.preset and set(chosen.params) - set(ORIGINAL) else ''
-    save_run(strategy, args.out, not args.no_plot, name=name, source=source, conventions=conventions(args), about=chosen.about())
-    return 0
+    return run_one(cerebro, chosen), chosen, source

@@ -21,12 +21,15 @@ from typing import Any, NamedTuple
 
 from ..feeds.errors import DataError
 from ..rotation.presets import PRESETS
+from ..study.chance import COUNT
 from .command_line import Parser, number, one_line_errors, output_folder, progress
 from .measurements import BARE, MEASURES, Figures, resource, used
 
 STOCKS, DAYS, ROUNDS = FULL = (100, 500, 1_000, 5_000), 2_430, 3  # ten years
 QUICK = (50, 200), 250, 1  # the same for a small try
 MUCH = '1e8'  # yuan of the presets' runs: 400 holdings need some
+RANDOM_RUNS = 20  # as many as cost what a round may
+FIVE_YEARS, FIFTH_YEAR = 1_215, '2020-12-31'  # trading days, and the day that they end on, of the report and of the random picks
 PLAIN_STOCKS, PLAIN_STOCKS_FULL = 100, 500  # plain Backtrader takes a second for every few stocks
 
 
@@ -101,6 +104,9 @@ def measure_all(stocks: list[int], days: int, rounds: int, full: bool, work: Pat
     steps['table'] = 'program', '-m', 'bt_microcap', 'backtest', '--data', table, '--no-plot', '--out', out.name
     steps |= {'read xbx': ('read xbx', folder), 'xbx': ('xbx', folder, work)}
     steps['process'] = 'program', '-m', 'bt_microcap', 'backtest', '--data', store, '--no-plot', '--out', out.name
+    steps['five years'] = (*steps['process'], '--end', FIFTH_YEAR)
+    steps['report'] = (*steps['five years'], '--report', '--random-picks', '0')
+    steps['chance'] = 'chance', store, RANDOM_RUNS, 2, FIVE_YEARS
     bar = progress(total=len(stocks) + 2 + rounds * len(steps), label='measurements')
 
     def step(text: str, *what: Any) -> Figures:
@@ -166,6 +172,10 @@ def compare(results: dict[str, list[Figures]], stocks: list[int]) -> list[Row]:
         row('process', f'backtest, {last:,} stocks, no picture', cpu['process'] / (cpu['imports'] + floor),
             'x these imports + the floor with orders', 2.5),
         Row('backtest, peak memory', ratio=middle['process']['peak'], unit='MB', target=400),
+        row('five years', f'backtest, {last:,} stocks, 5 years, no picture'),
+        row('report', 'the same with a report', cpu['report'] - cpu['five years'], 's more than without', 5),
+        row('chance', f'{RANDOM_RUNS} runs with random picks, two processes, 5 years',
+            middle['chance']['wall'] * COUNT / RANDOM_RUNS, f's by the clock for {COUNT}', 60),
     ]
 
 

@@ -14,6 +14,8 @@ from ..feeds.invocation import command
 from ..feeds.market import MarketFeed, open_store
 from ..feeds.store import MarketStore
 
+DEMO = 'the demo market'
+
 
 def reading(args: argparse.Namespace) -> Any:
     """Return how the user wants tables to be read; see `tables.Reading`."""
@@ -42,7 +44,7 @@ def open_market(data: Path | None, args: argparse.Namespace | None = None) -> tu
     if data is None:
         from ..feeds.demo import demo_market  # with it comes pandas, which a run from a store does without
 
-        return MarketStore.from_table(demo_market(fund=True), checked=True), 'the demo market'
+        return MarketStore.from_table(demo_market(fund=True), checked=True), DEMO
     if not data.exists():
         raise DataError(f'{data}: there is no such file or folder; expected a store made with {command("ingest")}, or a '
                         'canonical table (.parquet, .csv or .csv.gz)')

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import backtrader as bt
 import numpy as np
 
 from ..feeds.market import MarketFeed
-from ..feeds.store import MANIFEST
+from ..feeds.store import MANIFEST, MarketStore
 from ..profiles import setup
 from ..record.blotter import Blotter
 from ..rotation.presets import PRESETS
@@ -71,10 +72,10 @@ def measure_floor(days: str, orders: str) -> Figures:
     return timed(cerebro.run)[1]
 
 
-def make_cerebro(store: str, **options: Any) -> bt.Cerebro:
+def make_cerebro(store: str, todate: date | None = None, **options: Any) -> bt.Cerebro:
     """Return a cerebro with a store's market, the realistic profile and the blotter, but no strategy."""
     cerebro = bt.Cerebro(stdstats=False, **options)
-    cerebro.adddata(MarketFeed(dataname=store), name='market')
+    cerebro.adddata(MarketFeed(dataname=store, todate=todate), name='market')
     setup(cerebro, 'realistic')
     cerebro.addanalyzer(Blotter, _name='blotter')
     return cerebro
@@ -220,6 +221,21 @@ def measure_grid(store: str, cores: str) -> Figures:
     return figures
 
 
+def measure_chance(store: str, count: str, processes: str, days: str) -> Figures:
+    """Measure runs with random picks over the first days of a market; the first run, and its proof, are not counted."""
+    from ..study.again import proved
+    from ..study.chance import random_picks
+
+    market = MarketStore.open(store)
+    last = date.fromordinal(int(market.days[:int(days)][-1]))
+    cerebro = make_cerebro(store, todate=last)
+    cerebro.addstrategy(MicroCapStrategy)
+    strategy = cerebro.run()[0]
+    recipe = proved(strategy)
+    _, figures = timed(lambda: random_picks(strategy, int(count), processes=int(processes), recipe=recipe))
+    return figures | dict(zip(('cpu', 'peak'), used(children=True), strict=True))
+
+
 # The rules in bare NumPy over a Parquet file, without orders, records or files: what reading a table directly is compared with.
 BARE = '''
 import sys
@@ -286,5 +302,5 @@ def make_market(stocks: str, days: str, file: str, store: str) -> Figures:
 MEASURES: dict[str, Callable[..., Figures]] = {
     'floor': measure_floor, 'run': measure_run, 'plain': measure_plain, 'read': measure_read, 'ingest': measure_ingest,
     'xbx files': make_xbx, 'read xbx': measure_read_xbx, 'xbx': measure_xbx,
-    'grid': measure_grid, 'program': measure_program, 'market': make_market,
+    'grid': measure_grid, 'chance': measure_chance, 'program': measure_program, 'market': make_market,
 }

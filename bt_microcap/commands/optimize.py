@@ -17,6 +17,7 @@ from .. import __version__
 from ..feeds.market import MarketFeed
 from ..profiles import PROFILES, setup
 from ..record.param_texts import as_json, as_text
+from ..record.run import findings_of, unknown_of
 from ..study import grid
 from ..views.heatmap import heatmap
 from ..views.results import notes
@@ -127,7 +128,7 @@ def main(pargs: list[str] | None = None) -> int:
         title = ', '.join(filter(None, [chosen.label, source, args.profile]))
         heatmap(out / 'heatmap.png', rows, columns, title, len(dimensions))
         written += ', heatmap.png'
-    for text in notes(feed.store, out):
+    for text in notes(unknown_of(feed.store), *findings_of(feed.store), out):
         print(f'note: {text}')
     print(f'best {len(best)} of {len(rows)} by annual return; written {out}/: {written}')
     idle = sum(not row[columns.index('trades')] for row in rows)

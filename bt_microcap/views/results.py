@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import backtrader as bt
-import numpy as np
 
-from ..feeds.store import MarketStore
 from ..feeds.store.benchmarks import parse
-from ..profiles import CONVENTIONS, FEES, REALISTIC
+from ..profiles import CONVENTIONS
 from ..record.blotter import Blotter
-from ..record.files import write_run
-from ..record.param_texts import as_json, as_text, changed
-from ..record.statistics import statistics, summary_table
+from ..record.files import write_details, write_run
+from ..record.param_texts import as_json, as_text
+from ..record.round_trips import parked_codes
+from ..record.run import MICROCAP, Run, gather
+from ..record.statistics import growth_of, statistics, summary_rows
 from ..rotation.strategy import MicroCapStrategy
+from .language import ENGLISH, columns_of, known_language, translate
 
-BY_HAND = 'by hand'  # the profile of a broker that setup() has not made
 MOST = 5  # params in a title
 ORIGINAL = ('stocknum', 'refresh_rate', 'min_cap', 'max_cap')  # params that the original's title tells
+WIDTH = 15  # columns of the names in the summary
+REPORT = 'report.html'
+# files that not every run has
+OF_SOME_RUNS = ('cash_flows.csv', 'indices.csv', 'equity.png', 'random_picks.csv', 'random_equity.csv',
+                'without_costs.csv', REPORT)
+
+
+def version() -> str:
+    """Return the version of the package."""
+    from .. import __version__
+
+    return __version__
 
 
 def save_run(
-    strategy: bt.Strategy, folder: str | Path, plot: bool = True, *, name: str = '', show: bool = True, source: str = '',
-    conventions: dict[str, Any] | None = None, about: dict[str, Any] | None = None,
+    result: Any, folder: str | Path, plot: bool = True, *, name: str = '', show: bool = True, source: str = '',
+    conventions: dict[str, Any] | None = None, about: dict[str, Any] | None = None, language: str = ENGLISH,
+    warned: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Write the files of a run and its picture, and print its summary, as the command ``backtest`` does.
 
@@ -35,17 +49,18 @@ def save_run(
         strategy = cerebro.run()[0]
         save_run(strategy, 'out')
 
-    It writes trades.csv, equity.csv, rejections.csv, orders.csv, corporate_actions.csv, summary.json and equity.png;
+    It writes trades.csv, equity.csv, rejections.csv, orders.csv, corporate_actions.csv, positions.csv, round_trips.csv,
+    picks.csv, missed.csv, prices.csv, summary.json and equity.png; indices.csv where the index of the micro-caps is known,
     cash_flows.csv where money came in or went out, quarantine.csv where rows of a table were mended or left out. Of these it
-    removes what another run has left in the folder and this one does not have.
+    removes what another run has left in the folder and this one does not have, the files of random picks and the report too.
 
     The return is compared with the benchmark of the run's `MarketFeed`, or with the index that `add_stocks` puts first;
     without either there is no benchmark.
 
     Parameters
     ----------
-    strategy : bt.Strategy
-        After its run, under a `Blotter`. Any strategy, with any broker.
+    result : bt.Strategy or bt.OptReturn
+        After its run, under a `Blotter`. Any strategy, with any broker; or one result of an optimizer.
     folder : str or Path
         Made where it does not exist.
     plot : bool
@@ -60,6 +75,10 @@ def save_run(
         How the figures are counted, keyword arguments of `statistics.statistics`, beside those of the profile.
     about : dict, optional
         What summary.json is to say beside.
+    language : str
+        Of what is printed and drawn: ``en`` or ``zh``. The files are the same.
+    warned : sequence of str
+        What was said of the run already, to stand among the notes of summary.json.
 
     Returns
     -------
@@ -71,181 +90,145 @@ def save_run(
     ValueError
         There is no `Blotter`, or what was given is no strategy after its run.
     """
-    blotter = blotter_of(strategy)
+    language = known_language(language)
+    blotter = blotter_of(result)
+    run = blotter.run if blotter.run is not None else gather(result, blotter)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    profile, rules = rules_of(strategy.broker)
-    start_cash = strategy.broker.startingcash
-    figures = statistics(blotter, start_cash, **{**CONVENTIONS.get(profile, CONVENTIONS['realistic']), **(conventions or {})})
-    market = next((data for data in strategy.datas if hasattr(data, 'universe')), None)
-    store = market.store if market is not None else None
-    benchmark, level = benchmark_of(strategy, blotter)
+    how = conventions_of(run, conventions)
+    figures = statistics(blotter, run.start_cash, benchmark=run.level, **how)
+    title = title_of(run, name)
+    said = [*notes(run.shortcomings, run.findings, run.findings_line, folder)]
     summary = {
         **figures,
-        'benchmark': benchmark or None,
-        'benchmark_return': float(level[-1] - 1) if level is not None else None,
-        'benchmark_about': parse(market.p.benchmark or 'market').about() if market is not None else None,
-        'data': source or source_of(store),
-        'data_about': store.about if store is not None else {},
-        'profile': profile,
-        'strategy': type(strategy).__name__,
+        'benchmark': run.benchmark or None,
+        'benchmark_return': float(run.level[-1] - 1) if run.level is not None else None,
+        'benchmark_about': run.benchmark_about,
+        'microcap_return': float(run.microcap[-1] - 1) if run.microcap is not None else None,
+        'microcap_about': parse(MICROCAP).about() if run.microcap is not None else None,
+        'data': source or run.source,
+        'data_about': run.about,
+        'market': run.market,
+        'notes': [*said, *warned],
+        'profile': run.profile,
+        'conventions': as_json(how),
+        'strategy': run.strategy.__name__,
+        'title': title,
+        'version': version(),
         **(about or {}),
-        'params': {**as_json(dict(strategy.p._getkwargs())), 'cash': start_cash},
-        'rules': rules,
+        'params': {**as_json(run.params), **({} if 'cash' in run.params else {'cash': run.start_cash})},
+        'own_params': list(run.own_params),
+        'names': run.names,
+        'rules': run.rules,
+        'nothing_traded': run.nothing_traded,
     }
-    write_run(folder, blotter, summary, None if level is None else level[1:])
-    written = ['trades.csv', 'equity.csv', 'rejections.csv', 'orders.csv', 'corporate_actions.csv', 'summary.json']
-    said = [summary_table(figures, summary['benchmark_return'], benchmark)]
-    nothing_traded = getattr(strategy, 'nothing_traded', None)
-    if nothing_traded is not None and (nothing := nothing_traded()):
-        said.append(f'{"warning":<14} {nothing}')
-    said += [f'{"note":<14} {text}' for text in [*notes(store, folder), *_missing(store, level, benchmark)]]
-    if blotter.cash_flows:
-        written.append('cash_flows.csv')
-    else:
-        (folder / 'cash_flows.csv').unlink(missing_ok=True)  # of a run before
+    for left in OF_SOME_RUNS:  # of a run before
+        (folder / left).unlink(missing_ok=True)
+    write_run(folder, blotter, summary, None if run.level is None else run.level[1:])
+    written = ['trades.csv', 'equity.csv', 'rejections.csv', 'orders.csv', 'corporate_actions.csv', *write_details(folder, run),
+               'summary.json', *(['cash_flows.csv'] if blotter.cash_flows else [])]
     if plot and blotter.equity:
-        from .picture import picture
-
-        picture(folder / 'equity.png', blotter, start_cash, level, title_of(strategy, profile, name), benchmark)
+        draw(folder / 'equity.png', blotter, run, title, figures, language)
         written.append('equity.png')
-    else:
-        (folder / 'equity.png').unlink(missing_ok=True)  # of a run before
     if show:
-        print('\n'.join([*said, f'{"written":<14} {folder}/: {", ".join(written)}']))
+        lines = summary_rows(figures, summary['benchmark_return'], run.benchmark)
+        lines += [('warning', run.nothing_traded)] if run.nothing_traded else []
+        lines += [('note', text) for text in said]
+        print(table_of([*lines, ('written', f'{folder}/: {", ".join(written)}')], language))
     return summary
 
 
-def blotter_of(strategy: Any) -> Blotter:
-    """Return the blotter of a strategy after its run.
+def draw(path: Path, blotter: Blotter, run: Run, title: str, figures: dict[str, Any], language: str) -> None:
+    """Draw equity.png."""
+    from .picture import picture
+
+    costs = {name: figures[name] for name in ('commission', 'transfer_fee', 'slippage')}
+    costs['stamp_duty'] = math.fsum(order.stamp_duty for order in blotter.orders)
+    costs['dividend_tax'] = math.fsum(order.dividend_tax for order in blotter.orders)
+    parked = parked_codes(blotter.fills, blotter.details)
+    picture(path, [row.date for row in blotter.equity], growth_of(blotter, run.start_cash), title=title, benchmark=run.level,
+            benchmark_name=run.benchmark, microcap=run.microcap, holdings=blotter.held.counts(parked), costs=costs,
+            trades=[trip.rate_of_return for trip in run.trips if trip.code not in parked], language=language)
+
+
+def conventions_of(run: Run, more: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return how the figures of a run are counted, keyword arguments of `statistics.statistics`."""
+    return {**CONVENTIONS.get(run.profile, CONVENTIONS['realistic']), **(more or {})}
+
+
+def conventions_of_summary(summary: dict[str, Any]) -> dict[str, Any]:
+    """Return how the figures of a run were counted, as its summary.json says."""
+    return dict(summary['conventions'])
+
+
+def table_of(rows: Sequence[tuple[str, str]], language: str) -> str:
+    """Return rows of a name and a text, as the terminal shows them; a Chinese character is two columns wide."""
+    shown = [(translate(name, language), translate(text, language)) for name, text in rows]
+    return '\n'.join(name + ' ' * max(1, WIDTH - columns_of(name)) + text for name, text in shown)
+
+
+def blotter_of(result: Any, call: str = 'save_run(cerebro.run()[0], folder)') -> Blotter:
+    """Return the blotter of a strategy after its run, or of a result of an optimizer; `call` is how messages show it.
 
     Raises
     ------
     ValueError
         There is none, or what was given is no strategy after its run.
     """
-    if isinstance(strategy, (list, tuple)):
-        raise ValueError('found a list, expected a strategy after its run: save_run(cerebro.run()[0], folder)')
-    if isinstance(strategy, bt.cerebro.OptReturn):
-        raise ValueError('found an OptReturn, of which only params and analyzers are left; run bt.Cerebro(optreturn=False), '
-                         'which gives whole strategies, or run the combination alone')
-    if not isinstance(strategy, bt.Strategy):
-        raise ValueError(f'found {strategy!r}, expected a strategy after its run: save_run(cerebro.run()[0], folder)')
-    blotter = next((analyzer for analyzer in strategy.analyzers if isinstance(analyzer, Blotter)), None)
-    if blotter is None:
+    if isinstance(result, (list, tuple)):
+        raise ValueError(f'found a list, expected a strategy after its run: {call}; of an optimizer each result is a list of its '
+                         f'own: {call.replace("[0]", "[0][0]")}')
+    if not isinstance(result, (bt.Strategy, bt.cerebro.OptReturn)):
+        raise ValueError(f'found {result!r}, expected a strategy after its run: {call}')
+    blotter = next((analyzer for analyzer in result.analyzers if isinstance(analyzer, Blotter)), None)
+    if blotter is None or not blotter.follows_holdings:
         raise ValueError("found no Blotter among the strategy's analyzers: cerebro.addanalyzer(Blotter, _name='blotter') "
                          'before cerebro.run()')
     if not hasattr(blotter, '_end_cash'):  # its last word, after the strategy's own stop()
-        raise ValueError('the run is not over: save_run is called after cerebro.run(), not by the strategy')
+        raise ValueError(f'the run is not over: {call.partition("(")[0]} is called after cerebro.run(), not by the strategy')
     return blotter
 
 
-def rules_of(broker: Any) -> tuple[str, dict[str, Any]]:
-    """Return the profile that `setup` gave a broker, else `BY_HAND`, and the rules that it goes by, of what it has."""
-    fees = broker.comminfo[None].p
-    parts = {name: fees if name in FEES else broker.p for name in REALISTIC}
-    rules = {name: as_json(getattr(part, name)) for name, part in parts.items() if hasattr(part, name)}
-    return getattr(broker, 'profile', BY_HAND), rules
-
-
-def source_of(store: MarketStore | None) -> str:
-    """Return what a market is called."""
-    if store is None:
-        return 'feeds of one stock each'
-    return str(store.path or store.about.get('source', 'the table'))
-
-
-def benchmark_of(strategy: bt.Strategy, blotter: Blotter) -> tuple[str, np.ndarray | None]:
-    """Return what a run is compared with.
-
-    Returns
-    -------
-    name : str
-        Empty where there is nothing to compare with.
-    level : ndarray or None
-        At the close before the first day of the books, 1, then at the close of each of them. Where no close is before it, as when
-        something was traded on the first bar of the data, the first day's close stands for it. None where there is no
-        benchmark, or its level before the first day or on the last is not known.
-    """
-    feed = next((data for data in strategy.datas if hasattr(data, 'universe')), None)
-    if feed is not None:
-        name, days, close = feed.p.benchmark or 'market', feed.days, feed.level['close']
-    else:
-        from ..feeds.stock import IndexPandas  # not for a run over a MarketFeed: with it comes pandas
-
-        feed = next((data for data in strategy.datas if isinstance(data, IndexPandas)), None)
-        if feed is None:
-            return '', None
-        name, days, close = feed._name, feed.days, feed.column('close')
-    if not blotter.equity:
-        return '', None
-    bars = np.searchsorted(days, [row.date.toordinal() for row in blotter.equity], side='right') - 1
-    bars = np.maximum(np.concatenate([bars[:1] - 1, bars]), 0)
-    level = close[bars]
-    return (name, level / level[0]) if level[0] == level[0] and level[-1] == level[-1] else (name, None)
-
-
-def _missing(store: MarketStore | None, level: Sequence[float] | None, name: str) -> list[str]:
-    """Return what the run did without."""
-    found = []
-    if name and level is None:
-        found.append(f'the benchmark {name} is not known from the day before the run to its end: there is no comparison')
-    if store is not None and 'preclose' not in store.columns and 'high_limit' not in store.columns:
-        found.append('the data has no preclose: price limits' + (
-            '' if store.explicit_actions else ' and ex-rights') + ' are not applied')
-    return found
-
-
-def title_of(strategy: bt.Strategy, profile: str, name: str = '') -> str:
-    """Return what the picture of a run is called.
+def title_of(run: Run, name: str = '') -> str:
+    """Return what a run is called.
 
     Parameters
     ----------
-    strategy : bt.Strategy
-    profile : str
+    run : Run
     name : str
         Of the run; by default the original's params, else the class and the params that differ from its defaults.
     """
-    params = strategy.p._getkwargs()
-    own = changed(params, strategy.p._getpairs())
+    params, own = run.params, run.own_params
     if name:
-        return f'{name} ({profile})'
-    if type(strategy) is MicroCapStrategy and not set(own) - set(ORIGINAL):
-        return (f'{params["stocknum"]} smallest stocks of {params["min_cap"] / 1e9:g}-{params["max_cap"] / 1e9:g} bn yuan, '
-                f'every {params["refresh_rate"]} days ({profile})')
+        return f'{name} ({run.profile})'
+    if run.strategy is MicroCapStrategy and not set(own) - set(ORIGINAL):
+        low, high, days = params['min_cap'] / 1e9, params['max_cap'] / 1e9, params['refresh_rate']
+        band = f' of {low:g}-{high:g} bn yuan' if high < math.inf else f' of {low:g} bn yuan or more' if low else ''
+        return f'{params["stocknum"]} smallest stocks{band}, every {f"{days} days" if days > 1 else "day"} ({run.profile})'
     shown = [f'{key}={as_text(value)}' for key, value in own.items()]
     if len(shown) > MOST:
         shown[MOST - 1:] = [f'and {len(shown) - MOST + 1} more']
-    return ', '.join([type(strategy).__name__, *shown]) + f' ({profile})'
+    return ', '.join([run.strategy.__name__, *shown]) + f' ({run.profile})'
 
 
-def notes(store: MarketStore | None, out: Path) -> list[str]:
-    """Return what is to be said of a market; rows of a table that were mended or left out are listed in ``quarantine.csv``.
+def notes(shortcomings: Sequence[str], findings: Any, line: str, out: Path) -> list[str]:
+    """Return what is to be said of a market; rows of a table in memory that were mended or left out go to ``quarantine.csv``.
 
     Parameters
     ----------
-    store : MarketStore or None
-        None where the stocks have a feed each.
+    shortcomings : sequence of str
+        What the data does not know.
+    findings : DataFrame or None
+    line : str
+        What is said of rows.
     out : Path
         The folder for the results.
     """
-    from ..feeds.quarantine import save, summary_line
-    from ..feeds.store.data_report import shortcomings
-
     listed = out / 'quarantine.csv'
-    if store is None:
+    if findings is None:
         listed.unlink(missing_ok=True)  # of a run before
-        return []
-    lines = shortcomings(store.about)
-    if 'columns' in store.about and store.path is None:
-        lines.append(f'columns: {store.about["columns"]}')
-    if store.path is None and store.has_findings:
-        found = store.findings()
-        save(found, listed)
-        lines.append(f'{summary_line(found)}; each is in {listed.name}')
     else:
-        listed.unlink(missing_ok=True)  # of a run before
-        if store.has_findings:
-            lines.append(f'{summary_line(store.findings())}; each is in {store.path}.quarantine.csv')
-    return lines
+        from ..feeds.quarantine import save
 
+        save(findings, listed)
+    return [*shortcomings, *([line] if line else [])]

@@ -50,8 +50,8 @@ def test_the_program(monkeypatch, capsys):
     assert main([]) == 2
     assert capsys.readouterr().err == out
     assert main(['optimise']) == 2
-    assert capsys.readouterr().err == ("bt-microcap: found no command 'optimise', expected one of backtest, optimize, presets, "
-                                       'ingest, reconcile, bench; did you mean optimize?\n')
+    assert capsys.readouterr().err == ("bt-microcap: found no command 'optimise', expected one of backtest, optimize, report, "
+                                       'presets, ingest, reconcile, bench; did you mean optimize?\n')
 
 
 def test_the_same_run_whichever_way(tmp_path):
@@ -61,7 +61,7 @@ def test_the_same_run_whichever_way(tmp_path):
     assert script.status == 0 and module.stdout == script.out.replace('two/', 'one/')
     for file in (tmp_path / 'one').iterdir():
         assert file.read_bytes() == (tmp_path / 'two' / file.name).read_bytes(), file.name
-    assert len(list((tmp_path / 'one').iterdir())) == 6
+    assert len(list((tmp_path / 'one').iterdir())) == 12
 
 
 def test_an_import_loads_nothing(tmp_path):

@@ -192,7 +192,8 @@ def figures(folder, profile='realistic', cash=1_000_000.0):
 def test_every_row_follows_from_the_fills_and_the_closes(profile, runs, table):
     folder, _ = runs('--profile', profile)
     assert sorted(item.name for item in folder.iterdir()) == [
-        'corporate_actions.csv', 'equity.csv', 'orders.csv', 'rejections.csv', 'summary.json', 'trades.csv']
+        'corporate_actions.csv', 'equity.csv', 'indices.csv', 'missed.csv', 'orders.csv', 'picks.csv', 'positions.csv',
+        'prices.csv', 'rejections.csv', 'round_trips.csv', 'summary.json', 'trades.csv']
     events = check_account(table, folder)
     assert {kind for kind, _, _ in events} == {'ex-rights', 'delisted'}  # both happen to what is held
     check_fills(table, folder, profile)
