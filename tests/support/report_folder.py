@@ -89,7 +89,8 @@ def folder_of(folder, profits, *, days=300, at=None, volume_share=0.001, slippag
         'sharpe': 0.0, 'max_drawdown': max(1 - value / peak for value, peak in zip(values, peaks, strict=True)), 'turnover': 1.0,
         'fees': 0.0, 'trades': len(trades), 'rejections': 0, 'closed_trades': len(trips), 'days': days, 'days_a_year': 252,
         'risk_free': 0.0, 'time_in_market': 0.5, 'first_day': str(calendar[0]), 'last_day': str(calendar[-1]), 'params': {},
-        'rules': rules or {}, 'conventions': {'sharpe': 'daily'}, 'market': {}, 'data_about': {}, 'notes': [], 'own_params': [],
+        'rules': rules or {}, 'conventions': {'sharpe': 'daily'}, 'market': {}, 'data_about': {}, 'notes': [],
+        'own_params': [], 'names': {},
         'benchmark': '', 'benchmark_return': None, 'microcap_about': '', **summary}
     (folder / 'summary.json').write_text(json.dumps(told), encoding='utf-8')
     return folder

@@ -87,7 +87,7 @@ class Charts:
         plot.toolbar.active_drag, plot.toolbar.active_scroll, plot.toolbar.logo = tools[1], None, None
         if days is not None:
             plot.add_tools(CrosshairTool(dimensions='height', line_alpha=0.35, visible=False))
-            plot.xaxis.ticker.desired_num_ticks = 6  # on a phone, too
+            plot.xaxis.ticker.desired_num_ticks = 4  # on a phone, too
             plot.xaxis.formatter = DatetimeTickFormatter(years='%Y', months='%Y-%m', days='%m-%d', hours='%m-%d', minutes='%m-%d')
         plot.axis.axis_line_color = plot.axis.major_tick_line_color = None
         plot.axis.minor_tick_line_color = None
