@@ -133,10 +133,15 @@ class RunFiles:
         return flow
 
     @cached_property
+    def before(self) -> np.ndarray:
+        """The account before each day, yuan, to divide by: 1 where it held nothing; shape (days,)."""
+        return np.where(self.values[:-1] == 0, 1.0, self.values[:-1])
+
+    @cached_property
     def returns(self) -> np.ndarray:
         """The return of each day, without what came in; shape (days,)."""
-        before = self.values[:-1]  # of an account that holds nothing there is no return
-        return np.where(before == 0, 0.0, (self.values[1:] - self.flow) / np.where(before == 0, 1.0, before) - 1)
+        # of an account that holds nothing there is no return
+        return np.where(self.values[:-1] == 0, 0.0, (self.values[1:] - self.flow) / self.before - 1)
 
     @cached_property
     def growth(self) -> np.ndarray:

@@ -79,7 +79,7 @@ def costs_of(run: RunFiles) -> list[dict[str, Any]]:
     found = []
     for name in (*COSTS, 'all'):
         yuan = by_day[name].to_numpy() if name != 'all' else by_day.to_numpy().sum(axis=1)
-        given_back = run.annual(float(np.prod(1 + run.returns + yuan / run.values[:-1])))
+        given_back = run.annual(float(np.prod(1 + run.returns + yuan / run.before)))
         found.append({'kind': name, 'yuan': math.fsum(yuan), 'annual': given_back - as_was})
     return found
 
@@ -170,8 +170,7 @@ def without_best_trades(run: RunFiles, count: int = BEST) -> dict[str, Any]:
         book(trip, at, value)
         if at < last:
             book(trip, at + 1, -value)
-    before = np.where(run.values[:-1] == 0, 1.0, run.values[:-1])
-    added = np.frombuffer(money) / before[np.frombuffer(days, 'int64')] if len(money) else np.zeros(0)
+    added = np.frombuffer(money) / run.before[np.frombuffer(days, 'int64')] if len(money) else np.zeros(0)
     by_trip = np.bincount(np.frombuffer(which, 'int64'), added, len(trips)) if len(money) else np.zeros(0)
     best = [trip for trip in np.argsort(-by_trip, kind='stable').tolist() if trip in closed and by_trip[trip] > 0][:count]
     theirs = np.isin(np.frombuffer(which, 'int64'), best) if len(money) else np.zeros(0, bool)
