@@ -17,6 +17,7 @@ from ..feeds.store import MarketStore
 from ..feeds.store.benchmarks import parse
 from .holdings import Holding, HoldingsBook
 from .missed import Missed, missed
+from .observers import benchmark_feed
 from .param_texts import as_json, changed
 from .round_trips import RoundTrip, openings, profits_by_stock, round_trips
 
@@ -74,8 +75,6 @@ class Run:
         day; ``first_bar``, ``last_bar`` of the run. Empty with one feed per stock.
     holdings : list of Holding
     trips : list of RoundTrip
-    profits : dict of str to float
-        Code -> yuan that it brought, what is still held included.
     picks, missed, prices : list
         Rows of picks.csv, missed.csv and prices.csv.
     shortcomings : list of str
@@ -106,7 +105,6 @@ class Run:
     market: dict[str, Any]
     holdings: list[Holding]
     trips: list[RoundTrip]
-    profits: dict[str, float]
     picks: list[Pick] = field(default_factory=list)
     missed: list[Missed] = field(default_factory=list)
     prices: list[Price] = field(default_factory=list)
@@ -146,8 +144,7 @@ def gather(strategy: bt.Strategy, books: Any) -> Run:
         benchmark_about=parse(market.p.benchmark or 'market').about() if market is not None else None,
         source=source_of(store), about=dict(store.about) if store is not None else {}, market=facts_of(market),
         holdings=list(holdings_of(books, days, store)),
-        trips=round_trips(books.fills, books.corporate_actions, days, books.details), profits=profits,
-        picks=picks,
+        trips=round_trips(books.fills, books.corporate_actions, days, books.details), picks=picks,
         missed=missed(books.orders, books.rejections, days, feeds, books.unfilled, {pick.date for pick in picks},
                       getattr(broker.p, 'delist', 'last_close')), prices=list(prices_of(feeds, charted, days)),
         shortcomings=shortcomings_of(store, level, benchmark), findings=findings, findings_line=findings_line,
@@ -203,15 +200,14 @@ def benchmark_of(strategy: bt.Strategy, books: Any) -> tuple[str, np.ndarray | N
         something was traded on the first bar of the data, the first day's close stands for it. None where there is no
         benchmark, or its level before the first day or on the last is not known.
     """
-    feed = market_of(strategy)
-    if feed is not None:
-        name, days, close = feed.p.benchmark or 'market', feed.days, feed.level['close']
+    feed = benchmark_feed(strategy.datas)
+    if feed is None:
+        return '', None
+    if hasattr(feed, 'universe'):
+        name, close = feed.p.benchmark or 'market', feed.level['close']
     else:
-        feed = next((data for data in strategy.datas if hasattr(data, 'column') and not hasattr(data.lines, 'market_cap')), None)
-        if feed is None:
-            return '', None
-        name, days, close = feed._name, feed.days, feed.column('close')
-    return (name, level_at([row.date for row in books.equity], days, close)) if books.equity else ('', None)
+        name, close = feed._name, feed.column('close')
+    return (name, level_at([row.date for row in books.equity], feed.days, close)) if books.equity else ('', None)
 
 
 def microcap_of(market: Any, days: list[date]) -> np.ndarray | None:

@@ -14,7 +14,7 @@ from ..feeds.errors import DataError, whole_number
 from ..record.files import write_json
 from ..study.chance import COUNT
 from .language import ENGLISH, known_language
-from .results import REPORT, blotter_of, conventions_of_summary, save_run
+from .results import REPORT, blotter_of, save_run
 
 NEEDED = ('bokeh', 'jinja2')
 SIDE_BY_SIDE = 'comparison.html'
@@ -136,7 +136,7 @@ def run_beside(
     """
     from .report.again import run_beside
 
-    said = run_beside(strategy, folder, summary, random_picks, seed, conventions_of_summary(summary), progress)
+    said = run_beside(strategy, folder, summary, random_picks, seed, progress)
     write_json(folder / 'summary.json', {**summary, **said})
     return said
 

@@ -156,11 +156,6 @@ def conventions_of(run: Run, more: dict[str, Any] | None = None) -> dict[str, An
     return {**CONVENTIONS.get(run.profile, CONVENTIONS['realistic']), **(more or {})}
 
 
-def conventions_of_summary(summary: dict[str, Any]) -> dict[str, Any]:
-    """Return how the figures of a run were counted, as its summary.json says."""
-    return dict(summary['conventions'])
-
-
 def table_of(rows: Sequence[tuple[str, str]], language: str) -> str:
     """Return rows of a name and a text, as the terminal shows them; a Chinese character is two columns wide."""
     shown = [(translate(name, language), translate(text, language)) for name, text in rows]

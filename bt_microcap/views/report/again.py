@@ -17,7 +17,7 @@ from .tables import COMPARED
 
 
 def run_beside(
-    strategy: bt.Strategy, folder: Path, summary: dict[str, Any], count: int, seed: int, conventions: dict[str, Any],
+    strategy: bt.Strategy, folder: Path, summary: dict[str, Any], count: int, seed: int,
     progress: Callable[[int], Any] = int,
 ) -> dict[str, Any]:
     """Run a finished run again without costs, and ``count`` times with random picks; write what came of it.
@@ -29,10 +29,8 @@ def run_beside(
     folder : Path
         Of the run: gets without_costs.csv, and with ``count`` random_picks.csv and random_equity.csv.
     summary : dict
-        Of the run: its own figures.
+        Of the run: its own figures, and how they are counted.
     count, seed : int
-    conventions : dict
-        How the figures are counted.
     progress : callable
         Called with 1 after each random run.
 
@@ -57,7 +55,7 @@ def run_beside(
     if not count:
         return said
     try:
-        chance = random_picks(strategy, count, seed, progress=progress, conventions=conventions, recipe=recipe)
+        chance = random_picks(strategy, count, seed, progress=progress, conventions=summary['conventions'], recipe=recipe)
     except CannotRepeat as error:
         return {**said, 'no_chance': str(error)}
     seeds = [seed + number for number in range(count)]

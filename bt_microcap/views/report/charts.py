@@ -143,16 +143,16 @@ class Charts:
         """Value against the indices on a log scale, the band of the random picks behind it."""
         days = with_eve(run.days)
         lines = {self._('strategy'): run.growth}
-        name = run.summary.get('benchmark')
+        name, band = run.summary.get('benchmark'), band_of(run)
         for column, label in (('benchmark', name), ('microcap', 'microcap')):
             level = run.index(column)
             if level is not None:
                 lines[self._('benchmark {name}', name=label) if column == 'benchmark' else self._('micro-cap index')] = level
         positive = {label: np.where(level > 0, level, np.nan) for label, level in lines.items()}
         plot = self._lines('value', TALL, self._('Value of 1 yuan, log scale'), days, positive, '0.00', log=True,
-                           colors=(BLUE, GREY, AMBER), band=band_of(run),
+                           colors=(BLUE, GREY, AMBER), band=band,
                            band_label=self._('random picks: 5 %, median (dotted), 95 %'))
-        known = np.concatenate([level[level > 0] for level in (*positive.values(), *(band_of(run) or ()))])
+        known = np.concatenate([level[level > 0] for level in (*positive.values(), *(band or ()))])
         if len(known):
             low, high = float(known.min()), float(known.max())
             plot.yaxis.ticker.desired_num_ticks = 8

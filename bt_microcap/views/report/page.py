@@ -99,21 +99,21 @@ def page_of(run: RunFiles, language: str) -> str:
     rebalances, left_out = listed(tables.rebalances_of(run))
     months = tables.months_of(run, run.returns)
     trips = run.closed.sort_values('profit', ascending=False, kind='stable')
+    told = told_of(run)
     return environment(language, run.name_of).get_template('run.html').render(
         title=translate(run.summary['title'], language), page_language=html_language(language), style=inlined('style.css'),
         code=inlined('page.js'), bokeh=bokeh_script(), script=Markup(script), chart=divs, captions=charts.captions,
         summary=run.summary, run=run,
-        figures=figures_of(run.summary), doubts=doubts_of(run, language), chance=tables.chance_of(run),
+        figures=figures_of(run.summary), doubts=doubts_of(run, language, told), **told,
         drawdowns=tables.worst_drawdowns(run), months=grid_of(months), years=tables.year_figures(run),
         benchmark_months=None if benchmark is None else grid_of(tables.months_of(run, benchmark)),
-        rolling=tables.rolling_window(len(run.days)), costs=tables.costs_of(run), free=without_costs(run),
-        refusals=tables.refusals_of(run), volume=tables.volume_shares(run), best=by_stock[:ROWS],
+        rolling=tables.rolling_window(len(run.days)), free=without_costs(run), refusals=tables.refusals_of(run),
+        best=by_stock[:ROWS],
         worst=[item for item in by_stock[::-1][:ROWS] if item[1] < 0], total=sum(run.profits.values()),
-        calendar_months=tables.profits_by_calendar_month(run), without_best=tables.without_best_trades(run),
-        without_new_year=tables.without_months(run), best_trades=trips.head(ROWS).to_dict('records'),
+        calendar_months=tables.profits_by_calendar_month(run), best_trades=trips.head(ROWS).to_dict('records'),
         worst_trades=trips.tail(ROWS)[::-1].to_dict('records'), rebalances=rebalances, left_out=left_out, stocks=stocks,
         few_trades=run.summary['closed_trades'] < definitions.FEW_TRADES, definitions=definitions,
-        holdings=tables.last_holdings(run), name_of=run.name_of, params=params_of(run.summary))
+        holdings=tables.last_holdings(run), params=params_of(run.summary))
 
 
 def compare_page_of(runs: Mapping[str, RunFiles], language: str) -> str:
@@ -184,14 +184,21 @@ def without_costs(run: RunFiles) -> dict[str, float] | None:
     return {'total': growth - 1, 'annual': run.annual(growth)}
 
 
-def doubts_of(run: RunFiles, language: str) -> list[str]:
-    """Return in plain words why the result may say less than it seems to."""
+def told_of(run: RunFiles) -> dict[str, Any]:
+    """Return what both the page and its doubts tell."""
+    return {'chance': tables.chance_of(run), 'costs': tables.costs_of(run), 'volume': tables.volume_shares(run),
+            'without_best': tables.without_best_trades(run), 'without_new_year': tables.without_months(run)}
+
+
+def doubts_of(run: RunFiles, language: str, told: Mapping[str, Any] | None = None) -> list[str]:
+    """Return in plain words why the result may say less than it seems to; `told` is `told_of` the run, where it is at hand."""
+    told = told_of(run) if told is None else told
     summary, found = run.summary, []
 
     def doubt(text: str, **values: Any) -> None:
         found.append(say(language, text, **values))
 
-    chance = tables.chance_of(run)
+    chance, volume, best = told['chance'], told['volume'], told['without_best']
     if chance is not None:
         place, same = chance['total_return']['percentile'], chance['total_return']['same']
         if same > 50:
@@ -213,21 +220,18 @@ def doubts_of(run: RunFiles, language: str) -> list[str]:
     market = summary['market']
     if market and not market['ended'] and market['days'] > definitions.A_YEAR:
         doubt('No stock of the data ended before its last day: the delisted ones are missing, so that any result looks too good.')
-    volume = tables.volume_shares(run)
     if volume is not None and volume['p95'] > 0.05:
         doubt('One order in twenty took over {percent} % of its stock\'s volume of the day: that would have moved the price.',
               percent=f'{100 * volume["p95"]:.0f}')
-    best = tables.without_best_trades(run)
     if best['count'] and summary['closed_trades'] >= definitions.FEW_TRADES and run.growth[-1] > 1:
         if best['total'] < 0:
             doubt('Without its {count} best trades the strategy would have lost money.', count=best['count'])
         elif best['total'] < summary['total_return'] / 2:
             doubt('Its {count} best trades made most of it: without them {total} instead of {own}.', count=best['count'],
                   total=f'{best["total"]:+.1%}', own=f'{summary["total_return"]:+.1%}')
-    new_year = tables.without_months(run)
-    if run.growth[-1] > 1 and new_year['total'] < 0:
+    if run.growth[-1] > 1 and told['without_new_year']['total'] < 0:
         doubt('Without January and February the strategy would have lost money.')
-    costs = tables.costs_of(run)[-1]
+    costs = told['costs'][-1]
     if costs['annual'] > 0.1 and summary['days'] >= definitions.FEW_DAYS:
         doubt('Costs take {percent} percentage points of return a year: a little more slippage than assumed changes the result.',
               percent=f'{100 * costs["annual"]:.0f}')

@@ -18,6 +18,7 @@ import pyarrow.csv as pa_csv
 
 from ...feeds.errors import DataError
 from ...feeds.invocation import command
+from ...record.figures import annual_return, grown
 from ...record.round_trips import PARKING, profits_by_stock
 
 # name -> columns that a report asks for
@@ -146,7 +147,7 @@ class RunFiles:
     @cached_property
     def growth(self) -> np.ndarray:
         """What 1 has become: before the first day, and after each; shape (days + 1,)."""
-        return np.concatenate([[1.0], np.cumprod(1 + self.returns)])
+        return grown(self.returns)
 
     def index(self, name: str) -> np.ndarray | None:
         """Return the level of ``benchmark`` or ``microcap`` as `growth`; None where the run has none."""
@@ -159,12 +160,15 @@ class RunFiles:
         return self.summary['names']
 
     @cached_property
+    def events(self) -> tuple[list[Any], list[Any]]:
+        """The fills and the corporate actions, as `record.round_trips` takes them."""
+        return list(self.trades.itertuples(index=False)), list(self.corporate_actions.itertuples(index=False))
+
+    @cached_property
     def profits(self) -> dict[str, float]:
         """What each stock has earned, yuan, as `record.round_trips.profits_by_stock`."""
         held = self.positions[self.positions['date'] == self.days[-1]]
-        return profits_by_stock(
-            list(self.trades.itertuples(index=False)), list(self.corporate_actions.itertuples(index=False)),
-            dict(zip(held['code'], held['value'].astype(float), strict=True)))
+        return profits_by_stock(*self.events, dict(zip(held['code'], held['value'].astype(float), strict=True)))
 
     @cached_property
     def parked(self) -> set[str]:
@@ -187,14 +191,9 @@ class RunFiles:
         """Trading days of the annual figures."""
         return float(self.summary['days_a_year'])
 
-    @property
-    def years(self) -> float:
-        """The length of the run by trading days."""
-        return len(self.days) / self.days_a_year
-
     def annual(self, growth: float) -> float:
         """Return what a growth over the run is a year, by trading days."""
-        return growth ** (1 / self.years) - 1 if growth > 0 else -1.0
+        return annual_return(growth, len(self.days), self.days_a_year)
 
 
 def read_summary(path: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from ...exchange.execution import WITHDRAWN
 from ...record.drawdowns import Drawdown, drawdowns
-from ...record.figures import eve, figures_of
+from ...record.figures import eve, figures_of, grown, max_drawdown
 from ...record.round_trips import trip_flows
 from ...study.chance import TIE, percentile
 from .reading import RunFiles
@@ -154,8 +154,7 @@ def without_best_trades(run: RunFiles, count: int = BEST) -> dict[str, Any]:
         money.append(yuan)
 
     openings: dict[str, list[tuple[int, int]]] = {}  # code -> (day, trip) of each purchase from flat
-    for code, number, day, yuan, over in trip_flows(
-            list(run.trades.itertuples(index=False)), list(run.corporate_actions.itertuples(index=False))):
+    for code, number, day, yuan, over in trip_flows(*run.events):
         at = place.get(day, int(np.searchsorted(run.days, day)))
         if (code, number) not in trips:
             trips[code, number] = len(trips)
@@ -192,8 +191,7 @@ def last_holdings(run: RunFiles) -> list[dict[str, Any]]:
     position was opened (摊薄成本), fees included; ``profit`` the value less that, yuan; ``weight`` the part of the account.
     """
     paid: dict[str, float] = {}  # of the round trip that is not over
-    for code, _, _, yuan, over in trip_flows(
-            list(run.trades.itertuples(index=False)), list(run.corporate_actions.itertuples(index=False))):
+    for code, _, _, yuan, over in trip_flows(*run.events):
         paid[code] = 0.0 if over else paid.get(code, 0.0) - yuan
     found = []
     for row in run.positions[run.positions['date'] == run.days[-1]].itertuples(index=False):
@@ -258,9 +256,8 @@ def year_figures(run: RunFiles) -> list[dict[str, Any]]:
     found = []
     for year in own.index:
         here = run.days.year == year
-        growth = np.concatenate([[1.0], np.cumprod(1 + run.returns[here])])
         row = {'year': int(year), 'return': float(own[year]), 'profit': float(profits[year]), 'days': int(here.sum()),
-               'drawdown': float((1 - growth / np.maximum.accumulate(growth)).max()),
+               'drawdown': max_drawdown(grown(run.returns[here])),
                'volatility': figures_of(run.returns[here], days_a_year=run.days_a_year)['volatility'],
                'turnover': float(traded.get(year, 0.0)) / 2 / float(run.equity['total_value'][here].mean())}
         row.update({name: float(series[year]) for name, series in indices.items()})
