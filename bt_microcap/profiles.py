@@ -109,6 +109,7 @@ def setup(cerebro: bt.Cerebro, profile: str = 'realistic', *, cash: float = 1e6,
     broker = AShareBroker(cash=cash, **{name: value for name, value in values.items() if name not in FEES})
     broker.addcommissioninfo(AShareCommission(**{name: values[name] for name in FEES}))
     broker.before_run.append(use_ours)
+    broker.given = tuple(overrides)  # what a script's own settings do not change, see `joinquant.api.costs`
     broker.profile = profile  # what summary.json says, and by which conventions the figures are counted
     cerebro.setbroker(broker)
     cerebro.p.cheat_on_open = True

@@ -44,6 +44,7 @@ from .command_line import (
 from .market_data import open_feed
 from .strategy_arguments import Chosen, add_strategy_arguments, check_data, check_params, choose, run_one
 
+MARKET = 'market'  # the benchmark by default
 CHANCE = ('percentile {total_return} of {count} in total return, {sharpe} in Sharpe ratio, {max_drawdown} in drawdown; 50 is '
           'chance')
 
@@ -52,8 +53,9 @@ def parse_args(pargs: list[str] | None = None) -> argparse.Namespace:
     """Return the arguments of the command line."""
     parser = Parser('backtest', description=__doc__.splitlines()[0])
     add_market_arguments(parser)
-    parser.add_argument('--benchmark', default='market', metavar='INDEX',
-                        help=f'what the return is compared with: {FORMS} (default: market, all A shares, equal weight)')
+    parser.add_argument('--benchmark', metavar='INDEX',
+                        help=f'what the return is compared with: {FORMS} (default: market, all A shares, equal weight; of a '
+                             'JoinQuant script the index that it sets, where the store has it)')
     parser.add_argument('--out', type=Path, default=Path('out'), help='folder for the results (default: out)')
     parser.add_argument('--no-plot', action='store_true', help='write no picture')
     parser.add_argument('--report', action='store_true', help='write report.html, too; needs the extra report')
@@ -74,6 +76,24 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
                         help=f'report: runs with random picks to compare with, on all cores (default: {COUNT}); 0: no new ones')
     parser.add_argument('--seed', type=number(int, 0), default=0, metavar='N',
                         help='report: of the first random run (default: 0)')
+
+
+def with_benchmark_of(chosen: Chosen, feed: MarketFeed) -> MarketFeed:
+    """Return a feed that shows the index which a JoinQuant script sets as its benchmark; say it where the store has none."""
+    from ..joinquant.loading import parsed
+    from ..joinquant.reading import Reading
+
+    index = Reading(chosen.path, *parsed(chosen.path)).benchmark
+    if not index:
+        return feed
+    try:
+        found = MarketFeed(dataname=feed.store, fromdate=feed.p.fromdate, todate=feed.p.todate, benchmark=index)
+        check_benchmark(found, chosen.name)
+    except DataError:
+        warnings.warn(f'the benchmark of the script, {index}, is not among the data of the run: all A shares, equal weight, '
+                      f'stand for it; {command("ingest")} --benchmark {index}=FILE adds it', stacklevel=2)
+        return feed
+    return found
 
 
 def check_benchmark(feed: MarketFeed, source: str) -> None:
@@ -111,7 +131,7 @@ def main(pargs: list[str] | None = None) -> int:
     for text in warned:
         print(say(args.lang, 'warning: {text}', text=text), file=sys.stderr)
     # else the title tells the params that differ from the class's own
-    name = chosen.label if chosen.preset and set(chosen.params) - set(ORIGINAL) else ''
+    name = chosen.label if args.joinquant or chosen.preset and set(chosen.params) - set(ORIGINAL) else ''
     summary = save_run(strategy, args.out, not args.no_plot, name=name, source=source, conventions=conventions(args),
                        about=chosen.about(), language=args.lang, warned=warned)
     if args.report:
@@ -140,10 +160,12 @@ def run(args: argparse.Namespace, check_folder: bool = True) -> tuple[bt.Strateg
     check_params(chosen)
     if check_folder:
         check_output_folder(args.out)
-    if args.data is None and parse(args.benchmark).of_store:
+    if args.data is None and parse(args.benchmark or MARKET).of_store:
         raise DataError(f'the demo market: has no benchmark {args.benchmark}, as it is made up; give --benchmark market or '
                         'microcap, or --data with a store that has the index')
-    feed, source = open_feed(args.data, args.start, args.end, args.benchmark, args)
+    feed, source = open_feed(args.data, args.start, args.end, args.benchmark or MARKET, args)
+    if args.joinquant and args.benchmark is None:
+        feed = with_benchmark_of(chosen, feed)
     check_benchmark(feed, source)
     check_data(chosen, feed.universe())  # here, before anything is written
 

@@ -154,14 +154,16 @@ def add_market_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what says which market is run, when, and with how much money."""
     parser.add_argument('--data', type=Path, help='store, or canonical table: .parquet, .csv, .csv.gz (default: the demo market)')
     add_table_arguments(parser)
-    parser.add_argument('--profile', choices=sorted(PROFILES), default='realistic')
+    parser.add_argument('--profile', choices=sorted(PROFILES), help='(default: realistic; of a JoinQuant script joinquant)')
     parser.add_argument('--cash', type=number(float, 0, 1e15, open_low=True), default=1e6, help='yuan (default: 1e6)')
     parser.add_argument('--start', type=day, help='first day, YYYY-MM-DD')
     parser.add_argument('--end', type=day, help='last day, YYYY-MM-DD')
 
 
 def check_market_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    """Refuse what `add_market_arguments` cannot see in one argument alone."""
+    """Refuse what `add_market_arguments` cannot see in one argument alone, and settle what depends on another."""
+    if args.profile is None:
+        args.profile = 'joinquant' if args.joinquant else 'realistic'
     if args.start and args.end and args.start > args.end:
         parser.error(f'--start {args.start} is after --end {args.end}')
 

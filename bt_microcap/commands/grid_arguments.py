@@ -86,7 +86,7 @@ def dimensions_of(args: argparse.Namespace, chosen: Chosen) -> dict[str, list[An
         check_name(name, chosen.strategy, said)
         if name in found:
             raise DataError(f'{said}: {name} is given twice')
-        found[name] = _listed(text, name, defaults[name], said)
+        found[name] = _listed(text, name, defaults.get(name), said)
     if not found:
         raise DataError(f'found no dimension, and {chosen.name} has neither stocknum nor refresh_rate to vary; give '
                         '--grid NAME=V1,V2,...')
@@ -103,9 +103,14 @@ def dimensions_of(args: argparse.Namespace, chosen: Chosen) -> dict[str, list[An
 
 def _listed(text: str, name: str, default: Any, said: str) -> list[Any]:
     """Return the values of a dimension, by the type of the param's default."""
-    if isinstance(default, int) and not isinstance(default, bool):
+    if default is None:  # of a JoinQuant script's g, whose types the script tells: 3:10 for whole numbers, else texts
         try:
             found: list[Any] = whole_numbers(text)
+        except ValueError:
+            found = [part.strip() for part in text.split(';' if ';' in text else ',')]
+    elif isinstance(default, int) and not isinstance(default, bool):
+        try:
+            found = whole_numbers(text)
         except ValueError:
             raise DataError(f'{said}: found {text!r}, expected whole numbers as 1,5,10 or 1:10 or 1:10:3') from None
     else:

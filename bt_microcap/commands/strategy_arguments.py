@@ -9,6 +9,7 @@ import math
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import backtrader as bt
@@ -59,6 +60,11 @@ class Chosen:
         return dict(self.strategy.params._getpairs())
 
     @property
+    def path(self) -> Path:
+        """The user's own file."""
+        return Path(self.file) if self.file.endswith('.py') else parted(self.file)[0]
+
+    @property
     def name(self) -> str:
         """What the class is called."""
         return self.file or self.strategy.__name__
@@ -70,14 +76,15 @@ class Chosen:
     @property
     def label(self) -> str:
         """What titles call it: class, preset and params, where they are not the original's; may be empty."""
-        return ', '.join([*([self.strategy.__name__] if self.file else []), *([self.preset] if self.preset else []),
+        own = Path(self.file).name if self.file.endswith('.py') else self.strategy.__name__
+        return ', '.join([*([own] if self.file else []), *([self.preset] if self.preset else []),
                           *(f'{name}={as_text(value)}' for name, value in self.given.items())])
 
     def about(self) -> dict[str, Any]:
         """Return what files say of it: its name, its preset, and of a file of the user's own a checksum."""
         about: dict[str, Any] = {'strategy': self.name, 'preset': self.preset or None}
         if self.file:
-            about['strategy_content'] = checksum(parted(self.file)[0])
+            about['strategy_content'] = checksum(self.path)
         return about
 
 
@@ -109,6 +116,8 @@ def add_strategy_arguments(parser: argparse.ArgumentParser, explicit: Iterable[s
                             'yes or no, numbers, text, lists with commas, none for an empty list')
     group.add_argument('--strategy', metavar='FILE.py:CLASS',
                        help='a strategy of your own, a subclass of MicroCapStrategy or bt.Strategy')
+    group.add_argument('--joinquant', metavar='SCRIPT.py',
+                       help='a JoinQuant script, run as it is; --set g.stocknum=5 changes what its initialize puts into g')
     defaults = MicroCapStrategy.params._getpairs()
     for name in explicit:
         kind, what = EXPLICIT[name]
@@ -123,9 +132,9 @@ def choose(args: argparse.Namespace) -> Chosen:
     DataError
         No such file, class, preset or param, a value that cannot be read, or a param that is given twice.
     """
-    strategy = load_strategy(args.strategy) if args.strategy else MicroCapStrategy
+    strategy = strategy_of(args)
     defaults = dict(strategy.params._getpairs())
-    params: dict[str, Any] = {}
+    params: dict[str, Any] = {'script': args.joinquant, 'quiet': True} if args.joinquant else {}
     if args.preset is not None:
         for name, value in preset(args.preset).items():
             check_name(name, strategy, f'--preset {args.preset}')
@@ -136,7 +145,7 @@ def choose(args: argparse.Namespace) -> Chosen:
         check_name(name, strategy, said)
         if name in given:
             raise DataError(f'{said}: {name} is given twice')
-        given[name] = read_value(text, name, defaults[name], said)
+        given[name] = text if is_of_g(name, strategy) else read_value(text, name, defaults[name], said)
     for name in EXPLICIT:
         value = getattr(args, name, None)
         if value is None or isinstance(value, list):
@@ -146,7 +155,30 @@ def choose(args: argparse.Namespace) -> Chosen:
         if name in given:
             raise DataError(f'{option} and --set {name}={as_text(given[name])}: {name} is given twice')
         given[name] = value
-    return Chosen(strategy, {**params, **given}, args.preset or '', args.strategy or '', given)
+    return Chosen(strategy, {**params, **given}, args.preset or '', args.strategy or args.joinquant or '', given)
+
+
+def strategy_of(args: argparse.Namespace) -> type[bt.Strategy]:
+    """Return the class that the arguments mean.
+
+    Raises
+    ------
+    DataError
+        There is no such file or class, or more than one is meant.
+    """
+    if not args.joinquant:
+        return load_strategy(args.strategy) if args.strategy else MicroCapStrategy
+    for option, value in (('--strategy', args.strategy), ('--preset', args.preset)):
+        if value:
+            raise DataError(f'--joinquant {args.joinquant} and {option} {value} are two strategies; give one')
+    from ..joinquant.strategy import JoinQuantStrategy
+
+    return JoinQuantStrategy
+
+
+def is_of_g(name: str, strategy: type[bt.Strategy]) -> bool:
+    """Return whether a name is one of a JoinQuant script's ``g``, such as g.stocknum."""
+    return name.startswith('g.') and hasattr(strategy.params, 'script')
 
 
 def preset(name: str) -> Mapping[str, Any]:
@@ -173,6 +205,10 @@ def check_name(name: str, strategy: type[bt.Strategy], said: str) -> None:
         What was said, and which param may be meant.
     """
     names = list(strategy.params._getkeys())
+    if is_of_g(name, strategy):
+        return
+    if hasattr(strategy.params, 'script'):
+        raise DataError(f'{said}: a JoinQuant script has no param {name}; what it keeps in g is given as --set g.{name}=...')
     if name not in names:
         raise DataError(f'{said}: {strategy.__name__} has no param {name}'
                         + (near(name, names) or (f'; it has {", ".join(names)}' if names else '; it has none')))
@@ -252,7 +288,7 @@ def wrong_params(error: ValueError, chosen: Chosen) -> DataError:
     """Return in one line what a strategy said of its params when it was made; in a file of the user's own also where."""
     if not chosen.file:
         return DataError(str(error))
-    path = parted(chosen.file)[0]
+    path = chosen.path
     return DataError(f'{path}{place(error, path.resolve())}: {error}')
 
 

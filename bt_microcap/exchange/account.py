@@ -49,6 +49,7 @@ class AccountBroker(bt.brokers.BackBroker):
         super().__init__()
         self._running = False  # from the start of a run to its end
         self.before_run: list[Callable[[bt.Cerebro], Any]] = []  # called with Cerebro at the start of a run
+        self.at_close: list[Callable[[], Any]] = []  # called at the close of every day of the market
         # a plain comminfo has no fees(); ours is the default, another can be set as with any broker
         self.comminfo[None] = AShareCommission()
 
@@ -58,6 +59,7 @@ class AccountBroker(bt.brokers.BackBroker):
         self.day = 0  # ordinal of the trading day begun
         self.is_market_bar = False  # whether the current bar is one of the market, not of some other feed beside it
         self._open = False  # from the start of a day until its orders are filled
+        self._closing = False  # while those are called who decide at the close
         self._now = 0.0  # Backtrader's number of the current bar
         self._bought: dict[Any, tuple[int, int]] = {}  # data -> (day, shares bought on it)
         self._traded: dict[Any, tuple[int, int]] = {}  # data -> (day, shares bought and sold on it)

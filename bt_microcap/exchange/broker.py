@@ -40,6 +40,11 @@ class AShareBroker(ExecutionBroker):
     - An order is refused, never dropped silently: status ``Rejected`` and ``order.info.reason``, one of
       ``suspended``, ``no volume``, ``limit up``, ``limit down``, ``bought today`` (T+1), ``below one lot``,
       ``star market order``, ``slipped past the limit``, ``volume limit``, ``not held``.
+    - Who is to decide at the close, and not for the next open, puts a function into ``at_close``, a list: it is called once a day
+      of the market, when the day's bar is known. ``exectype=Close`` orders that it gives are filled or refused at once, at
+      the close.
+    - A market order for STAR that carries ``protection=`` (yuan) is taken also where ``star_market_orders`` is off; a fill beyond
+      that price is refused.
     - An order that carries ``only_if=`` (a function of the feed and its upper limit, asked when the order would fill) is
       withdrawn where it says no.
     - A buy is cut to legal lots, to the cash and, where the order carries ``value=`` (yuan), to that budget;
@@ -228,7 +233,7 @@ class AShareBroker(ExecutionBroker):
         for name in LIMIT_PRICES.get(order.exectype, ()):  # the exchange takes prices on the tick alone
             setattr(created, name, on_tick(getattr(created, name), up=not order.isbuy(), per_yuan=rules.steps(data._name)))
         self.submit_accept(order)
-        if order.exectype == Order.Market and order.active() and at_open:
+        if order.active() and (order.exectype == Order.Market and at_open or order.exectype == Order.Close and self._closing):
             self.pending.remove(order)
             self._try_exec(order)
             if not order.alive():
@@ -259,6 +264,12 @@ class AShareBroker(ExecutionBroker):
             self._fill_pending()
         self._open = False
         self._get_value()
+        if self.is_market_bar and self.at_close:
+            self._closing = True
+            for call in self.at_close:
+                call()
+            self._closing = False
+            self._get_value()
 
     def start_bar(self, now: float) -> None:
         """Begin a bar; at the open first what was ordered on an earlier day, so that its money is there for the next orders."""

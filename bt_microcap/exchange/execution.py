@@ -93,7 +93,7 @@ class ExecutionBroker(AccountBroker):
         half = rules.half_tick(data._name)
         star = rules.board(data._name) == rules.STAR if self.p.star_protection or not self.p.star_market_orders else False
         if buy:
-            if star and not self.p.star_market_orders:
+            if star and not self.p.star_market_orders and not order.info.get('protection'):
                 return self._refuse(order, STAR_MARKET_ORDER)
             if price >= high - half:
                 return self._refuse(order, LIMIT_UP)
@@ -110,6 +110,8 @@ class ExecutionBroker(AccountBroker):
         fill = self._fill_price(data, price, buy)
         fill = fill(allowed) if callable(fill) else fill
         away = self.p.star_protection * price + half + 1e-9 if star and self.p.star_protection else math.inf
+        if (protection := order.info.get('protection')) and (fill > protection + half if buy else fill < protection - half):
+            away = -1.0
         if fill > high + half or fill < low - half or abs(fill - price) > away:
             return self._refuse(order, SLIPPED)
         return self._fill_allowed(order, size, allowed, fill)

@@ -70,10 +70,19 @@ def write_run(folder: Path, blotter: Blotter, summary: dict[str, Any], benchmark
     write_json(folder / 'summary.json', summary)
 
 
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Write a text file: beside it first, then renamed."""
+    part = path.with_name(path.name + '.part')
+    with open(part, 'w', encoding='utf-8') as stream:
+        stream.writelines(f'{line}\n' for line in lines)
+    os.replace(part, path)
+
+
 def write_details(folder: Path, run: Run) -> list[str]:
     """Write positions.csv, round_trips.csv, picks.csv, missed.csv and prices.csv.
 
-    And indices.csv, where the index of the micro-caps is known: its level after each day, 1 at the close before the first one.
+    And indices.csv, where the index of the micro-caps is known: its level after each day, 1 at the close before the first one;
+    record.csv and log.txt, where the strategy recorded or logged something.
 
     Parameters
     ----------
@@ -94,6 +103,11 @@ def write_details(folder: Path, run: Run) -> list[str]:
     }
     if run.microcap is not None:
         tables['indices.csv'] = ('date', 'microcap'), list(zip(run.days, run.microcap[1:].tolist(), strict=True))
+    if run.recorded:
+        tables['record.csv'] = ('date', 'name', 'value'), [
+            (day, name, value) for name, values in run.recorded.items() for day, value in values]
     for name, (header, rows) in tables.items():
         write_csv(folder / name, header, rows)
-    return list(tables)
+    if run.log_lines:
+        write_lines(folder / 'log.txt', run.log_lines)
+    return [*tables, *(['log.txt'] if run.log_lines else [])]

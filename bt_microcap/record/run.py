@@ -87,6 +87,10 @@ class Run:
         Why nothing was picked or filled; empty where something was.
     names : dict of str to str
         Code -> name, as known on the last day, of the stocks that were ordered; none where the data has no names.
+    log_lines : list of str
+        What a JoinQuant script has logged.
+    recorded : dict of str to list of (date, float)
+        What it has recorded.
     """
 
     strategy: type
@@ -113,6 +117,8 @@ class Run:
     findings_line: str = ''
     nothing_traded: str = ''
     names: dict[str, str] = field(default_factory=dict)
+    log_lines: list[str] = field(default_factory=list)
+    recorded: dict[str, list[tuple[date, float]]] = field(default_factory=dict)
 
 
 def gather(strategy: bt.Strategy, books: Any) -> Run:
@@ -148,7 +154,8 @@ def gather(strategy: bt.Strategy, books: Any) -> Run:
         missed=missed(books.orders, books.rejections, days, feeds, books.unfilled, {pick.date for pick in picks},
                       getattr(broker.p, 'delist', 'last_close')), prices=list(prices_of(feeds, charted, days)),
         shortcomings=shortcomings_of(store, level, benchmark), findings=findings, findings_line=findings_line,
-        nothing_traded=nothing() if nothing is not None else '', names=names_of(store, books.orders, days))
+        nothing_traded=nothing() if nothing is not None else '', names=names_of(store, books.orders, days),
+        log_lines=list(getattr(strategy, 'log_lines', ())), recorded=dict(getattr(strategy, 'recorded', {})))
 
 
 def market_of(strategy: bt.Strategy) -> Any:

@@ -25,7 +25,7 @@ ORIGINAL = ('stocknum', 'refresh_rate', 'min_cap', 'max_cap')  # params that the
 WIDTH = 15  # columns of the names in the summary
 REPORT = 'report.html'
 # files that not every run has
-OF_SOME_RUNS = ('cash_flows.csv', 'indices.csv', 'equity.png', 'random_picks.csv', 'random_equity.csv',
+OF_SOME_RUNS = ('cash_flows.csv', 'indices.csv', 'record.csv', 'log.txt', 'equity.png', 'random_picks.csv', 'random_equity.csv',
                 'without_costs.csv', REPORT)
 
 

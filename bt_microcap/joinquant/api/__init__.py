@@ -1,0 +1,1 @@
+"""What a JoinQuant script finds on the platform, over the market of a run."""

@@ -1,0 +1,92 @@
+"""``finance.run_query``: of the platform's finance tables the one of dividends, as far as the store tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from ...feeds.columns import dates_of
+from .bars import Bars
+from .errors import ScriptError, Unsupported, needed_columns
+from .frames import Frame
+from .fundamentals import WAN
+from .query import Query, Table, chosen, value_of
+from .session import Session
+
+# Dividends by their ex-dates. The registration day is the trading day before.
+TABLES = {'STK_XR_XD': ('id', 'code', 'a_registration_date', 'a_xr_date', 'a_bonus_date', 'bonus_ratio_rmb', 'bonus_amount_rmb')}
+
+
+class _Events:
+    """Rows of one table: `query.Rows`."""
+
+    def __init__(self, codes: np.ndarray, columns: dict[str, np.ndarray]) -> None:
+        self.codes, self._columns = codes, columns
+
+    def column(self, table: str, field: str) -> np.ndarray:
+        return self._columns[field]
+
+    def places(self, codes: Iterable[str]) -> np.ndarray:
+        return np.isin(self.codes, list(codes))
+
+
+class Finance:
+    """``finance``.
+
+    Parameters
+    ----------
+    session : Session
+    bars : Bars
+    """
+
+    def __init__(self, session: Session, bars: Bars) -> None:
+        self.session, self.bars = session, bars
+        self.STK_XR_XD = Table('STK_XR_XD', TABLES['STK_XR_XD'])
+        self._all: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith('_'):
+            raise AttributeError(name)
+        raise Unsupported(f'finance.{name} is not supported: of the finance tables there are {", ".join(TABLES)}')
+
+    def run_query(self, asked: Query) -> Frame:
+        """Return what a query finds among the dividends whose ex-date is known, today's at the latest."""
+        if not isinstance(asked, Query):
+            raise Unsupported(f'finance.run_query() takes a query(...), found {asked!r}')
+        rows = self._rows()
+        places = chosen(asked, rows, np.ones(len(rows.codes), bool))
+        columns = {}
+        for column in asked.columns:
+            values = np.asarray(value_of(column, rows))[places]
+            columns[column.name] = values.astype(object) if values.dtype.kind in 'UM' else values
+        return Frame(columns)
+
+    def _rows(self) -> _Events:
+        session = self.session
+        stocks, days, cash, shares = self._dividends()
+        known = days <= session.place
+        stocks, days, cash, shares = stocks[known], days[known], cash[known], shares[known]
+        ex = dates_of(session.days[days]).astype('M8[D]')
+        before = dates_of(session.days[np.maximum(days - 1, 0)]).astype('M8[D]')
+        return _Events(session.codes[stocks], {
+            'id': np.arange(len(stocks), dtype=float), 'code': session.codes[stocks], 'a_registration_date': before,
+            'a_xr_date': ex, 'a_bonus_date': ex, 'bonus_ratio_rmb': cash * 10, 'bonus_amount_rmb': cash * shares / WAN})
+
+    def _dividends(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Return stock, number of the ex-date, yuan a share and total shares of every dividend."""
+        if self._all is None:
+            store = self.session.store
+            if 'cash_dividend' not in store.columns:
+                raise ScriptError(needed_columns(['cash_dividend'], self.session.source))
+            cash = np.asarray(store.arrays['stock/cash_dividend'])
+            at = np.flatnonzero(cash > 0)
+            start = np.asarray(store.arrays['start'])
+            stocks = np.searchsorted(start, at, side='right') - 1
+            days = store.first[stocks] + at - start[stocks]
+            eve = np.maximum(at - 1, start[stocks])
+            cap, close = (np.asarray(store.arrays[f'stock/{name}'])[eve] for name in ('market_cap', 'close'))
+            with np.errstate(all='ignore'):
+                self._all = stocks, days, cash[at], cap / close
+        return self._all

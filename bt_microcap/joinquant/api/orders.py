@@ -1,0 +1,364 @@
+"""Orders: given by a script, filled or refused by the broker within the call, told as the platform tells them."""
+
+from __future__ import annotations
+
+import enum
+import itertools
+import math
+from datetime import datetime
+from typing import Any
+
+import backtrader as bt
+
+from ...exchange import execution, rules
+from .errors import Unsupported
+from .portfolio import Portfolio
+from .session import AFTER, BEFORE, CLOSE, OPEN, Session
+
+# Refusals that leave an order which is cancelled; all others give None. The words are the platform's where its log shows them.
+CANCELS = {
+    execution.LIMIT_UP: '已经涨停，市价买单取消', execution.LIMIT_DOWN: '已经跌停，市价卖单取消',
+    execution.SLIPPED: '加上滑点超出涨跌停价，市价单取消', execution.NO_VOLUME: '该标的截至到目前成交量为 0 ，暂时无法成交',
+    execution.VOLUME_LIMIT: '超过成交量比例限制，剩余撤单',
+}
+REFUSALS = {
+    execution.SUSPENDED: '今日停牌', execution.BELOW_ONE_LOT: '开仓数量不能小于 100',
+    execution.STAR_MARKET_ORDER: '科创板市价单需要指定保护限价，取值必须大于 0 且小于 1 万元',
+    execution.BOUGHT_TODAY: '可平仓数量不足(T+1)', execution.NOT_HELD: '没有持仓，不能卖出',
+}
+
+
+class OrderStatus(enum.Enum):
+    """What became of an order."""
+
+    open = 0
+    filled = 1  # in part
+    canceled = 2
+    rejected = 3
+    held = 4  # filled whole
+    new = 8
+    pending_cancel = 9
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class MarketOrderStyle:
+    """An order at the price of the market; on the STAR board the protective limit price is asked for."""
+
+    def __init__(self, limit_price: float | None = None) -> None:
+        self.limit_price = limit_price
+
+    def __repr__(self) -> str:
+        return f'MarketOrderStyle: _limit_price={float(self.limit_price or 0.0)}'
+
+
+class LimitOrderStyle:
+    """An order at a price or better, for the day."""
+
+    def __init__(self, limit_price: float) -> None:
+        self.limit_price = limit_price
+
+    def __repr__(self) -> str:
+        return f'LimitOrderStyle: _limit_price={float(self.limit_price)}'
+
+
+class Order:
+    """An order as a script sees it."""
+
+    def __init__(self, number: int, security: str, amount: int, mode: str, style: Any, buy: bool, now: datetime) -> None:
+        self.order_id = self.entrust_id = number
+        self.security, self.amount, self.mode, self.style, self.is_buy = security, amount, mode, style, buy
+        self.status, self.filled, self.price, self.avg_cost, self.commission = OrderStatus.new, 0, 0.0, 0.0, 0.0
+        self.add_time, self.finish_time = now, None
+        self.side, self.action, self.pindex = 'long', 'open' if buy else 'close', 0
+        self.comment = ''
+        self.given: bt.Order | None = None  # Backtrader's
+        self.error = ''
+
+    limit = property(lambda self: getattr(self.style, 'limit_price', None))
+
+    def __repr__(self) -> str:
+        return (f"UserOrder({{'order_id': {self.order_id}, 'security': {self.security!r}, 'status': {self.status}, 'amount': "
+                f"{self.amount}, 'filled': {self.filled}, 'price': {self.price}, 'action': {self.action!r}, 'add_time': "
+                f'{self.add_time!r}}})')
+
+    def record(self, placed: bool = True) -> str:
+        """Return how the platform's log writes it."""
+        what = f'security={self.security} mode={self.mode} style={self.style!r} side=long'
+        if not placed:
+            return f'Order({what} margin=False entrust_time=None)'
+        return (f'StockOrder(entrust_id={self.order_id} {what} action={self.action} margin=False entrust_time={self.add_time} '
+                f'cancel_time=None finish_time={self.finish_time} comment= error={self.error})')
+
+
+class Trade:
+    """A fill as a script sees it."""
+
+    def __init__(self, number: int, order: Order, amount: int, price: float, now: datetime) -> None:
+        self.trade_id, self.order_id, self.security = number, order.order_id, order.security
+        self.amount, self.price, self.time = amount, price, now
+
+    def __repr__(self) -> str:
+        return (f"UserTrade({{'trade_id': {self.trade_id}, 'order_id': {self.order_id}, 'time': {self.time!r}, 'amount': "
+                f"{self.amount}, 'price': {self.price}}})")
+
+
+class Orders:
+    """The functions that order.
+
+    Parameters
+    ----------
+    session : Session
+    portfolio : Portfolio
+    """
+
+    def __init__(self, session: Session, portfolio: Portfolio) -> None:
+        self.session, self.portfolio = session, portfolio
+        self.broker, self.strategy = portfolio.broker, session.strategy
+        self._count = itertools.count(1)
+        self.today: dict[int, Order] = {}
+        self.trades: dict[int, Trade] = {}
+        self._waiting: list[tuple[Order, Any]] = []  # given before the open
+        self.given = 0  # orders so far, those refused too
+
+    def begin_day(self) -> None:
+        """Forget the orders of the day before."""
+        self.today, self.trades = {}, {}
+
+    # -- what a script calls ---------------------------------------------------------------------------------
+
+    def order(self, security: str, amount: float, style: Any = None, side: str = 'long', pindex: int = 0,
+              close_today: bool = False) -> Order | None:
+        """Buy so many shares, or sell where it is negative."""
+        return self._give(security, f'OrderAmount: _amount={int(amount)}', style, side, shares=int(amount))
+
+    def order_target(self, security: str, amount: float, style: Any = None, side: str = 'long', pindex: int = 0,
+                     close_today: bool = False) -> Order | None:
+        """Buy or sell up to so many shares."""
+        return self._give(security, f'OrderTarget: _amount={int(amount)}', style, side, target_shares=int(amount))
+
+    def order_value(self, security: str, value: float, style: Any = None, side: str = 'long', pindex: int = 0,
+                    close_today: bool = False) -> Order | None:
+        """Buy for so many yuan, or sell where it is negative."""
+        return self._give(security, f'OrderValue: _value={float(value)}', style, side, value=float(value))
+
+    def order_target_value(self, security: str, value: float, style: Any = None, side: str = 'long', pindex: int = 0,
+                           close_today: bool = False) -> Order | None:
+        """Buy or sell up to a value of so many yuan."""
+        return self._give(security, f'OrderTargetValue: _value={float(value)}', style, side, target_value=float(value))
+
+    def cancel_order(self, order: Any) -> Order | None:
+        """Withdraw an order that waits."""
+        found = self.today.get(getattr(order, 'order_id', order))
+        if found is None or found.status not in (OrderStatus.new, OrderStatus.open, OrderStatus.filled):
+            return None
+        self._waiting = [(waiting, how) for waiting, how in self._waiting if waiting is not found]
+        if found.given is not None and found.given.alive():
+            self.broker.cancel(found.given)
+        self._ended(found, OrderStatus.canceled)
+        return found
+
+    def get_orders(self, order_id: Any = None, security: str | None = None, status: Any = None) -> dict[int, Order]:
+        """Return the orders of today, by their numbers."""
+        for order in self.today.values():
+            self._look(order)
+        return {number: order for number, order in self.today.items()
+                if (order_id is None or number == order_id) and (security is None or order.security == security)
+                and (status is None or order.status == status)}
+
+    def get_open_orders(self) -> dict[int, Order]:
+        """Return the orders of today that wait."""
+        return {number: order for number, order in self.get_orders().items()
+                if order.status in (OrderStatus.new, OrderStatus.open, OrderStatus.filled)}
+
+    def get_trades(self, order_id: Any = None, security: str | None = None) -> dict[int, Trade]:
+        """Return the fills of today, by their numbers."""
+        self.get_orders()
+        return {number: trade for number, trade in self.trades.items()
+                if (order_id is None or trade.order_id == order_id) and (security is None or trade.security == security)}
+
+    # -- how it is done --------------------------------------------------------------------------------------
+
+    def _give(self, security: str, mode: str, style: Any, side: str, **how: float) -> Order | None:
+        session = self.session
+        if side != 'long':
+            raise Unsupported(f'side={side!r}: stocks are not sold short here; leave side out')
+        for value in how.values():
+            if value != value:
+                raise Unsupported(f'{mode}: found NaN, expected a number; the price or cash it is made of is not known')
+        if isinstance(style, (int, float)):
+            style = LimitOrderStyle(float(style))
+        style = style or MarketOrderStyle()
+        self.given += 1
+        if security not in session.number:
+            session.say_once(f'{session.source} has no stock {security!r}: its orders are refused, as of a code that is not '
+                             'listed', ('no stock', security))
+            return None
+        if session.part == AFTER:
+            session.write('ERROR', f'订单委托失败：已收盘: security={security} {mode}')
+            session.say_once('orders after the close are refused', 'after')
+            return None
+        if session.part == BEFORE:
+            order = self._made(security, how, mode, style)
+            if order is None:
+                return None
+            order.status = OrderStatus.new
+            self._waiting.append((order, how))
+            return order
+        order = self._made(security, how, mode, style)
+        return None if order is None else self._place(order, how)
+
+    def open_session(self) -> None:
+        """Give what was ordered before the open."""
+        waiting, self._waiting = self._waiting, []
+        for order, how in waiting:
+            again = self._made(order.security, how, order.mode, order.style, order)
+            if again is None:
+                self._ended(order, OrderStatus.canceled)
+            else:
+                self._place(order, how)
+
+    def _made(self, security: str, how: dict[str, float], mode: str, style: Any, order: Order | None = None) -> Order | None:
+        """Return an order with its size in shares; None where there is nothing to trade."""
+        session = self.session
+        data = self.strategy.universe.feed(security)
+        held = self.portfolio.positions[security].total_amount
+        price = session.fact('last_price')[session.number[security]]
+        if 'shares' in how:
+            wanted = int(how['shares'])
+        elif 'target_shares' in how:
+            wanted = int(how['target_shares']) - held
+        elif 'value' in how:
+            wanted = self._shares(how['value'], price)
+        elif how['target_value'] <= 0:
+            wanted = -held
+        else:
+            wanted = self._shares(how['target_value'] - held * price, price)
+        whole = wanted < 0 and -wanted >= held
+        if wanted < 0 and not held or not wanted:
+            if wanted or not held:
+                session.write('WARNING', f'下单失败，初步检查下单数量为0: Order(security={security} mode={mode})')
+            return None
+        if order is None:
+            order = Order(0, security, abs(wanted), mode, style, wanted > 0, session.now)
+            order.order_id = order.entrust_id = int(session.now.timestamp()) * 1000 + next(self._count) % 1000
+            self.today[order.order_id] = order
+        order.amount, order.is_buy, order.whole = abs(wanted), wanted > 0, whole
+        order.data = data
+        return order
+
+    @staticmethod
+    def _shares(value: float, price: float) -> int:
+        """Return the shares that a value stands for at the last price, without fee or slippage; one at least."""
+        if not value:
+            return 0
+        if not price > 0:  # not listed yet, or no longer: let the broker say so
+            return int(math.copysign(1, value))
+        return int(math.copysign(max(1, math.floor(abs(value) / price + 1e-9)), value))
+
+    def _place(self, order: Order, how: dict[str, float]) -> Order | None:
+        """Give an order to the broker, and tell what became of it."""
+        session, strategy, data = self.session, self.strategy, order.data
+        price = session.fact('last_price')[session.number[order.security]]
+        at_close = session.part == CLOSE
+        info: dict[str, Any] = {'why': strategy.function_name}
+        limit = getattr(order.style, 'limit_price', None)
+        if isinstance(order.style, LimitOrderStyle):
+            reached = price == price and (price <= limit if order.is_buy else price >= limit)
+            if not reached:
+                return self._rest(order, limit, info)
+        kind = bt.Order.Close if at_close else bt.Order.Market
+        if limit is not None and rules.board(order.security) == rules.STAR:
+            info['protection'] = float(limit)
+        if order.is_buy:
+            if 'value' in how or 'target_value' in how:
+                info['value'] = how['value'] if 'value' in how else how['target_value'] - (
+                    self.portfolio.positions[order.security].value)
+            given = strategy.buy(data=data, size=order.amount, price=price, exectype=kind, **info)
+        elif order.whole:
+            given = strategy.close(data=data, price=price, exectype=kind, whole=True, **info)
+        else:
+            size = rules.legal_sell(order.security, order.amount, self.portfolio.positions[order.security].total_amount)
+            given = strategy.sell(data=data, size=size or order.amount, price=price, exectype=kind, **info)
+        order.given = given
+        return self._tell(order)
+
+    def _rest(self, order: Order, limit: float, info: dict[str, Any]) -> Order | None:
+        """Let a limit order wait for the rest of the day; at the close there is none."""
+        if self.session.part != OPEN:
+            self.session.write('INFO', f'订单取消完成：{order.record()}')
+            self._ended(order, OrderStatus.canceled)
+            return order
+        give = self.strategy.buy if order.is_buy else self.strategy.sell
+        order.given = give(data=order.data, size=order.amount, price=limit, exectype=bt.Order.Limit,
+                           valid=self.session.now.replace(hour=23, minute=59), **info)
+        order.status = OrderStatus.open
+        self.session.say_once("a limit order that is not reached at the open waits for the day, and fills where the day's "
+                              'prices reach it', 'limit')
+        return order
+
+    def _tell(self, order: Order) -> Order | None:
+        """Return the order, or None where it was refused; write what the platform's log says."""
+        given, write = order.given, self.session.write
+        reason = given.info.get('reason')
+        self._look(order)
+        limited = given.info.get('cash_limited_to')
+        if order.is_buy and (order.filled or limited is not None) and order.filled != order.amount:
+            said = [f'因为资金有限，下单数量调整为 {limited}'] if limited is not None else []
+            lots = rules.legal_buy(order.security, order.amount if limited is None else limited)
+            if lots != (order.amount if limited is None else limited):
+                said.append(f'开仓数量必须是 100 的整数倍，调整为 {lots}')
+                if limited is None:
+                    write('INFO', f'开仓数量必须是100的整数倍，调整为 {lots}: {order.record(False)}')
+            order.error = '\n'.join(said)
+            write('INFO', f'下单检查标的数量：{order.record()}')
+            order.amount = lots or order.amount
+        if given.status == bt.Order.Rejected and reason not in CANCELS:
+            order.error = REFUSALS.get(reason, str(reason))
+            self.today.pop(order.order_id, None)
+            if reason == execution.SUSPENDED:
+                write('ERROR', f'下单失败，证券({order.security})今日停牌: {order.record()}')
+            else:
+                write('ERROR', f'订单委托失败：{order.record()}')
+            self._ended(order, OrderStatus.rejected)
+            return None
+        if order.filled:
+            write('INFO', f'order {order.record()} trade price: {order.price!r}, amount:{order.filled}, '
+                          f'commission: {order.commission!r}')
+            order.finish_time = self.session.now
+            write('INFO', f'订单已委托：{order.record()}')
+        if reason in CANCELS and order.filled < order.amount:
+            write('WARNING', f'{CANCELS[reason]}: {order.record()}')
+            write('INFO', f'订单取消完成：{order.record()}')
+            self._ended(order, OrderStatus.canceled)
+        elif order.filled:
+            order.amount = order.filled if order.whole or not order.is_buy else order.amount
+            self._ended(order, OrderStatus.held if order.filled >= order.amount else OrderStatus.canceled)
+        return order
+
+    def _look(self, order: Order) -> None:
+        """Take over what the broker has filled."""
+        given = order.given
+        if given is None:
+            return
+        filled = int(abs(given.executed.size))
+        if filled != order.filled:
+            spent = given.info.get('filled_value', 0.0)
+            amount, cost = filled - order.filled, spent - order.filled * order.price
+            number = next(self._count) + order.order_id
+            self.trades[number] = Trade(number, order, amount, cost / amount, self.session.now)
+            order.filled = filled
+            bits = given.executed.exbits
+            order.price = bits[-1].price if len(bits) == 1 else spent / filled
+            order.commission = math.fsum(fees.total for fees in given.info.get('fees', ()))
+            position = self.portfolio.positions[order.security]
+            order.avg_cost = order.price if order.is_buy else position.avg_cost or order.avg_cost
+            self.portfolio.note(order.security, position.total_amount, order.is_buy)
+        if order.status in (OrderStatus.open, OrderStatus.new, OrderStatus.filled) and not given.alive():
+            self._ended(order, OrderStatus.held if filled and given.status == bt.Order.Completed else OrderStatus.canceled)
+        elif order.status == OrderStatus.open and filled:
+            order.status = OrderStatus.filled
+
+    def _ended(self, order: Order, status: OrderStatus) -> None:
+        order.status, order.finish_time = status, self.session.now
