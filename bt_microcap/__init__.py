@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # for editors; a name's module is imported when the name is f
     from .feeds.market import MarketFeed
     from .feeds.stock import add_stocks
     from .feeds.store import MarketStore
+    from .joinquant.strategy import JoinQuantStrategy
     from .profiles import JOINQUANT, PROFILES, REALISTIC, setup
     from .record.analyzers import Figures, PositionsValue, PyFolio, Transactions
     from .record.blotter import Blotter
@@ -46,6 +47,7 @@ __all__ = [
     'Exposure',
     'Figures',
     'Holdings',
+    'JoinQuantStrategy',
     'MarketFeed',
     'MarketStore',
     'MicroCapStrategy',
@@ -72,6 +74,7 @@ _MODULES = {
     'feeds.market': ('MarketFeed',),
     'feeds.stock': ('add_stocks',),
     'feeds.store': ('MarketStore',),
+    'joinquant.strategy': ('JoinQuantStrategy',),
     'profiles': ('JOINQUANT', 'PROFILES', 'REALISTIC', 'setup'),
     'record.analyzers': ('Figures', 'PositionsValue', 'PyFolio', 'Transactions'),
     'record.blotter': ('Blotter',),

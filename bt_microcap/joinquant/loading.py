@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .api.errors import FutureDataError, ScriptError
+from .api.frames import positional
 
 # Modules of the platform, which are ours while a script runs, whether or not others of these names are installed.
 PLATFORM = ('jqdata', 'jqlib', 'jqfactor', 'kuanke', 'sqlalchemy', 'pandas', 'cPickle', 'six')
@@ -83,7 +84,7 @@ def _from_python_2(text: str) -> str | None:
     """Return a script of Python 2 as one of Python 3; None where that cannot be done."""
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
-        for package in ('lib2to3', 'fissix'):  # of the standard library until Python 3.12; then the extra joinquant
+        for package in ('lib2to3', 'fissix'):  # of the standard library until Python 3.12; then the extra python2
             try:
                 refactor = importlib.import_module(f'{package}.refactor')
                 tool = refactor.RefactoringTool([f'{package}.fixes.fix_{name}' for name in _FIXES])
@@ -120,6 +121,11 @@ class _WholeDivision(ast.NodeTransformer):
         return node
 
 
+def summed(values: Any, *start: Any) -> Any:
+    """Return a sum; of a frame that of each column: the platform's ``sum`` is NumPy's."""
+    return values.sum() if hasattr(values, 'columns') and not start else sum(values, *start)
+
+
 def divided(left: Any, right: Any) -> Any:
     """Return a quotient as Python 2 had it: of whole numbers a whole one."""
     return left // right if isinstance(left, int) and isinstance(right, int) else left / right
@@ -146,7 +152,7 @@ class Script:
         self.path, self._tree, self._modules = path, tree, modules
         self._files = {str(path)}
         own = {**vars(builtins), '__import__': self._import, 'print': show, '_divided': divided, 'unicode': str,
-               'basestring': str, 'long': int, 'xrange': range, 'reload': lambda module: module}
+               'basestring': str, 'long': int, 'xrange': range, 'sum': summed, 'reload': lambda module: module}
         self.names: dict[str, Any] = {**names, '__builtins__': own, '__name__': '__main__', '__file__': str(path)}
         self._beside: dict[str, types.ModuleType] = {}
 
@@ -163,7 +169,8 @@ class Script:
             Something did: the file, the line, what.
         """
         try:
-            return function(*args)
+            with positional():
+                return function(*args)
         except RecursionError:
             raise ScriptError(f'{self.path}: a function of the script calls itself without end') from None
         except Exception as error:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 import builtins
 import importlib.util
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from .api.errors import ScriptError, Unsupported, needed_columns
-from .api.factors import column_of_factor
+from .api.factors import lacks_for_factor
 from .api.fields import FIELDS
 from .api.finance import TABLES
 from .api.fundamentals import lacking
@@ -23,6 +24,9 @@ from .loading import PLATFORM
 ENTRIES = ('initialize', 'after_code_changed', 'process_initialize', 'before_trading_start', 'handle_data', 'after_trading_end',
            'on_strategy_end')
 BARS = {'get_price': ('frequency', 3), 'history': ('unit', 1), 'attribute_history': ('unit', 2), 'get_bars': ('unit', 2)}
+ORDERS = ('order', 'order_value', 'order_target', 'order_target_value')
+ABOUT = (*BARS, 'get_security_info', *ORDERS)  # whose first argument is a code
+CODE = re.compile(r'\d{6}\.XSH[GE]')
 COUNTS = {'get_price': ('count', 7), 'history': ('count', 0), 'attribute_history': ('count', 1), 'get_bars': ('count', 1)}
 
 
@@ -80,6 +84,11 @@ def check(reading: Reading, platform: Any) -> None:
         others = '; '.join(f'line {other}: {said}' for other, said in found[1:3])
         more = f' (and {len(found) - 1} more: {others})' if others else ''
         raise ScriptError(f'{reading.path}, line {line}: {text}{more}')
+    missing = {str(_literal(node)): node.lineno for node in reversed(reading.nodes)
+               if isinstance(node, ast.Constant) and isinstance(node.value, str) and _lacks(node.value, platform.session)}
+    if missing:
+        platform.session.say_once(f'{reading.path.name} names what {platform.session.source} lacks: ' + ', '.join(
+            f'{code} (line {line})' for code, line in sorted(missing.items())) + '; its orders are refused')
     columns = _columns(reading, platform.session)
     if columns:
         lines = ', '.join(f'{name} (line {line})' for name, line in sorted(columns.items()))
@@ -123,6 +132,8 @@ def _call(node: ast.Call, session: Any, bound: dict[str, int]) -> Iterator[tuple
     name = _name(node.func)
     if name in bound:
         return
+    if name in ABOUT and node.args and isinstance(code := _literal(node.args[0]), str) and _lacks(code, session):
+        yield node.lineno, f'{name}({code!r}): {session.source} has no such stock, fund or index'
     if name in BARS:
         unit = _literal(_argument(node, *BARS[name]))
         if isinstance(unit, str):
@@ -137,7 +148,7 @@ def _call(node: ast.Call, session: Any, bound: dict[str, int]) -> Iterator[tuple
                                     'the last price alone can be asked for, with count=1')
             elif kind == 'minute' and size != 1:
                 yield node.lineno, f'{name}() of bars of {unit!r} is not supported: there are no minute bars; ask for 1d'
-            elif kind != 'minute' and (kind != 'day' or size != 1):
+            elif kind not in ('minute', 'day') and name != 'get_bars':
                 yield node.lineno, f'{name}() of bars of {unit!r} is not supported: ask for 1d'
     elif name == 'get_index_stocks':
         code = _literal(_argument(node, 'index_symbol', 0))
@@ -155,6 +166,12 @@ def _call(node: ast.Call, session: Any, bound: dict[str, int]) -> Iterator[tuple
                             'has values by day; give date')
 
 
+def _lacks(code: str, session: Any) -> bool:
+    """Return whether a text is the code of a stock or fund that the store lacks; of an index it is not said."""
+    return bool(CODE.fullmatch(code)) and code not in session.number and not code.startswith('399') and not (
+        code.startswith('000') and code.endswith('XSHG'))
+
+
 def _columns(reading: Reading, session: Any) -> dict[str, int]:
     """Return the columns that a script needs and the store lacks, each with the line that asks first."""
     needed: dict[str, int] = {}
@@ -165,7 +182,7 @@ def _columns(reading: Reading, session: Any) -> dict[str, int]:
                 needed[name] = min(needed.get(name, node.lineno), node.lineno)
         elif isinstance(node, ast.Call) and _name(node.func) == 'get_factor_values':
             for name in _texts(_argument(node, 'factors', 1)):
-                column = column_of_factor(name, session)
+                column = lacks_for_factor(name, session)
                 if column:
                     needed[column] = min(needed.get(column, node.lineno), node.lineno)
         elif isinstance(node, ast.Attribute) and _name(node.value) == 'finance' and node.attr == 'STK_XR_XD' and (

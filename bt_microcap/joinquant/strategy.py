@@ -170,7 +170,6 @@ class JoinQuantStrategy(MarketStrategy):
         self._began = True
         session.begin_day()
         platform.orders.begin_day()
-        self._jobs = self._schedule.due(session.today)
         self._run(BEFORE)
         session.turn(OPEN)
         session.now = datetime.combine(session.today, time(9, 30))
@@ -192,8 +191,9 @@ class JoinQuantStrategy(MarketStrategy):
             self._platform.end_day()
 
     def _run(self, part: int) -> None:
-        for job in self._jobs:
-            if part_of(job.at) == part:
+        for job in self._schedule.due(self.session.today):
+            # one before it may have taken it off the schedule
+            if part_of(job.at) == part and job in self._schedule.jobs:
                 self._call(job)
 
     def _call(self, job: Job) -> None:
@@ -223,7 +223,7 @@ class JoinQuantStrategy(MarketStrategy):
             warnings.warn(found, NothingTradedWarning, stacklevel=2)
         self.g = self._platform.g
         if getattr(self.cerebro, '_dooptimize', False):  # what travels back are results, no code
-            for name in ('session', 'reference', '_platform', '_script', '_schedule', '_jobs', '_reading'):
+            for name in ('session', 'reference', '_platform', '_script', '_schedule', '_reading'):
                 self.__dict__.pop(name, None)
 
     def nothing_traded(self) -> str:

@@ -92,7 +92,7 @@ class Bars:
         if field == 'open_interest':
             return np.full((len(stocks), high - low), np.nan)
         if field in ('high_limit', 'low_limit'):
-            values = np.array([session.past.limit(field, day)[stocks] for day in range(low, high)]).reshape(-1, len(stocks)).T
+            values = np.array([session.limit(field, day)[stocks] for day in range(low, high)]).reshape(-1, len(stocks)).T
         elif field in ('avg', 'price'):
             volume = session.gather('volume', stocks, low, high)
             close = session.gather('close', stocks, low, high)

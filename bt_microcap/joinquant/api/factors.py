@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...feeds.columns import dates_of
+from ...feeds.columns import REQUIRED, dates_of
 from .bars import FIELDS, Bars, as_date
 from .errors import ScriptError, Unsupported, needed_columns
 from .frames import Column, Frame
@@ -81,10 +81,16 @@ _add('circulating_market_cap', ('circ_market_cap',), 1, lambda bars: bars['circ_
 _add('PSY', (), 13, lambda bars: (_returns(bars) > 0).mean(axis=1) * 100)
 
 
-def column_of_factor(name: str, session: Session) -> str:
+def column_with(name: str, columns: Any) -> str:
+    """Return the column of a store that holds a factor: ``factor.NAME``, or its bare name; empty where there is none."""
+    bare = name if name not in REQUIRED and name not in COMPUTED else ''
+    return next((each for each in (f'factor.{name}', bare) if each and each in columns), '')
+
+
+def lacks_for_factor(name: str, session: Session) -> str:
     """Return the column that the store lacks for a factor; empty where it can be had."""
     columns = session.store.columns
-    if f'factor.{name}' in columns:
+    if column_with(name, columns):
         return ''
     if name not in COMPUTED:
         return f'factor.{name}'
@@ -128,11 +134,11 @@ class Factors:
 
     def _factor(self, name: str, stocks: np.ndarray, low: int, high: int) -> np.ndarray:
         session = self.session
-        lacks = column_of_factor(name, session)
+        lacks = lacks_for_factor(name, session)
         if lacks:
             raise ScriptError(needed_columns([lacks], session.source))
-        if f'factor.{name}' in session.store.columns:
-            return session.gather(f'factor.{name}', stocks, low, high).T
+        if column := column_with(name, session.store.columns):
+            return session.gather(column, stocks, low, high).T
         columns, days, work = COMPUTED[name]
         first = max(low - days + 1, 0)
         bars = {each: session.gather('close' if each == 'raw_close' else each, stocks, first, high) for each in columns}

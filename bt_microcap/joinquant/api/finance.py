@@ -15,8 +15,11 @@ from .fundamentals import WAN
 from .query import Query, Table, chosen, value_of
 from .session import Session
 
-# Dividends by their ex-dates. The registration day is the trading day before.
-TABLES = {'STK_XR_XD': ('id', 'code', 'a_registration_date', 'a_xr_date', 'a_bonus_date', 'bonus_ratio_rmb', 'bonus_amount_rmb')}
+# Dividends by their ex-dates. The registration day is the trading day before. What is only guessed is said once a run.
+TABLES = {'STK_XR_XD': ('id', 'code', 'company_name', 'a_registration_date', 'a_xr_date', 'a_bonus_date', 'bonus_ratio_rmb',
+                        'bonus_amount_rmb', 'plan_progress', 'report_date', 'board_plan_pub_date', 'shareholders_plan_pub_date',
+                        'implementation_pub_date')}
+GUESSED = frozenset(('report_date', 'board_plan_pub_date', 'shareholders_plan_pub_date', 'implementation_pub_date'))
 
 
 class _Events:
@@ -55,6 +58,9 @@ class Finance:
         """Return what a query finds among the dividends whose ex-date is known, today's at the latest."""
         if not isinstance(asked, Query):
             raise Unsupported(f'finance.run_query() takes a query(...), found {asked!r}')
+        if guessed := sorted({field for _, field in asked.used} & GUESSED):
+            self.session.say_once(f'of dividends {", ".join(guessed)} are not known: a report ends on 31 December or 30 June '
+                                  'before the ex-date, and is made public by the registration day', 'dividends')
         rows = self._rows()
         places = chosen(asked, rows, np.ones(len(rows.codes), bool))
         columns = {}
@@ -70,7 +76,16 @@ class Finance:
         stocks, days, cash, shares = stocks[known], days[known], cash[known], shares[known]
         ex = dates_of(session.days[days]).astype('M8[D]')
         before = dates_of(session.days[np.maximum(days - 1, 0)]).astype('M8[D]')
+        # from March to August the dividend of the year before is paid, later that of the half year
+        months, years = ex.astype('M8[M]').astype(int) % 12 + 1, ex.astype('M8[Y]')
+        annual = (years.astype('M8[D]') - np.timedelta64(1, 'D'))
+        half = np.where(months < 3, years - np.timedelta64(1, 'Y'), years).astype('M8[Y]').astype('M8[M]')
+        half = half + np.timedelta64(6, 'M')
+        report = np.where((months >= 3) & (months <= 8), annual, half.astype('M8[D]') - np.timedelta64(1, 'D'))
         return _Events(session.codes[stocks], {
+            'company_name': session.codes[stocks], 'plan_progress': np.full(len(stocks), '实施方案'),
+            'report_date': report,
+            'board_plan_pub_date': before, 'shareholders_plan_pub_date': before, 'implementation_pub_date': before,
             'id': np.arange(len(stocks), dtype=float), 'code': session.codes[stocks], 'a_registration_date': before,
             'a_xr_date': ex, 'a_bonus_date': ex, 'bonus_ratio_rmb': cash * 10, 'bonus_amount_rmb': cash * shares / WAN})
 

@@ -6,8 +6,10 @@ The platform runs pandas of 2018. A script's ``import pandas`` gives `old_pandas
 
 from __future__ import annotations
 
+import contextlib
 import types
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -34,9 +36,10 @@ class Column(pd.Series):
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, (int, np.integer)) and not isinstance(key, bool) and not _counts(self.index):
             return self.iloc[key]
-        return super().__getitem__(key)
+        return super().__getitem__(list(key) if isinstance(key, (set, frozenset)) else key)
 
     def __setitem__(self, key: Any, value: Any) -> None:
+        key = list(key) if isinstance(key, (set, frozenset)) else key
         if isinstance(key, (int, np.integer)) and not isinstance(key, bool) and not _counts(self.index):
             self.iloc[key] = value
         else:
@@ -49,6 +52,15 @@ class Column(pd.Series):
     def ix(self) -> _Ix:
         """By label, else by position."""
         return _Ix(self)
+
+    @property
+    def loc(self) -> _Loc:
+        """By label; a set of them is a list."""
+        return _Loc('loc', self)
+
+    def sort(self, ascending: bool = True, inplace: bool = True, **kwargs: Any) -> Any:
+        """Sort the values, in place."""
+        return self.sort_values(ascending=ascending, inplace=inplace)
 
     def fillna(self, value: Any = None, method: str | None = None, **kwargs: Any) -> Any:
         """Fill what is missing; ``method`` says from where."""
@@ -90,7 +102,7 @@ class Frame(pd.DataFrame):
         return Column
 
     def __getitem__(self, key: Any) -> Any:
-        found = super().__getitem__(key)
+        found = super().__getitem__(list(key) if isinstance(key, (set, frozenset)) else key)
         if isinstance(found, Column) and isinstance(key, (str, int)):
             object.__setattr__(found, '_of', (self, key))
         return found
@@ -105,6 +117,15 @@ class Frame(pd.DataFrame):
     def ix(self) -> _Ix:
         """By label, else by position."""
         return _Ix(self)
+
+    @property
+    def loc(self) -> _Loc:
+        """By label; a set of them is a list."""
+        return _Loc('loc', self)
+
+    def drop_duplicates(self, subset: Any = None, take_last: bool = False, **kwargs: Any) -> Any:
+        """Return the rows without those that are there twice."""
+        return super().drop_duplicates(subset, **({'keep': 'last'} if take_last else {}), **kwargs)
 
     def sort(self, columns: Any = None, axis: int = 0, ascending: Any = True, inplace: bool = False, **kwargs: Any) -> Any:
         """Sort by columns, or by the index."""
@@ -182,6 +203,33 @@ class Frame(pd.DataFrame):
         return self
 
 
+_running = 0  # functions of scripts that are at work
+
+
+@contextlib.contextmanager
+def positional() -> Iterator[None]:
+    """Let a whole number as a key of any Series also mean a position while a script runs, also of what other packages make."""
+    global _running
+    _running += 1
+    if _running == 1:
+        pd.Series.__getitem__ = _at_place
+    try:
+        yield
+    finally:
+        _running -= 1
+        if not _running:
+            pd.Series.__getitem__ = _by_label
+
+
+_by_label = pd.Series.__getitem__
+
+
+def _at_place(series: pd.Series, key: Any) -> Any:
+    if isinstance(key, (int, np.integer)) and not isinstance(key, bool) and not _counts(series.index):
+        return series.iloc[key]
+    return _by_label(series, key)
+
+
 def _numbers(frame: Frame, how: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     """Return a figure of the columns, or where that fails of those that hold numbers."""
     try:
@@ -239,6 +287,15 @@ class _Turned:
 def _counts(index: pd.Index) -> bool:
     """Return whether the labels are numbers, so that a number is a label."""
     return index.dtype.kind in 'iuf' or index.inferred_type in ('integer', 'mixed-integer')
+
+
+class _Loc(pd.DataFrame.loc.fget(pd.DataFrame()).__class__):  # type: ignore[misc]
+    """``loc``, which also takes sets, as it did."""
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, tuple):
+            key = tuple(list(part) if isinstance(part, (set, frozenset)) else part for part in key)
+        return super().__getitem__(list(key) if isinstance(key, (set, frozenset)) else key)
 
 
 class _Ix:

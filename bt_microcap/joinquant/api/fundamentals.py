@@ -21,6 +21,7 @@ from .session import AFTER, Session
 
 YI, WAN = 1e8, 1e4  # 亿, 万: the platform's units of caps and shares
 MOST = 10_000  # rows of an answer
+DATES = ('pubDate', 'statDate')  # in the store numbers such as 20200331, for a script texts such as 2020-03-31
 # What follows from other columns: field -> the columns.
 DERIVED: dict[str, tuple[str, ...]] = {
     'market_cap': ('market_cap',), 'capitalization': ('market_cap', 'close'),
@@ -47,7 +48,7 @@ def column_for(table: str, field: str, columns: Any) -> str | None:
     name = f'{table}.{field}'
     if name in columns:
         return name
-    if field in KEYS and field not in ('pubDate', 'statDate'):
+    if field in KEYS and field not in DATES:
         return ''
     if table == 'valuation':
         for other in ALSO.get(field, ()):
@@ -92,7 +93,8 @@ class _Day:
         if name is None:
             raise ScriptError(needed_columns(lacking([(table, field)], session.store.columns), session.source))
         if name:
-            return session.vector(name, place)
+            values = session.vector(name, place)
+            return day_texts(values) if field in DATES else values
         parts = [session.vector(each, place) for each in DERIVED[field]]
         with np.errstate(all='ignore'):
             if field in ('market_cap', 'circulating_market_cap'):
@@ -118,9 +120,15 @@ class _Day:
             known = np.zeros(len(self.codes), bool)
             for field in fields:
                 values = self.column(table, field)
-                known |= values == values
+                known |= values != '' if values.dtype.kind == 'U' else values == values
             mask &= known
         return mask
+
+
+def day_texts(values: np.ndarray) -> np.ndarray:
+    """Return numbers such as 20200331 as texts such as 2020-03-31; empty where it is not known."""
+    numbers = np.nan_to_num(values).astype('int64').tolist()
+    return np.array([f'{number // 10000:04d}-{number // 100 % 100:02d}-{number % 100:02d}' if number else '' for number in numbers])
 
 
 class Fundamentals:

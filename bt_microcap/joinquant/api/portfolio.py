@@ -59,6 +59,8 @@ class Position:
             return 0.0
         return self._portfolio.price(self._feed)
 
+    last_sale_price = price
+
     @property
     def value(self) -> float:
         """What it is worth, yuan."""

@@ -76,8 +76,12 @@ class Prices:
         if kind == 'minute':
             self._last_minute(count, size)
             return self._shaped(dict(zip(codes, self._last(codes, [field]), strict=True)), field, df)
-        self._daily(kind, size, unit)
+        self._daily(kind, unit)
         end = self.session.place
+        if size > 1:
+            window = self._grouped([field], codes, int(count), size, end, fq)
+            found = window[0][field]
+            return Frame(found, index=_index(window[1]), columns=codes) if df else dict(zip(codes, found.T, strict=True))
         if skip_paused:
             columns = {code: self._without_pauses([field], code, int(count), end, fq)[0][field] for code in codes}
             if not df:
@@ -105,9 +109,12 @@ class Prices:
             row = self._last([security], names)[0]
             found, index = {name: np.array([row[name]]) for name in names}, np.array([self.session.now], 'M8[s]')
         else:
-            self._daily(kind, size, unit)
+            self._daily(kind, unit)
             end, count = self.session.place, int(count)
-            if skip_paused:
+            if size > 1:
+                grouped, index = self._grouped(names, [security], count, size, end, fq)
+                found = {name: values[:, 0] for name, values in grouped.items()}
+            elif skip_paused:
                 found, places = self._without_pauses(names, security, count, end, fq)
                 index = self.session.dates(places)
             else:
@@ -130,11 +137,11 @@ class Prices:
         if kind == 'minute':
             self._last_minute(1 if count is None and start_date is not None and end_date is not None and as_date(
                 start_date) == session.today else count, size)
-            rows = self._last(codes, names, end_date)
+            rows = self._last(codes, names, end_date, fields is not None)
             index = np.array([session.now], 'M8[s]')
             found = {name: np.array([[row[name] for row in rows]]) for name in names}
         else:
-            self._daily(kind, size, frequency)
+            self._daily(kind, frequency)
             what = f'the {"bar" if len(names) > 1 else names[0]}'
             high = session.last_place() + 1 if end_date is None else self._end(end_date, names, what)
             low = session.place_of(as_date(start_date, 'start_date')) if start_date is not None else 0
@@ -142,7 +149,10 @@ class Prices:
                 low += 1
             if count is not None:
                 low = high - int(count)
-            if skip_paused and (single or not panel):
+            if size > 1:
+                low = max(low, 0) if count is None else low
+                found, index = self._grouped(names, codes, (high - low) // size if count is None else int(count), size, high, fq)
+            elif skip_paused and (single or not panel):
                 parts = []
                 for code in codes:
                     traded = self.bars.traded(code, high)
@@ -151,11 +161,11 @@ class Prices:
                 if single:
                     return Frame(parts[0][1], index=_index(session.dates(parts[0][2])), columns=names)
                 return _long([(code, session.dates(places), values) for code, values, places in parts], names)
-            found = self.bars.window(names, codes, low, high, fq)
-            index = self.bars.days(low, high)
-            if not fill_paused and 'paused' not in names and not single:
-                paused = self.bars.window(['paused'], codes, low, high, None)['paused'] == 1
-                found = {name: np.where(paused, np.nan, values) for name, values in found.items()}
+            else:
+                found, index = self.bars.window(names, codes, low, high, fq), self.bars.days(low, high)
+                if not fill_paused:
+                    paused = self.bars.window(['paused'], codes, low, high, None)['paused'] == 1
+                    found = {name: np.where(paused & (name != 'paused'), np.nan, values) for name, values in found.items()}
         if single:
             return Frame({name: found[name][:, 0] for name in names}, index=_index(index), columns=names)
         if panel:
@@ -178,14 +188,16 @@ class Prices:
             parts = [(code, np.array([session.now], 'M8[s]'), {name: np.array([row[name]]) for name in asked})
                      for code, row in zip(codes, self._last(codes, asked), strict=True)]
         else:
-            self._daily(kind, size, unit)
             last = session.place if end_dt is None else min(session.place, session.place_of(as_date(end_dt, 'end_dt')) + 1)
             if include_now and end_dt is None and session.part >= CLOSE:
                 last += 1
             parts = []
             for code in codes:
-                traded = self.bars.traded(code, last)[-int(count):]
-                values, places = self._at(asked, code, traded, fq)
+                traded = self.bars.traded(code, last)
+                if kind == 'day' and size == 1:
+                    values, places = self._at(asked, code, traded[-int(count):], fq)
+                else:
+                    values, places = self._periods(asked, code, traded, int(count), kind, size, fq)
                 parts.append((code, session.dates(places), values))
         made = {}
         for code, index, values in parts:
@@ -195,8 +207,9 @@ class Prices:
             return made[codes[0]]
         if not df:
             return made
-        return _long([(code, index, {name: (index if name == 'date' else values[name]) for name in names})
-                      for code, index, values in parts], names)
+        import pandas as pd
+
+        return Frame(pd.concat(made))  # by code and number
 
     # -- what they share -------------------------------------------------------------------------------------
 
@@ -205,7 +218,7 @@ class Prices:
             return [codes]
         if codes is None:
             return [str(code) for code in self.session.universe]
-        return [str(code) for code in codes]
+        return list(dict.fromkeys(str(code) for code in codes))
 
     @staticmethod
     def _check(names: list[str]) -> None:
@@ -214,15 +227,41 @@ class Prices:
             raise Unsupported(f'bars have no field {unknown[0]!r}; they have {", ".join(FIELDS)}')
 
     @staticmethod
-    def _daily(kind: str, size: int, unit: str) -> None:
-        if kind != 'day' or size != 1:
-            raise Unsupported(f'bars of {unit!r} are not supported: ask for 1d')
+    def _daily(kind: str, unit: str) -> None:
+        if kind != 'day':
+            raise Unsupported(f'bars of {unit!r} are not supported here: ask for 1d, or get_bars()')
+
+    def _grouped(
+        self, names: list[str], codes: list[str], count: int, size: int, high: int, fq: str | None
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Return bars of several days each, the last of them ending with the last day."""
+        low = high - count * size
+        window = self.bars.window(names, codes, low, high, fq)
+        index = self.bars.days(low, high)[size - 1::size]
+        return {name: joined(name, values.reshape(count, size, len(codes)), 1) for name, values in window.items()}, index
+
+    def _periods(
+        self, names: list[str], code: str, traded: np.ndarray, count: int, kind: str, size: int, fq: str | None
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Return the last bars of weeks, months or several days on which a stock was traded, and the number of each last day."""
+        if kind == 'day':
+            keys = (np.arange(len(traded)) - len(traded)) // size  # the last bar ends with the last day
+        else:
+            dates = self.session.dates(traded)
+            weeks = (dates.astype('M8[D]').astype(int) + 3) // 7  # of Mondays
+            keys = weeks if kind == 'week' else dates.astype('M8[M]').astype(int)
+        wanted = np.unique(keys)[-count:]
+        traded, keys = traded[np.isin(keys, wanted)], keys[np.isin(keys, wanted)]
+        values, _ = self._at(names, code, traded, fq)
+        parts = [np.flatnonzero(keys == key) for key in wanted]
+        found = {name: np.array([joined(name, column[part], 0) for part in parts]) for name, column in values.items()}
+        return found, traded[[part[-1] for part in parts]] if parts else traded
 
     def _last_minute(self, count: Any, size: int) -> None:
         if count is None or int(count) != 1:
             raise Unsupported('minute bars are not there: daily bars know the last price alone, with count=1')
 
-    def _last(self, codes: list[str], names: list[str], end: Any = None) -> list[dict[str, float]]:
+    def _last(self, codes: list[str], names: list[str], end: Any = None, given: bool = True) -> list[dict[str, float]]:
         """Return the last price and what belongs to it, a dict a stock."""
         session = self.session
         place = session.place
@@ -244,6 +283,9 @@ class Prices:
                          'factor': 1.0}
             row = {}
             for name in names:
+                if name in ('volume', 'money') and not given:
+                    row[name] = np.nan
+                    continue
                 if name in ('volume', 'money'):
                     raise Unsupported(f'the {name} of a minute is not there: daily bars know the last price alone')
                 row[name] = price.get(name, last)
@@ -264,6 +306,15 @@ class Prices:
         low = int(places[0])
         window = self.bars.window(names, [code], low, int(places[-1]) + 1, fq)
         return {name: window[name][places - low, 0] for name in names}, places
+
+
+def joined(name: str, values: np.ndarray, axis: int) -> Any:
+    """Return what several bars are together: the first open, the highest high, the sum of the volumes, the last of others."""
+    if name in ('open', 'pre_close'):
+        return np.take(values, 0, axis)
+    if name in ('high', 'low', 'volume', 'money'):
+        return {'high': np.max, 'low': np.min}.get(name, np.sum)(values, axis=axis)
+    return np.take(values, -1, axis)
 
 
 def _index(days: np.ndarray) -> Any:

@@ -241,10 +241,11 @@ class Query:
     def filter(self, *conditions: Any) -> Query:
         """Return the query with further conditions, all of which must hold."""
         for condition in conditions:
-            if not isinstance(condition, (Condition, bool, np.bool_)):
+            if not isinstance(condition, (Condition, Expression, bool, np.bool_)):
                 raise Unsupported(f'filter() takes conditions such as valuation.market_cap > 20, found {condition!r}')
         fixed = [Condition(lambda rows, held=held: np.full(len(rows.codes), float(held)), ())
-                 if isinstance(held, (bool, np.bool_)) else held for held in conditions]
+                 if isinstance(held, (bool, np.bool_)) else held != 0 if isinstance(held, Expression) else held
+                 for held in conditions]
         return self._more(filters=(*self.filters, *fixed))
 
     def order_by(self, *orders: Any) -> Query:

@@ -110,12 +110,14 @@ class Reference:
             return 'etf'
         return 'stock' if rules.is_share(code) else 'index'
 
-    def get_security_info(self, code: str, date: Any = None) -> SecurityInfo | None:
-        """Return what is known of a stock, or an index; None where nothing is."""
+    def get_security_info(self, code: str, date: Any = None) -> SecurityInfo:
+        """Return what is known of a stock, or an index."""
         session = self.session
         place = session.number.get(code, -1)
         if place < 0:
-            return SecurityInfo(code, code, LISTED_LONG, STILL_LISTED, 'index') if str(code)[:3] in ('000', '399') else None
+            if str(code)[:3] not in ('000', '399'):
+                session.stock(code)  # says that there is none
+            return SecurityInfo(code, code, Day.of(LISTED_LONG), Day.of(STILL_LISTED), 'index')
         starts, ends = self.lives
         end = ends[place] if ends[place] <= session.today else STILL_LISTED
         return SecurityInfo(code, self.name_now(place), Day.of(starts[place]), Day.of(end), self._kind(code))
@@ -217,7 +219,7 @@ class Reference:
         session = self.session
         if info != 'is_st':
             raise Unsupported(f"get_extras({info!r}) is not supported: 'is_st' alone is known of stocks")
-        codes = [security_list] if isinstance(security_list, str) else [str(code) for code in security_list]
+        codes = [security_list] if isinstance(security_list, str) else list(dict.fromkeys(map(str, security_list)))
         last = session.place if end_date is None else min(session.place, session.place_of(as_date(end_date)))
         low = last - int(count) + 1 if count is not None else (
             session.place_of(as_date(start_date)) if start_date is not None else last)

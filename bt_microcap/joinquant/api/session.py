@@ -18,10 +18,11 @@ from ...exchange import rules
 from ...exchange.opening import PRE_OPEN
 from ...feeds.columns import OPTIONAL, dates_of
 from ...feeds.days import StoreDays
-from ...feeds.history import History
+from ...feeds.history import LIMITS, History
 from .errors import FutureDataError, ScriptError, Unsupported
 
 BEFORE, OPEN, CLOSE, AFTER = range(4)
+KEPT_DAYS = 512  # limits of a day, of either side
 
 
 class ScriptWarning(UserWarning):
@@ -56,6 +57,7 @@ class Session:
         self.echo = True  # whether to print what the script logs
         self._said: set[Any] = set()
         self._facts: dict[Any, list] = {}
+        self._limits: dict[tuple[str, int], np.ndarray] = {}
         self._shares: np.ndarray | None = None
 
     # -- time -----------------------------------------------------------------------------------------------
@@ -143,12 +145,21 @@ class Session:
             return np.full(len(self.codes), np.nan)
         if name not in self.store.columns and name not in OPTIONAL:
             raise ScriptError(f'{self.source} has no column {name}')
-        if name in ('high_limit', 'low_limit'):
-            return self.past.limit(name, place)
+        if name in LIMITS:
+            return self.limit(name, place)
         if place > self.last_place() and not (place == self.place and name in PRE_OPEN and (
                 name != 'open' or self.part >= OPEN)):
             raise FutureDataError(f'{name} of {date.fromordinal(int(self.days[place]))} is not known at {self.now:%H:%M}')
         return self.store.vector(name, place)
+
+    def limit(self, name: str, place: int) -> np.ndarray:
+        """Return a price limit of all stocks on a day; kept, for scripts ask for the same days stock by stock."""
+        found = self._limits.get((name, place))
+        if found is None:
+            if len(self._limits) >= KEPT_DAYS:
+                self._limits.clear()
+            found = self._limits[name, place] = self.past.limit(name, place)
+        return found
 
     def fact(self, name: str) -> list:
         """Return one value a stock of what is known of today, as a list; worked out once a part of the day."""
