@@ -44,7 +44,7 @@ class AShareBroker(ExecutionBroker):
       of the market, when the day's bar is known. ``exectype=Close`` orders that it gives are filled or refused at once, at
       the close.
     - A market order for STAR that carries ``protection=`` (yuan) is taken also where ``star_market_orders`` is off; a fill beyond
-      that price is refused.
+      that price is refused. With it off, a sale that carries ``needs_protection=`` is refused as a buy is.
     - An order that carries ``only_if=`` (a function of the feed and its upper limit, asked when the order would fill) is
       withdrawn where it says no.
     - A buy is cut to legal lots, to the cash and, where the order carries ``value=`` (yuan), to that budget;

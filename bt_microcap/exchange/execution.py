@@ -101,6 +101,8 @@ class ExecutionBroker(AccountBroker):
         else:
             if (reason := self._unsellable(order)) is not None:
                 return self._refuse(order, reason)
+            if star and not self.p.star_market_orders and order.info.get('needs_protection'):
+                return self._refuse(order, STAR_MARKET_ORDER)
             if price <= low + half:
                 return self._refuse(order, LIMIT_DOWN)
             size = self._sell_size(order)
@@ -118,13 +120,7 @@ class ExecutionBroker(AccountBroker):
 
     def _fill_price(self, data: Any, price: float, buy: bool, limit: float | None = None) -> float | Callable[[int], float]:
         """Return what an order fills at; with impact it depends on the size. A limit order slips up to its limit."""
-        slip = {'slippage': self.p.slippage, 'ticks': self.p.slippage_ticks, 'least': self.p.min_slippage_ticks,
-                'impact': self.p.impact, 'per_yuan': rules.steps(data._name)}
-        if self._slips_in_yuan:
-            slip['ticks'] *= slip['per_yuan'] / rules.STEPS
-        if self.p.slippage and self.p.min_slippage_ticks and rules.is_fund(data._name):
-            # the percentage is that of micro-caps; a listed fund is quoted a price step apart
-            slip.update(slippage=0.0, ticks=slip['ticks'] + self.p.min_slippage_ticks)
+        slip = self._slip_of(data._name)
         volume = data.volume[0]
         worst = (min if buy else max) if limit is not None else None
         if not self.p.impact or not volume > 0:
@@ -137,6 +133,17 @@ class ExecutionBroker(AccountBroker):
             return fill if worst is None else worst(fill, limit)
 
         return at
+
+    def _slip_of(self, code: str) -> dict[str, float]:
+        """Return how far an order of a stock or fund slips: keyword arguments of `fills.slipped`."""
+        slip = {'slippage': self.p.slippage, 'ticks': self.p.slippage_ticks, 'least': self.p.min_slippage_ticks,
+                'impact': self.p.impact, 'per_yuan': rules.steps(code)}
+        if self._slips_in_yuan:
+            slip['ticks'] *= slip['per_yuan'] / rules.STEPS
+        if self.p.slippage and self.p.min_slippage_ticks and rules.is_fund(code):
+            # the percentage is that of micro-caps; a listed fund is quoted a price step apart
+            slip.update(slippage=0.0, ticks=slip['ticks'] + self.p.min_slippage_ticks)
+        return slip
 
     def _execute(
         self, order: Order, ago: int | None = None, price: float | None = None, cash: Any = None,

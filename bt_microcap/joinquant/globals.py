@@ -87,7 +87,8 @@ def typed(value: Any, like: Any, said: str) -> Any:
         return words[value.lower()]
     if isinstance(like, (list, tuple)):
         parts = [] if value.lower() in ('', 'none') else [part.strip() for part in value.strip('[]()').split(',') if part.strip()]
-        return type(like)(_literal(part) for part in parts)
+        texts = bool(like) and all(isinstance(each, str) for each in like)
+        return type(like)(part if texts else _literal(part) for part in parts)
     found = _literal(value)
     if isinstance(like, int) and not isinstance(found, int) or isinstance(like, float) and not isinstance(found, (int, float)):
         raise ScriptError(f'{said}: expected {"a whole number" if isinstance(like, int) else "a number"}, such as {like}')

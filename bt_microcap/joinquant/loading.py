@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import copy
 import importlib
 import sys
 import traceback
@@ -13,8 +14,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .api.errors import FutureDataError, ScriptError
-from .api.frames import positional
+from .api.frames import as_before
 
 # Modules of the platform, which are ours while a script runs, whether or not others of these names are installed.
 PLATFORM = ('jqdata', 'jqlib', 'jqfactor', 'kuanke', 'sqlalchemy', 'pandas', 'cPickle', 'six')
@@ -69,6 +72,9 @@ def parsed(path: Path) -> tuple[ast.Module, str]:
         except SyntaxError:
             pass
         else:
+            if any(isinstance(node, ast.ImportFrom) and node.module == '__future__' and any(
+                    alias.name == 'division' for alias in node.names) for node in tree.body):
+                return tree, 'Python 2: translated'
             return ast.fix_missing_locations(_WholeDivision().visit(tree)), (
                 'Python 2: translated, whole numbers divide without a rest')
     raise ScriptError(f'{path}, line {first.lineno}: {first.msg}')
@@ -120,6 +126,15 @@ class _WholeDivision(ast.NodeTransformer):
             return ast.copy_location(ast.Call(ast.Name('_divided', ast.Load()), [node.left, node.right], []), node)
         return node
 
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
+        self.generic_visit(node)
+        if not isinstance(node.op, ast.Div):
+            return node
+        value = copy.deepcopy(node.target)
+        value.ctx = ast.Load()
+        quotient = ast.Call(ast.Name('_divided', ast.Load()), [value, node.value], [])
+        return ast.copy_location(ast.Assign([node.target], quotient), node)
+
 
 def summed(values: Any, *start: Any) -> Any:
     """Return a sum; of a frame that of each column: the platform's ``sum`` is NumPy's."""
@@ -128,7 +143,8 @@ def summed(values: Any, *start: Any) -> Any:
 
 def divided(left: Any, right: Any) -> Any:
     """Return a quotient as Python 2 had it: of whole numbers a whole one."""
-    return left // right if isinstance(left, int) and isinstance(right, int) else left / right
+    whole = (int, np.integer)
+    return left // right if isinstance(left, whole) and isinstance(right, whole) else left / right
 
 
 class Script:
@@ -169,7 +185,9 @@ class Script:
             Something did: the file, the line, what.
         """
         try:
-            with positional():
+            with as_before(), warnings.catch_warnings():
+                for kind in (RuntimeWarning, FutureWarning, DeprecationWarning):  # of the script's own arithmetic
+                    warnings.simplefilter('ignore', kind)
                 return function(*args)
         except RecursionError:
             raise ScriptError(f'{self.path}: a function of the script calls itself without end') from None

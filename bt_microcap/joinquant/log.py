@@ -110,6 +110,7 @@ _ERROR = re.compile(r"error=(.*?)\)?\s*$", re.S)
 _REFUSAL_REASONS = (
     ("suspended", re.compile(r"停牌")),
     ("star market order", re.compile(r"科创板|保护限价")),
+    ("volume limit", re.compile(r"下单比例")),
     ("slipped past the limit", re.compile(r"滑点|超[出过].*[涨跌]停|涨跌停")),
     ("limit up", re.compile(r"涨停")),
     ("limit down", re.compile(r"跌停")),

@@ -86,7 +86,8 @@ class Platform:
             **{name: getattr(self.costs, name) for name in ('set_order_cost', 'set_commission', 'set_slippage')},
             **dict.fromkeys(IDLE, self._idle),
         }
-        own.pop('begin_day', None), own.pop('open_session', None)
+        for ours in ('begin_day', 'open_session', 'look'):
+            own.pop(ours)
         return {**refusals(REFUSED), **constant_names(), **factors.helpers(), **own}
 
     @cached_property
@@ -126,7 +127,6 @@ class Platform:
 
     def end_day(self) -> None:
         """Note the account at the close."""
-        self.orders.get_orders()
         self.portfolio.closing_value = self.strategy.broker.getvalue()
 
     # -- settings --------------------------------------------------------------------------------------------

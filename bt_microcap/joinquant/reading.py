@@ -12,7 +12,7 @@ from typing import Any
 
 from .api.errors import ScriptError, Unsupported, needed_columns
 from .api.factors import lacks_for_factor
-from .api.fields import FIELDS
+from .api.fields import FIELDS, KEYS
 from .api.finance import TABLES
 from .api.fundamentals import lacking
 from .api.prices import step_of
@@ -43,13 +43,25 @@ class Reading:
 
     def __init__(self, path: Path, tree: ast.Module, remark: str = '') -> None:
         self.path, self.tree, self.remark = path, tree, remark
-        self.reached = list(_reached(tree))
-        self.nodes = [node for part in self.reached for node in ast.walk(part)]
+        self.nodes = [node for part in _reached(tree) for node in ast.walk(part)]
+        self._modules = {alias.asname or alias.name for node in ast.walk(tree) if isinstance(node, ast.Import)
+                         for alias in node.names if alias.name in ('jqdata', 'jqfactor')}
+        self._constants = _constants(tree)
+
+    def name(self, node: ast.AST | None) -> str:
+        """Return a name with its dots, without that of the platform's module; empty where it is none."""
+        found = _name(node)
+        first, dot, rest = found.partition('.')
+        return rest if dot and first in self._modules else found
+
+    def value(self, node: ast.AST | None) -> Any:
+        """Return a literal, also of a name that is given one once; None where it is not known."""
+        return node.value if isinstance(node, ast.Constant) else self._constants.get(_name(node))
 
     @property
     def recorded(self) -> tuple[str, ...]:
         """The names that ``record()`` is given."""
-        names = {word.arg: None for node in self.nodes if isinstance(node, ast.Call) and _name(node.func) == 'record'
+        names = {word.arg: None for node in self.nodes if isinstance(node, ast.Call) and self.name(node.func) == 'record'
                  for word in node.keywords if word.arg and word.arg.isidentifier()}
         return tuple(names)
 
@@ -57,8 +69,8 @@ class Reading:
     def benchmark(self) -> str:
         """The six digits of the index that ``set_benchmark()`` names; empty where none is."""
         for node in ast.walk(self.tree):
-            if isinstance(node, ast.Call) and _name(node.func) == 'set_benchmark':
-                code = _literal(node.args[0]) if node.args else None
+            if isinstance(node, ast.Call) and self.name(node.func) == 'set_benchmark':
+                code = self.value(node.args[0]) if node.args else None
                 if isinstance(code, str):
                     return code[:6]
         return ''
@@ -112,7 +124,9 @@ def _faults(reading: Reading, platform: Any) -> Iterator[tuple[int, str]]:
                 yield node.lineno, (f'{node.id} is not known: the script does not define it, and it is no function that is '
                                     'supported here')
         elif isinstance(node, ast.Attribute):
-            table = _name(node.value)
+            if (name := reading.name(node)) in REFUSED and name != _name(node):
+                yield node.lineno, f'{name}() is not supported: {REFUSED[name]}'
+            table = reading.name(node.value)
             if table in FIELDS and table not in bound and node.attr not in FIELDS[table] and not hasattr(Table, node.attr):
                 yield node.lineno, f'{table} has no field {node.attr}'
             if table == 'finance' and node.attr.isupper() and node.attr not in TABLES:
@@ -122,27 +136,27 @@ def _faults(reading: Reading, platform: Any) -> Iterator[tuple[int, str]]:
             if table.startswith('finance.') and name in TABLES and node.attr not in TABLES[name]:
                 yield node.lineno, f'finance.{name} has no field {node.attr} here; it has {", ".join(TABLES[name])}'
         elif isinstance(node, ast.Call):
-            yield from _call(node, platform.session, bound)
+            yield from _call(node, reading, platform.session, bound)
     for handler in ('handle_tick',):
         if handler in bound:
             yield bound[handler], f'{handler}() is not supported: {REFUSED[handler]}'
 
 
-def _call(node: ast.Call, session: Any, bound: dict[str, int]) -> Iterator[tuple[int, str]]:
-    name = _name(node.func)
+def _call(node: ast.Call, reading: Reading, session: Any, bound: dict[str, int]) -> Iterator[tuple[int, str]]:
+    name, literal = reading.name(node.func), reading.value
     if name in bound:
         return
-    if name in ABOUT and node.args and isinstance(code := _literal(node.args[0]), str) and _lacks(code, session):
+    if name in ABOUT and node.args and isinstance(code := literal(node.args[0]), str) and _lacks(code, session):
         yield node.lineno, f'{name}({code!r}): {session.source} has no such stock, fund or index'
     if name in BARS:
-        unit = _literal(_argument(node, *BARS[name]))
+        unit = literal(_argument(node, *BARS[name]))
         if isinstance(unit, str):
             try:
                 kind, size = step_of(unit)
             except Unsupported as error:
                 yield node.lineno, f'{name}(): {error}'
                 return
-            count = _literal(_argument(node, *COUNTS[name]))
+            count = literal(_argument(node, *COUNTS[name]))
             if kind == 'minute' and isinstance(count, int) and count != 1:
                 yield node.lineno, (f'{name}() of {count} bars of {unit!r} is not supported: there are no minute bars; of them '
                                     'the last price alone can be asked for, with count=1')
@@ -151,7 +165,7 @@ def _call(node: ast.Call, session: Any, bound: dict[str, int]) -> Iterator[tuple
             elif kind not in ('minute', 'day') and name != 'get_bars':
                 yield node.lineno, f'{name}() of bars of {unit!r} is not supported: ask for 1d'
     elif name == 'get_index_stocks':
-        code = _literal(_argument(node, 'index_symbol', 0))
+        code = literal(_argument(node, 'index_symbol', 0))
         if isinstance(code, str):
             digits = code[:6]
             tables = session.store.reference_names
@@ -160,7 +174,7 @@ def _call(node: ast.Call, session: Any, bound: dict[str, int]) -> Iterator[tuple
                 yield node.lineno, f'get_index_stocks({code!r}): {lacks_members(session.source, digits)}'
     elif name == 'get_industry_stocks' and 'industries' not in session.store.reference_names:
         yield node.lineno, f'{name}(): {session.source} has no industries: give ingest --industries FILE'
-    elif name == 'get_fundamentals' and _argument(node, 'statDate', 2) is not None and _literal(
+    elif name == 'get_fundamentals' and _argument(node, 'statDate', 2) is not None and literal(
             _argument(node, 'statDate', 2)) is not None:
         yield node.lineno, ('get_fundamentals(statDate=...) is not supported: it asks for statements by quarter, and the store '
                             'has values by day; give date')
@@ -177,17 +191,21 @@ def _columns(reading: Reading, session: Any) -> dict[str, int]:
     needed: dict[str, int] = {}
     columns = session.store.columns
     for node in reading.nodes:
-        if isinstance(node, ast.Attribute) and (table := _name(node.value)) in FIELDS and node.attr in FIELDS[table]:
+        if isinstance(node, ast.Attribute) and (table := reading.name(node.value)) in FIELDS and node.attr in FIELDS[table]:
             for name in lacking([(table, node.attr)], columns):
                 needed[name] = min(needed.get(name, node.lineno), node.lineno)
-        elif isinstance(node, ast.Call) and _name(node.func) == 'get_factor_values':
+        elif isinstance(node, ast.Call) and reading.name(node.func) == 'get_factor_values':
             for name in _texts(_argument(node, 'factors', 1)):
                 column = lacks_for_factor(name, session)
                 if column:
                     needed[column] = min(needed.get(column, node.lineno), node.lineno)
-        elif isinstance(node, ast.Attribute) and _name(node.value) == 'finance' and node.attr == 'STK_XR_XD' and (
+        elif isinstance(node, ast.Attribute) and reading.name(node.value) == 'finance' and node.attr == 'STK_XR_XD' and (
                 'cash_dividend' not in columns):
             needed['cash_dividend'] = min(needed.get('cash_dividend', node.lineno), node.lineno)
+        elif isinstance(node, ast.Call) and reading.name(node.func) == 'query':
+            for table in {reading.name(each) for each in node.args} & set(FIELDS):
+                if all(field in KEYS or lacking([(table, field)], columns) for field in FIELDS[table]):
+                    needed.setdefault(f'{table}.{FIELDS[table][5]}', node.lineno)
     return needed
 
 
@@ -281,6 +299,22 @@ def _bound(tree: ast.AST) -> dict[str, int]:
             found.setdefault(node.name, node.lineno)
     found.pop('*', None)
     return found
+
+
+def _constants(tree: ast.AST) -> dict[str, Any]:
+    """Return the names, also with dots, that a script gives a value once, and that a literal."""
+    found: dict[str, list[Any]] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Store):
+            found.setdefault(_name(node), []).append(None)
+        elif isinstance(node, ast.arg):
+            found.setdefault(node.arg, []).append(None)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.value, ast.Constant):
+            name = _name(node.targets[0])
+            if len(found.get(name, ())) == 1:
+                found[name] = [node.value.value]
+    return {name: values[0] for name, values in found.items() if name and len(values) == 1 and values[0] is not None}
 
 
 def _name(node: ast.AST | None) -> str:

@@ -180,6 +180,8 @@ class JoinQuantStrategy(MarketStrategy):
         """Run what the script does later in the session."""
         if self._began:
             self.session.turn(CLOSE)
+            self.session.now = datetime.combine(self.session.today, time(15))
+            self._platform.orders.look()
             self._run(CLOSE)
 
     def next(self) -> None:
@@ -187,6 +189,7 @@ class JoinQuantStrategy(MarketStrategy):
         super().next()
         if self._began and self.broker.is_market_bar:
             self.session.turn(AFTER)
+            self._platform.orders.look(end=True)
             self._run(AFTER)
             self._platform.end_day()
 

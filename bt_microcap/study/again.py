@@ -141,6 +141,8 @@ class Recipe:
             broker.addcommissioninfo(_with_rates(fees, rates) if rates else fees, name)
         for name, value in self.told.items():
             setattr(broker, name, copy.copy(value))
+        if rules:  # a JoinQuant script does not set what is to be another
+            broker.given = (*getattr(broker, 'given', ()), *rules)
         return broker
 
 
@@ -192,9 +194,11 @@ def recipe_of(strategy: bt.Strategy) -> Recipe:
         if held:
             raise CannotRepeat(why)
     args, params = _given(strategy)
+    rules, fees, told = dict(broker.p._getkwargs()), dict(broker.comminfo), _told(broker)
+    if hasattr(broker, 'own_rules'):  # a JoinQuant script has set others since
+        rules, fees, told['_slips_in_yuan'] = ({**rules, **broker.own_rules[0]}, *broker.own_rules[1:])
     return Recipe(
-        type(strategy), args, params, tuple(map(_feed, cerebro.datas)), type(broker), dict(broker.p._getkwargs()),
-        dict(broker.comminfo), _told(broker),
+        type(strategy), args, params, tuple(map(_feed, cerebro.datas)), type(broker), rules, dict(fees), told,
         {name: value for name, value in cerebro.p._getkwargs().items() if name not in _NOT_AGAIN}, dict(cerebro.sizers),
         tuple(cerebro.indicators), cerebro._tradingcal)
 
@@ -230,7 +234,7 @@ def _feed(data: Any) -> FeedRecipe:
 
 def _told(broker: Any) -> dict[str, Any]:
     """Return what `setup` and the switches have told a broker beside its params."""
-    told = {name: value for name, value in vars(broker).items() if name in ('profile', '_slips_in_yuan')}
+    told = {name: value for name, value in vars(broker).items() if name in ('profile', 'given', '_slips_in_yuan')}
     if hasattr(broker, 'before_run'):
         told['before_run'] = list(broker.before_run)
     return told

@@ -20,6 +20,7 @@ WORDS: dict[str, Entry] = {
     'dividend tax': '红利税',
     'joinquant': '聚宽',
     'largest drawdown': '最大回撤',
+    'recorded': '记录值',
     'market': '全 A 等权指数',
     'micro-cap index': '微盘股指数',
     'microcap': '微盘股指数',

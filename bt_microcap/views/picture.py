@@ -27,14 +27,15 @@ WORDS = {  # in English; `language.say` has the Chinese
     'costs': 'costs, yuan', 'all_costs': 'costs, yuan: {total}', 'no_costs': 'no costs',
     'trades': 'closed trades: {count}, won {percent}, mean {own}', 'number': 'trades', 'return': 'return of a closed trade',
     'no_trades': 'no closed trades', 'commission': 'commission', 'stamp_duty': 'stamp duty', 'transfer_fee': 'transfer fee',
-    'slippage': 'slippage', 'dividend_tax': 'dividend tax', 'deepest': 'largest drawdown',
+    'slippage': 'slippage', 'dividend_tax': 'dividend tax', 'deepest': 'largest drawdown', 'recorded': 'recorded',
 }
 
 
 def picture(
     path: Path, days: Sequence[date], growth: Sequence[float], *, title: str, benchmark: Sequence[float] | None = None,
     benchmark_name: str = '', microcap: Sequence[float] | None = None, holdings: Sequence[int] = (),
-    costs: Mapping[str, float] | None = None, trades: Sequence[float] = (), language: str = 'en',
+    costs: Mapping[str, float] | None = None, trades: Sequence[float] = (),
+    recorded: Mapping[str, Sequence[tuple[date, float]]] | None = None, language: str = 'en',
 ) -> None:
     """Draw a run: its value against the indices, drawdown, holdings, the returns of the years, costs and closed trades.
 
@@ -62,6 +63,8 @@ def picture(
         Yuan paid, by kind: ``commission``, ``stamp_duty``, ``transfer_fee``, ``slippage``, ``dividend_tax``, or any other name.
     trades : sequence of float
         Rate of return of each closed trade.
+    recorded : mapping of str to sequence of (date, float), optional
+        What a JoinQuant script recorded, by name.
     language : str
         ``'en'`` or ``'zh'``; without a font with Chinese characters English.
 
@@ -95,6 +98,10 @@ def picture(
         heights = [4.0, 1.4, 1.0, 2.0, 2.0]
         if not len(holdings):
             del rows[2], heights[2]
+        if recorded:
+            rows.insert(len(rows) - 2, ['recorded', 'recorded'])
+            heights.insert(len(heights) - 2, 1.4)
+            figure.set_figheight(figure.get_figheight() + 1.6)
         axes = figure.subplot_mosaic(rows, height_ratios=heights)
         _draw_value(axes['value'], stamps, lines, words)
         _draw_drawdown(axes['drawdown'], stamps, lines[0][1], words)
@@ -102,6 +109,9 @@ def picture(
         if len(holdings):
             _draw_holdings(axes['holdings'], stamps, holdings, words)
             over_time.append(axes['holdings'])
+        if recorded:
+            _draw_recorded(axes['recorded'], recorded, words)
+            over_time.append(axes['recorded'])
         _date_scale(over_time, stamps)
         _draw_years(axes['years'], days, lines[:2] if benchmark is not None else lines[:1], words)
         _draw_costs(axes['costs'], costs or {}, words)
@@ -128,6 +138,15 @@ def _draw_value(axes: Axes, stamps: Sequence[date], lines: Sequence[tuple], word
     axes.set_ylabel(words['log_value' if logarithmic else 'value'])
     axes.grid(alpha=0.25)
     axes.legend(loc='lower left', bbox_to_anchor=(0.0, 1.0), ncols=len(lines), frameon=False, borderaxespad=0.2)
+
+
+def _draw_recorded(axes: Axes, recorded: Mapping[str, Sequence[tuple[date, float]]], words: Mapping[str, str]) -> None:
+    for name, values in recorded.items():
+        days, levels = zip(*values, strict=True)
+        axes.plot(days, levels, linewidth=1.2, label=without_math(without_missing(name)))
+    axes.set_ylabel(words['recorded'])
+    axes.grid(alpha=0.25)
+    axes.legend(loc='lower left', bbox_to_anchor=(0.0, 1.0), ncols=min(8, len(recorded)), frameon=False, borderaxespad=0.2)
 
 
 def _log_scale(axes: Axes, low: float, high: float) -> None:

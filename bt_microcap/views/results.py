@@ -148,7 +148,8 @@ def draw(path: Path, blotter: Blotter, run: Run, title: str, figures: dict[str, 
     parked = parked_codes(blotter.fills, blotter.details)
     picture(path, [row.date for row in blotter.equity], growth_of(blotter, run.start_cash), title=title, benchmark=run.level,
             benchmark_name=run.benchmark, microcap=run.microcap, holdings=blotter.held.counts(parked), costs=costs,
-            trades=[trip.rate_of_return for trip in run.trips if trip.code not in parked], language=language)
+            trades=[trip.rate_of_return for trip in run.trips if trip.code not in parked], recorded=run.recorded,
+            language=language)
 
 
 def conventions_of(run: Run, more: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime, time
 from typing import Any
 
 import numpy as np
@@ -110,7 +110,8 @@ class Bars:
                 values = np.where(lacking, before, values)
         if level is not None:
             if field in ADJUSTED:
-                return np.round(values * level, 2)
+                steps = 0.5 / rules.half_ticks(session.codes)[stocks, None]  # of a yuan: a fund has three decimals
+                return np.where(steps > rules.STEPS, np.round(values * level, 3), np.round(values * level, 2))
             if field == 'volume':
                 return np.round(np.divide(values, level, out=values.copy(), where=level > 0))
         return values
@@ -179,7 +180,22 @@ class Bars:
             return np.empty(0, 'int64')
         paused = session.gather('paused', np.array([number]), first, high)[0]
         volume = session.gather('volume', np.array([number]), first, high)[0]
+        if high > session.last_place() + 1:  # whether today trades is not known yet, but that it is not suspended
+            volume[-1] = 1.0
         return first + np.flatnonzero((paused == 0) & (volume > 0))
+
+
+def as_time(day: Any) -> datetime:
+    """Return a time that a script gives; a day is its midnight."""
+    if isinstance(day, datetime):
+        return day
+    text = str(day).strip()
+    for form in ('%Y-%m-%d %H:%M:%S', '%Y-%m-%d %H:%M'):
+        try:
+            return datetime.strptime(text, form)
+        except ValueError:
+            continue
+    return datetime.combine(as_date(day), time())
 
 
 def as_date(day: Any, name: str = 'date') -> date:
@@ -190,8 +206,6 @@ def as_date(day: Any, name: str = 'date') -> date:
     Unsupported
         It is none of these.
     """
-    from datetime import datetime
-
     if isinstance(day, datetime):
         return day.date()
     if isinstance(day, date):

@@ -145,7 +145,9 @@ class Costs:
             return
         if isinstance(slippage, (int, float)):
             slippage = FixedSlippage(slippage)
-        broker.p.min_slippage_ticks, broker._slips_in_yuan = 0.0, False
+        broker._slips_in_yuan = False
+        if 'min_slippage_ticks' not in getattr(broker, 'given', ()):
+            broker.p.min_slippage_ticks = 0.0
         if isinstance(slippage, PriceRelatedSlippage):
             broker.p.slippage, broker.p.slippage_ticks = slippage.value, 0.0
         elif isinstance(slippage, FixedSlippage):
@@ -157,5 +159,6 @@ class Costs:
 
     def set_volume_ratio(self, ratio: float) -> None:
         """Set the largest part of a day's volume; the whole of it, the platform's default, is what the profile says."""
-        if float(ratio) < 1 and self._may('volume_limit', "set_option('order_volume_ratio')"):
-            self.session.strategy.broker.p.volume_limit = float(ratio)
+        if self._may('volume_limit', "set_option('order_volume_ratio')"):
+            broker = self.session.strategy.broker
+            broker.p.volume_limit = float(ratio) if float(ratio) < 1 else broker.own_rules[0]['volume_limit']

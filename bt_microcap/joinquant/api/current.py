@@ -49,15 +49,15 @@ class CurrentData:
         return code in self.session.number
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.session.number)
+        return iter(self._made)
 
     def __len__(self) -> int:
-        return len(self.session.number)
+        return len(self._made)
 
     def get(self, code: str, default: Any = None) -> Any:
         """Return a stock, or the default where there is none."""
         return self[code] if code in self else default  # noqa: SIM401 - this is get()
 
     def keys(self) -> list[str]:
-        """Return all codes."""
-        return list(self.session.number)
+        """Return the codes that were looked up, as on the platform."""
+        return list(self._made)

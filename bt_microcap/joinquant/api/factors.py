@@ -128,7 +128,10 @@ class Factors:
             low = last if start_date is None else session.place_of(as_date(start_date, 'start_date'))
             if start_date is not None and session.date_of(low) < as_date(start_date):
                 low += 1
+        if low >= session.place:  # a span to come: the last day known
+            low = last
         low, stocks = max(low, 0), session.stocks(codes)
+        last = max(last, low - 1)  # no trading day at all
         index = pd.DatetimeIndex(dates_of(session.days[low:last + 1]))
         return {name: Frame(self._factor(name, stocks, low, last + 1), index=index, columns=codes) for name in names}
 
@@ -158,7 +161,7 @@ def helpers() -> dict[str, Any]:
 
 
 def winsorize(data: Any, scale: float | None = None, range: Any = None, qrange: Any = None, inclusive: bool = True,  # noqa: A002
-              inf2nan: bool = True, axis: int = 0) -> Any:
+              inf2nan: bool = True, axis: int = 1) -> Any:
     """Return values cut to so many standard deviations about the mean, to a range, or to quantiles."""
 
     def cut(column: Any) -> Any:
@@ -176,7 +179,7 @@ def winsorize(data: Any, scale: float | None = None, range: Any = None, qrange: 
     return _by_column(data, cut, axis)
 
 
-def winsorize_med(data: Any, scale: float = 1, inclusive: bool = True, inf2nan: bool = True, axis: int = 0) -> Any:
+def winsorize_med(data: Any, scale: float = 1, inclusive: bool = True, inf2nan: bool = True, axis: int = 1) -> Any:
     """Return values cut to so many median absolute deviations about the median."""
 
     def cut(column: Any) -> Any:
@@ -190,7 +193,7 @@ def winsorize_med(data: Any, scale: float = 1, inclusive: bool = True, inf2nan: 
     return _by_column(data, cut, axis)
 
 
-def standardlize(data: Any, inf2nan: bool = True, axis: int = 0) -> Any:
+def standardlize(data: Any, inf2nan: bool = True, axis: int = 1) -> Any:
     """Return values less their mean, over their standard deviation."""
 
     def scale(column: Any) -> Any:

@@ -44,6 +44,10 @@ class Column(pd.Series):
             self.iloc[key] = value
         else:
             super().__setitem__(key, value)
+        self._tell_frame()
+
+    def _tell_frame(self) -> None:
+        """Set the frame's column to what it is now."""
         if self._of is not None:
             frame, name = self._of
             pd.DataFrame.__setitem__(frame, name, pd.Series(self))
@@ -58,13 +62,21 @@ class Column(pd.Series):
         """By label; a set of them is a list."""
         return _Loc('loc', self)
 
+    @property
+    def iloc(self) -> _ILoc:
+        """By position."""
+        return _ILoc('iloc', self)
+
     def sort(self, ascending: bool = True, inplace: bool = True, **kwargs: Any) -> Any:
         """Sort the values, in place."""
         return self.sort_values(ascending=ascending, inplace=inplace)
 
     def fillna(self, value: Any = None, method: str | None = None, **kwargs: Any) -> Any:
         """Fill what is missing; ``method`` says from where."""
-        return _filled(self, super().fillna, value, method, kwargs)
+        found = _filled(self, super().fillna, value, method, kwargs)
+        if kwargs.get('inplace'):
+            self._tell_frame()
+        return found
 
     def append(self, other: Any, ignore_index: bool = False, **kwargs: Any) -> Column:
         """Return the values with others behind them."""
@@ -204,21 +216,32 @@ class Frame(pd.DataFrame):
 
 
 _running = 0  # functions of scripts that are at work
+INFERS_TEXTS = pd.Series(['text']).dtype != object
 
 
 @contextlib.contextmanager
-def positional() -> Iterator[None]:
-    """Let a whole number as a key of any Series also mean a position while a script runs, also of what other packages make."""
+def as_before() -> Iterator[None]:
+    """Let pandas behave as in 2018 while a script runs, also in what other packages make: positions as keys, texts as objects."""
     global _running
     _running += 1
     if _running == 1:
         pd.Series.__getitem__ = _at_place
+        _infer_texts(False)
     try:
         yield
     finally:
         _running -= 1
         if not _running:
             pd.Series.__getitem__ = _by_label
+            _infer_texts(True)
+
+
+def _infer_texts(wanted: bool) -> None:
+    """Set whether a column of texts is of pandas' own kind, as since 3.0, where it was so."""
+    if INFERS_TEXTS:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            pd.set_option('future.infer_string', wanted)
 
 
 _by_label = pd.Series.__getitem__
@@ -296,6 +319,19 @@ class _Loc(pd.DataFrame.loc.fget(pd.DataFrame()).__class__):  # type: ignore[mis
         if isinstance(key, tuple):
             key = tuple(list(part) if isinstance(part, (set, frozenset)) else part for part in key)
         return super().__getitem__(list(key) if isinstance(key, (set, frozenset)) else key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(list(key) if isinstance(key, (set, frozenset)) else key, value)
+        if isinstance(self.obj, Column):
+            self.obj._tell_frame()
+
+
+class _ILoc(pd.DataFrame.iloc.fget(pd.DataFrame()).__class__):  # type: ignore[misc]
+    """``iloc`` of a column, which also sets its frame."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(key, value)
+        self.obj._tell_frame()
 
 
 class _Ix:

@@ -16,7 +16,7 @@ from .bars import as_date
 from .errors import ScriptError, Unsupported, needed_columns
 from .fields import KEYS
 from .frames import Frame
-from .query import Query, Table, chosen, value_of
+from .query import UNNAMED, Query, Table, chosen, value_of
 from .session import AFTER, Session
 
 YI, WAN = 1e8, 1e4  # 亿, 万: the platform's units of caps and shares
@@ -128,7 +128,8 @@ class _Day:
 def day_texts(values: np.ndarray) -> np.ndarray:
     """Return numbers such as 20200331 as texts such as 2020-03-31; empty where it is not known."""
     numbers = np.nan_to_num(values).astype('int64').tolist()
-    return np.array([f'{number // 10000:04d}-{number // 100 % 100:02d}-{number % 100:02d}' if number else '' for number in numbers])
+    return np.array([f'{number // 10000:04d}-{number // 100 % 100:02d}-{number % 100:02d}' if number else ''
+                     for number in numbers])
 
 
 class Fundamentals:
@@ -185,8 +186,11 @@ class Fundamentals:
         rows = self._day(place)
         places = chosen(asked, rows, rows.there(asked))[:MOST]
         columns: dict[str, Any] = {}
+        unnamed = 0
         for column in asked.columns:
-            name, count = column.name, 0
+            if column.name == UNNAMED:
+                unnamed += 1
+            name, count = column.name if column.name != UNNAMED else f'anon_{unnamed}', 0
             while name in columns:
                 count += 1
                 name = f'{column.name}.{count}'
@@ -237,6 +241,8 @@ class Fundamentals:
         first = last - int(count or 1) + 1 if start_date is None else session.place_of(as_date(start_date))
         if start_date is not None and (first < 0 or session.date_of(first) < as_date(start_date)):
             first += 1
+        if first > (session.place if session.part == AFTER else session.place - 1):  # a span to come: the last day known
+            first = last
         stocks, parts = session.stocks(codes), []
         for place in range(max(first, 0), last + 1):
             rows = self._day(place)

@@ -11,15 +11,17 @@ from typing import Any
 import backtrader as bt
 
 from ...exchange import execution, rules
+from ...exchange.fills import slipped
 from .errors import Unsupported
 from .portfolio import Portfolio
 from .session import AFTER, BEFORE, CLOSE, OPEN, Session
 
+LOT = 100  # shares
 # Refusals that leave an order which is cancelled; all others give None. The words are the platform's where its log shows them.
 CANCELS = {
     execution.LIMIT_UP: '已经涨停，市价买单取消', execution.LIMIT_DOWN: '已经跌停，市价卖单取消',
     execution.SLIPPED: '加上滑点超出涨跌停价，市价单取消', execution.NO_VOLUME: '该标的截至到目前成交量为 0 ，暂时无法成交',
-    execution.VOLUME_LIMIT: '超过成交量比例限制，剩余撤单',
+    execution.VOLUME_LIMIT: '超过下单比例限制，剩余撤单',
 }
 REFUSALS = {
     execution.SUSPENDED: '今日停牌', execution.BELOW_ONE_LOT: '开仓数量不能小于 100',
@@ -74,6 +76,7 @@ class Order:
         self.side, self.action, self.pindex = 'long', 'open' if buy else 'close', 0
         self.comment = ''
         self.given: bt.Order | None = None  # Backtrader's
+        self.whole, self.cost_before = False, 0.0  # whether it sells all that is held, and what that cost a share
         self.error = ''
 
     limit = property(lambda self: getattr(self.style, 'limit_price', None))
@@ -116,7 +119,7 @@ class Orders:
     def __init__(self, session: Session, portfolio: Portfolio) -> None:
         self.session, self.portfolio = session, portfolio
         self.broker, self.strategy = portfolio.broker, session.strategy
-        self._count = itertools.count(1)
+        self._count = itertools.count(int(session.days[session.place]) * 86_400)  # of orders and fills alike
         self.today: dict[int, Order] = {}
         self.trades: dict[int, Trade] = {}
         self._waiting: list[tuple[Order, Any]] = []  # given before the open
@@ -124,19 +127,19 @@ class Orders:
 
     def begin_day(self) -> None:
         """Forget the orders of the day before."""
-        self.today, self.trades = {}, {}
+        self.today, self.trades, self._waiting = {}, {}, []
 
     # -- what a script calls ---------------------------------------------------------------------------------
 
     def order(self, security: str, amount: float, style: Any = None, side: str = 'long', pindex: int = 0,
               close_today: bool = False) -> Order | None:
         """Buy so many shares, or sell where it is negative."""
-        return self._give(security, f'OrderAmount: _amount={int(amount)}', style, side, shares=int(amount))
+        return self._give(security, f'OrderAmount: _amount={amount}', style, side, shares=float(amount))
 
     def order_target(self, security: str, amount: float, style: Any = None, side: str = 'long', pindex: int = 0,
                      close_today: bool = False) -> Order | None:
         """Buy or sell up to so many shares."""
-        return self._give(security, f'OrderTarget: _amount={int(amount)}', style, side, target_shares=int(amount))
+        return self._give(security, f'OrderTarget: _amount={amount}', style, side, target_shares=float(amount))
 
     def order_value(self, security: str, value: float, style: Any = None, side: str = 'long', pindex: int = 0,
                     close_today: bool = False) -> Order | None:
@@ -161,8 +164,7 @@ class Orders:
 
     def get_orders(self, order_id: Any = None, security: str | None = None, status: Any = None) -> dict[int, Order]:
         """Return the orders of today, by their numbers."""
-        for order in self.today.values():
-            self._look(order)
+        self.look()
         return {number: order for number, order in self.today.items()
                 if (order_id is None or number == order_id) and (security is None or order.security == security)
                 and (status is None or order.status == status)}
@@ -178,6 +180,19 @@ class Orders:
         return {number: trade for number, trade in self.trades.items()
                 if (order_id is None or trade.order_id == order_id) and (security is None or trade.security == security)}
 
+    def look(self, end: bool = False) -> None:
+        """Take over what orders that wait have been filled; at the end of the day they are cancelled."""
+        for order in self.today.values():
+            if order.status not in (OrderStatus.open, OrderStatus.filled, OrderStatus.new):
+                continue
+            before = order.filled
+            self._look(order)
+            if order.filled != before:
+                self._tell_fill(order)
+            if end and order.status in (OrderStatus.open, OrderStatus.filled, OrderStatus.new):
+                self.cancel_order(order)
+                self.session.write('INFO', f'订单取消完成：{order.record()}')
+
     # -- how it is done --------------------------------------------------------------------------------------
 
     def _give(self, security: str, mode: str, style: Any, side: str, **how: float) -> Order | None:
@@ -185,8 +200,8 @@ class Orders:
         if side != 'long':
             raise Unsupported(f'side={side!r}: stocks are not sold short here; leave side out')
         for value in how.values():
-            if value != value:
-                raise Unsupported(f'{mode}: found NaN, expected a number; the price or cash it is made of is not known')
+            if not math.isfinite(value):
+                raise Unsupported(f'{mode}: found {value}, expected a number; the price or cash it is made of is not known')
         if isinstance(style, (int, float)):
             style = LimitOrderStyle(float(style))
         style = style or MarketOrderStyle()
@@ -199,6 +214,9 @@ class Orders:
             session.write('ERROR', f'订单委托失败：已收盘: security={security} {mode}')
             session.say_once('orders after the close are refused', 'after')
             return None
+        if 'target_shares' in how or 'target_value' in how:  # what waits for the stock would come on top
+            for other in [other for other in self.today.values() if other.security == security]:
+                self.cancel_order(other)
         if session.part == BEFORE:
             order = self._made(security, how, mode, style)
             if order is None:
@@ -236,17 +254,27 @@ class Orders:
         else:
             wanted = self._shares(how['target_value'] - held * price, price)
         whole = wanted < 0 and -wanted >= held
+        if wanted < 0 and not whole and self._by_lots(security) and wanted % LOT:
+            wanted = -(-wanted // LOT * LOT)  # the platform sells a part in lots; the exchange lets the odd rest go with them
+            session.write('INFO', f'平仓数量必须是100的整数倍，调整为 {-wanted}: Order(security={security} mode={mode} '
+                                  'action=close)')
         if wanted < 0 and not held or not wanted:
             if wanted or not held:
-                session.write('WARNING', f'下单失败，初步检查下单数量为0: Order(security={security} mode={mode})')
+                session.write('WARNING', f'下单失败，初步检查下单数量为0: Order(security={security} mode={mode} action=close)')
             return None
         if order is None:
             order = Order(0, security, abs(wanted), mode, style, wanted > 0, session.now)
-            order.order_id = order.entrust_id = int(session.now.timestamp()) * 1000 + next(self._count) % 1000
+            order.order_id = order.entrust_id = next(self._count)
             self.today[order.order_id] = order
         order.amount, order.is_buy, order.whole = abs(wanted), wanted > 0, whole
+        order.action = 'open' if order.is_buy else 'close'
+        order.cost_before = self.portfolio.positions[security].avg_cost
         order.data = data
         return order
+
+    def _by_lots(self, security: str) -> bool:
+        """Return whether a part of a holding is sold in whole lots alone."""
+        return getattr(self.broker, 'profile', '') == 'joinquant' and rules.board(security) != rules.STAR
 
     @staticmethod
     def _shares(value: float, price: float) -> int:
@@ -264,13 +292,14 @@ class Orders:
         at_close = session.part == CLOSE
         info: dict[str, Any] = {'why': strategy.function_name}
         limit = getattr(order.style, 'limit_price', None)
-        if isinstance(order.style, LimitOrderStyle):
-            reached = price == price and (price <= limit if order.is_buy else price >= limit)
-            if not reached:
-                return self._rest(order, limit, info)
+        if isinstance(order.style, LimitOrderStyle) and not session.fact('paused')[session.number[order.security]] and not (
+                self._reaches(order, price, limit)):
+            return self._rest(order, limit, info)
         kind = bt.Order.Close if at_close else bt.Order.Market
         if limit is not None and rules.board(order.security) == rules.STAR:
             info['protection'] = float(limit)
+        elif not order.is_buy:
+            info['needs_protection'] = True  # on the platform also a sale
         if order.is_buy:
             if 'value' in how or 'target_value' in how:
                 info['value'] = how['value'] if 'value' in how else how['target_value'] - (
@@ -284,12 +313,27 @@ class Orders:
         order.given = given
         return self._tell(order)
 
+    def _reaches(self, order: Order, price: float, limit: float) -> bool:
+        """Return whether a limit order fills at once: slippage does not take it past its limit, and the day's limits let it."""
+        fill = slipped(price, order.is_buy, **{**self.broker._slip_of(order.security), 'impact': 0.0})  # the volume is not known
+        number, half = self.session.number[order.security], rules.half_tick(order.security)
+        if order.is_buy:
+            return fill <= limit + half and price < self.session.fact('high_limit')[number] - half
+        return fill >= limit - half and price > self.session.fact('low_limit')[number] + half
+
     def _rest(self, order: Order, limit: float, info: dict[str, Any]) -> Order | None:
         """Let a limit order wait for the rest of the day; at the close there is none."""
         if self.session.part != OPEN:
             self.session.write('INFO', f'订单取消完成：{order.record()}')
             self._ended(order, OrderStatus.canceled)
             return order
+        if order.is_buy and not (size := rules.legal_buy(order.security, order.amount)):
+            order.error = REFUSALS[execution.BELOW_ONE_LOT]
+            self.session.write('ERROR', f'订单委托失败：{order.record()}')
+            self.today.pop(order.order_id, None)
+            return None
+        if order.is_buy:
+            order.amount = size
         give = self.strategy.buy if order.is_buy else self.strategy.sell
         order.given = give(data=order.data, size=order.amount, price=limit, exectype=bt.Order.Limit,
                            valid=self.session.now.replace(hour=23, minute=59), **info)
@@ -314,6 +358,8 @@ class Orders:
             order.error = '\n'.join(said)
             write('INFO', f'下单检查标的数量：{order.record()}')
             order.amount = lots or order.amount
+        if given.status == bt.Order.Rejected and reason in CANCELS and order.is_buy and self._below_a_lot(order):
+            reason = execution.BELOW_ONE_LOT  # the platform looks at the size before it matches
         if given.status == bt.Order.Rejected and reason not in CANCELS:
             order.error = REFUSALS.get(reason, str(reason))
             self.today.pop(order.order_id, None)
@@ -324,10 +370,7 @@ class Orders:
             self._ended(order, OrderStatus.rejected)
             return None
         if order.filled:
-            write('INFO', f'order {order.record()} trade price: {order.price!r}, amount:{order.filled}, '
-                          f'commission: {order.commission!r}')
-            order.finish_time = self.session.now
-            write('INFO', f'订单已委托：{order.record()}')
+            self._tell_fill(order)
         if reason in CANCELS and order.filled < order.amount:
             write('WARNING', f'{CANCELS[reason]}: {order.record()}')
             write('INFO', f'订单取消完成：{order.record()}')
@@ -336,6 +379,20 @@ class Orders:
             order.amount = order.filled if order.whole or not order.is_buy else order.amount
             self._ended(order, OrderStatus.held if order.filled >= order.amount else OrderStatus.canceled)
         return order
+
+    def _below_a_lot(self, order: Order) -> bool:
+        """Return whether a buy was for less than a lot, or the cash does not pay for one."""
+        price = order.given.created.price
+        size = min(order.amount, self.broker.getcash() // price) if price > 0 else order.amount
+        return not rules.legal_buy(order.security, size)
+
+    def _tell_fill(self, order: Order) -> None:
+        """Write what the platform's log says of a fill."""
+        write = self.session.write
+        write('INFO', f'order {order.record()} trade price: {order.price!r}, amount:{order.filled}, '
+                      f'commission: {order.commission!r}')
+        order.finish_time = self.session.now
+        write('INFO', f'订单已委托：{order.record()}')
 
     def _look(self, order: Order) -> None:
         """Take over what the broker has filled."""
@@ -346,14 +403,14 @@ class Orders:
         if filled != order.filled:
             spent = given.info.get('filled_value', 0.0)
             amount, cost = filled - order.filled, spent - order.filled * order.price
-            number = next(self._count) + order.order_id
+            number = next(self._count)
             self.trades[number] = Trade(number, order, amount, cost / amount, self.session.now)
             order.filled = filled
             bits = given.executed.exbits
             order.price = bits[-1].price if len(bits) == 1 else spent / filled
             order.commission = math.fsum(fees.total for fees in given.info.get('fees', ()))
             position = self.portfolio.positions[order.security]
-            order.avg_cost = order.price if order.is_buy else position.avg_cost or order.avg_cost
+            order.avg_cost = order.price if order.is_buy else order.cost_before
             self.portfolio.note(order.security, position.total_amount, order.is_buy)
         if order.status in (OrderStatus.open, OrderStatus.new, OrderStatus.filled) and not given.alive():
             self._ended(order, OrderStatus.held if filled and given.status == bt.Order.Completed else OrderStatus.canceled)

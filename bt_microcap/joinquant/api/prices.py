@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import time
 from typing import Any
 
 import numpy as np
 
-from .bars import FIELDS, Bars, as_date
+from .bars import FIELDS, Bars, as_date, as_time
 from .errors import Unsupported
-from .frames import Column, Frame, Panel
+from .frames import Frame, Panel
 from .session import BEFORE, CLOSE, Session
 
 MINUTES = re.compile(r'(\d*)\s*(?:m|minute|min)$')
@@ -86,8 +87,7 @@ class Prices:
             columns = {code: self._without_pauses([field], code, int(count), end, fq)[0][field] for code in codes}
             if not df:
                 return columns
-            return Frame({code: Column(np.concatenate([np.full(int(count) - len(found), np.nan), found]))
-                          for code, found in columns.items()})
+            return Frame(columns)
         low = end - int(count)
         found = self.bars.window([field], codes, low, end, fq)[field]
         if not df:
@@ -115,8 +115,7 @@ class Prices:
                 grouped, index = self._grouped(names, [security], count, size, end, fq)
                 found = {name: values[:, 0] for name, values in grouped.items()}
             elif skip_paused:
-                found, places = self._without_pauses(names, security, count, end, fq)
-                index = self.session.dates(places)
+                found, index = self._without_pauses(names, security, count, end, fq)
             else:
                 window = self.bars.window(names, [security], end - count, end, fq)
                 found, index = {name: window[name][:, 0] for name in names}, self.bars.days(end - count, end)
@@ -149,6 +148,8 @@ class Prices:
                 low += 1
             if count is not None:
                 low = high - int(count)
+            elif low >= high and (end_date is None or as_date(end_date) >= session.today):  # a span to come: the last day known
+                low = max(high - 1, 0)
             if size > 1:
                 low = max(low, 0) if count is None else low
                 found, index = self._grouped(names, codes, (high - low) // size if count is None else int(count), size, high, fq)
@@ -188,16 +189,21 @@ class Prices:
             parts = [(code, np.array([session.now], 'M8[s]'), {name: np.array([row[name]]) for name in asked})
                      for code, row in zip(codes, self._last(codes, asked), strict=True)]
         else:
-            last = session.place if end_dt is None else min(session.place, session.place_of(as_date(end_dt, 'end_dt')) + 1)
-            if include_now and end_dt is None and session.part >= CLOSE:
-                last += 1
+            last, opening = self._bars_end(end_dt, include_now)
             parts = []
             for code in codes:
                 traded = self.bars.traded(code, last)
-                if kind == 'day' and size == 1:
-                    values, places = self._at(asked, code, traded[-int(count):], fq)
-                else:
+                if kind in ('week', 'month') and not include_now:  # the week that is not over is none
+                    traded = traded[self._period(kind, traded) < self._period(kind, np.array([session.place]))]
+                if kind != 'day' or size != 1:
                     values, places = self._periods(asked, code, traded, int(count), kind, size, fq)
+                elif opening and not self._is_paused(code):
+                    values, places = self._at(asked, code, traded[len(traded) - int(count) + 1:], fq)
+                    now = self._last([code], asked, given=False)[0]
+                    values = {name: np.append(values[name], 0.0 if name in ('volume', 'money') else now[name]) for name in asked}
+                    places = np.append(places, session.place)
+                else:
+                    values, places = self._at(asked, code, traded[-int(count):], fq)
                 parts.append((code, session.dates(places), values))
         made = {}
         for code, index, values in parts:
@@ -210,6 +216,31 @@ class Prices:
         import pandas as pd
 
         return Frame(pd.concat(made))  # by code and number
+
+    def _bars_end(self, end: Any, include_now: bool) -> tuple[int, bool]:
+        """Return the number of the day after the last bar, and whether today's open is a bar of its own behind it.
+
+        A day without a time ends at its begin, as on the platform; so does a time before the close, but for today's with
+        ``include_now``.
+        """
+        session = self.session
+        moment = session.now if end is None else as_time(end)
+        day = session.place_of(moment.date())
+        if day >= session.place and (end is None or moment.time() > time()):
+            if include_now and session.part >= CLOSE:
+                return session.place + 1, False
+            return session.place, include_now and session.part == CLOSE - 1
+        over = session.date_of(day) < moment.date() or moment.time() >= time(15)
+        return min(session.place, day + 1 if over else day), False
+
+    def _is_paused(self, code: str) -> bool:
+        number = self.session.number.get(code, -1)
+        return number >= 0 and self.session.fact('paused')[number]
+
+    def _period(self, kind: str, places: np.ndarray) -> np.ndarray:
+        """Return the number of the week or month of some days."""
+        days = self.session.dates(places)
+        return (days.astype('M8[D]').astype(int) + 3) // 7 if kind == 'week' else days.astype('M8[M]').astype(int)
 
     # -- what they share -------------------------------------------------------------------------------------
 
@@ -247,9 +278,7 @@ class Prices:
         if kind == 'day':
             keys = (np.arange(len(traded)) - len(traded)) // size  # the last bar ends with the last day
         else:
-            dates = self.session.dates(traded)
-            weeks = (dates.astype('M8[D]').astype(int) + 3) // 7  # of Mondays
-            keys = weeks if kind == 'week' else dates.astype('M8[M]').astype(int)
+            keys = self._period(kind, traded)
         wanted = np.unique(keys)[-count:]
         traded, keys = traded[np.isin(keys, wanted)], keys[np.isin(keys, wanted)]
         values, _ = self._at(names, code, traded, fq)
@@ -297,7 +326,14 @@ class Prices:
     def _without_pauses(
         self, names: list[str], code: str, count: int, end: int, fq: str | None
     ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        return self._at(names, code, self.bars.traded(code, end)[-count:], fq)
+        """Return fields of the last days on which a stock was traded, and these days; NaN where there are too few, as there."""
+        values, places = self._at(names, code, self.bars.traded(code, end)[-count:], fq)
+        lacks = count - len(places)
+        if not lacks:
+            return values, self.session.dates(places)
+        first = int(places[0]) if len(places) else end
+        index = np.concatenate([self.bars.days(first - lacks, first), self.session.dates(places)])
+        return {name: np.concatenate([np.full(lacks, np.nan), each]) for name, each in values.items()}, index
 
     def _at(self, names: list[str], code: str, places: np.ndarray, fq: str | None) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Return fields of a stock on some days."""

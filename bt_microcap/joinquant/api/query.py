@@ -13,6 +13,8 @@ import numpy as np
 
 from .errors import Unsupported
 
+UNNAMED = 'anon'  # of arithmetic without a label
+
 
 class Rows(Protocol):
     """Gives a column of a table for all stocks of a day."""
@@ -49,7 +51,7 @@ class Expression:
                 out = how(right, left) if swapped else how(left, right)
                 return np.where(np.isfinite(out), out, np.nan)  # SQL has no infinity: what is divided by 0 is not known
 
-        return Expression(work, (*self.used, *used_by(other)), 'anon_1')
+        return Expression(work, (*self.used, *used_by(other)), UNNAMED)
 
     def _compare(self, other: Any, how: Callable[[Any, Any], Any]) -> Condition:
         def work(rows: Rows) -> np.ndarray:

@@ -225,7 +225,7 @@ class Reference:
             session.place_of(as_date(start_date)) if start_date is not None else last)
         if start_date is not None and (low < 0 or session.date_of(low) < as_date(start_date)):
             low += 1
-        stocks, low = session.stocks(codes), max(low, 0)
+        stocks, low = session.stocks(codes), max(min(low, last + 1), 0)  # a span without a trading day is empty
         flags = session.gather('is_st', stocks, low, last + 1) == 1
         if session.has('delisting_period'):
             flags |= session.gather('delisting_period', stocks, low, last + 1) == 1
