@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from .api.errors import FutureDataError, ScriptError
-from .api.frames import as_before
+from .api.old_pandas import as_before
 
 # Modules of the platform, which are ours while a script runs, whether or not others of these names are installed.
 PLATFORM = ('jqdata', 'jqlib', 'jqfactor', 'kuanke', 'sqlalchemy', 'pandas', 'cPickle', 'six')

@@ -16,7 +16,6 @@ from .api.bars import Bars
 from .api.costs import Costs
 from .api.current import CurrentData
 from .api.errors import Unsupported
-from .api.frames import old_pandas
 from .api.fundamentals import Fundamentals
 from .api.namespace import (
     IDLE,
@@ -28,6 +27,7 @@ from .api.namespace import (
     six_names,
     sqlalchemy_names,
 )
+from .api.old_pandas import old_pandas
 from .api.orders import Orders
 from .api.portfolio import Context, Portfolio
 from .api.prices import Prices

@@ -1,15 +1,8 @@
-"""pandas as JoinQuant scripts know it: what later versions took away, on frames that a script is given or makes.
-
-The platform runs pandas of 2018. A script's ``import pandas`` gives `old_pandas`: the installed pandas, whose ``DataFrame`` and
-``Series`` are the classes here.
-"""
+"""Frames and columns as JoinQuant scripts know them: pandas of 2018, with what later versions took away."""
 
 from __future__ import annotations
 
-import contextlib
-import types
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -34,13 +27,13 @@ class Column(pd.Series):
         return self  # what is made of a column is none of its frame
 
     def __getitem__(self, key: Any) -> Any:
-        if isinstance(key, (int, np.integer)) and not isinstance(key, bool) and not _counts(self.index):
+        if isinstance(key, (int, np.integer)) and not isinstance(key, bool) and not counts(self.index):
             return self.iloc[key]
         return super().__getitem__(list(key) if isinstance(key, (set, frozenset)) else key)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         key = list(key) if isinstance(key, (set, frozenset)) else key
-        if isinstance(key, (int, np.integer)) and not isinstance(key, bool) and not _counts(self.index):
+        if isinstance(key, (int, np.integer)) and not isinstance(key, bool) and not counts(self.index):
             self.iloc[key] = value
         else:
             super().__setitem__(key, value)
@@ -53,9 +46,9 @@ class Column(pd.Series):
             pd.DataFrame.__setitem__(frame, name, pd.Series(self))
 
     @property
-    def ix(self) -> _Ix:
+    def ix(self) -> Ix:
         """By label, else by position."""
-        return _Ix(self)
+        return Ix(self)
 
     @property
     def loc(self) -> _Loc:
@@ -126,9 +119,9 @@ class Frame(pd.DataFrame):
         return found
 
     @property
-    def ix(self) -> _Ix:
+    def ix(self) -> Ix:
         """By label, else by position."""
-        return _Ix(self)
+        return Ix(self)
 
     @property
     def loc(self) -> _Loc:
@@ -215,44 +208,6 @@ class Frame(pd.DataFrame):
         return self
 
 
-_running = 0  # functions of scripts that are at work
-INFERS_TEXTS = pd.Series(['text']).dtype != object
-
-
-@contextlib.contextmanager
-def as_before() -> Iterator[None]:
-    """Let pandas behave as in 2018 while a script runs, also in what other packages make: positions as keys, texts as objects."""
-    global _running
-    _running += 1
-    if _running == 1:
-        pd.Series.__getitem__ = _at_place
-        _infer_texts(False)
-    try:
-        yield
-    finally:
-        _running -= 1
-        if not _running:
-            pd.Series.__getitem__ = _by_label
-            _infer_texts(True)
-
-
-def _infer_texts(wanted: bool) -> None:
-    """Set whether a column of texts is of pandas' own kind, as since 3.0, where it was so."""
-    if INFERS_TEXTS:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            pd.set_option('future.infer_string', wanted)
-
-
-_by_label = pd.Series.__getitem__
-
-
-def _at_place(series: pd.Series, key: Any) -> Any:
-    if isinstance(key, (int, np.integer)) and not isinstance(key, bool) and not _counts(series.index):
-        return series.iloc[key]
-    return _by_label(series, key)
-
-
 def _numbers(frame: Frame, how: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     """Return a figure of the columns, or where that fails of those that hold numbers."""
     try:
@@ -307,7 +262,7 @@ class _Turned:
         return lambda *args, **kwargs: getattr(self._windows, name)(*args, **kwargs).T
 
 
-def _counts(index: pd.Index) -> bool:
+def counts(index: pd.Index) -> bool:
     """Return whether the labels are numbers, so that a number is a label."""
     return index.dtype.kind in 'iuf' or index.inferred_type in ('integer', 'mixed-integer')
 
@@ -334,7 +289,7 @@ class _ILoc(pd.DataFrame.iloc.fget(pd.DataFrame()).__class__):  # type: ignore[m
         self.obj._tell_frame()
 
 
-class _Ix:
+class Ix:
     """``ix``: labels where they are there, else positions."""
 
     def __init__(self, of: Any) -> None:
@@ -342,12 +297,12 @@ class _Ix:
 
     def _key(self, part: Any, axis: int) -> Any:
         index = self._of.axes[axis]
-        if isinstance(part, (int, np.integer)) and not _counts(index):
+        if isinstance(part, (int, np.integer)) and not counts(index):
             return index[part]
-        if isinstance(part, slice) and not _counts(index) and all(
+        if isinstance(part, slice) and not counts(index) and all(
                 end is None or isinstance(end, (int, np.integer)) for end in (part.start, part.stop)):
             return index[part]
-        if isinstance(part, list) and part and all(isinstance(each, (int, np.integer)) for each in part) and not _counts(index):
+        if isinstance(part, list) and part and all(isinstance(each, (int, np.integer)) for each in part) and not counts(index):
             return index[part]
         return part
 
@@ -361,169 +316,3 @@ class _Ix:
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self._of.loc[self._keys(key)] = value
-
-
-class Panel:
-    """Three dimensions: fields, days and codes, as pandas had them.
-
-    Parameters
-    ----------
-    fields : dict of str to Frame
-        Field -> days x codes.
-    """
-
-    def __init__(self, fields: dict[str, Frame]) -> None:
-        self._fields = fields
-        first = next(iter(fields.values()))
-        self.items = pd.Index(list(fields))
-        self.major_axis, self.minor_axis = first.index, first.columns
-        self.axes = [self.items, self.major_axis, self.minor_axis]
-        self.shape = (len(self.items), *first.shape)
-        self.empty = not all(self.shape)
-
-    def __getitem__(self, key: Any) -> Any:
-        if isinstance(key, tuple):
-            return self.loc[key]
-        if isinstance(key, list):
-            return Panel({name: self._fields[name] for name in key})
-        return self._fields[key]
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith('__') or name not in self.__dict__.get('_fields', ()):
-            raise AttributeError(f'a panel has no {name!r}; it has the fields {", ".join(self.__dict__.get("_fields", ()))}')
-        return self._fields[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._fields
-
-    def __iter__(self) -> Any:
-        return iter(self._fields)
-
-    def __len__(self) -> int:
-        return len(self._fields)
-
-    def _array(self) -> np.ndarray:
-        return np.array([frame.to_numpy() for frame in self._fields.values()])
-
-    @property
-    def values(self) -> np.ndarray:
-        """All values, shape (fields, days, codes)."""
-        return self._array()
-
-    @property
-    def loc(self) -> _PanelAt:
-        """By labels."""
-        return _PanelAt(self, False)
-
-    @property
-    def iloc(self) -> _PanelAt:
-        """By positions."""
-        return _PanelAt(self, True)
-
-    @property
-    def ix(self) -> _PanelAt:
-        """By labels, else positions."""
-        return _PanelAt(self, False)
-
-    def minor_xs(self, code: Any) -> Frame:
-        """Return days x fields of a code."""
-        return Frame({name: frame[code] for name, frame in self._fields.items()})
-
-    def major_xs(self, day: Any) -> Frame:
-        """Return codes x fields of a day."""
-        return Frame({name: frame.loc[day] for name, frame in self._fields.items()})
-
-    def transpose(self, *axes: Any) -> Any:
-        """Return the panel by code: each days x fields."""
-        wanted = axes[0] if len(axes) == 1 else axes
-        if tuple(wanted) in ((2, 1, 0), ('minor_axis', 'major_axis', 'items')):
-            return Panel({code: self.minor_xs(code) for code in self.minor_axis})
-        raise AttributeError(f'a panel cannot be transposed to {wanted!r}; expected 2, 1, 0')
-
-    def swapaxes(self, first: Any, second: Any) -> Any:
-        """Return the panel by code."""
-        return self.transpose(2, 1, 0)
-
-    def to_frame(self, **kwargs: Any) -> Frame:
-        """Return a long frame, by day and code."""
-        return Frame({name: frame.stack() for name, frame in self._fields.items()})
-
-    def dropna(self, *args: Any, **kwargs: Any) -> Panel:
-        """Return the panel without days that lack any value."""
-        keep = ~np.isnan(self._array().astype(float)).any(axis=(0, 2))
-        return Panel({name: frame[keep] for name, frame in self._fields.items()})
-
-    def fillna(self, *args: Any, **kwargs: Any) -> Panel:
-        """Return the panel with values where there were none."""
-        return Panel({name: Frame(frame.fillna(*args, **kwargs)) for name, frame in self._fields.items()})
-
-
-class _PanelAt:
-    def __init__(self, panel: Panel, by_place: bool) -> None:
-        self._panel, self._by_place = panel, by_place
-
-    def __getitem__(self, key: Any) -> Any:
-        keys = key if isinstance(key, tuple) else (key,)
-        keys = (*keys, *(slice(None),) * (3 - len(keys)))
-        panel, items = self._panel, list(self._panel._fields)
-        first = keys[0]
-        if isinstance(first, (int, np.integer)):
-            names: Any = items[first]
-        elif isinstance(first, slice):
-            names = items if self._by_place is False and first == slice(None) else items[first]
-        else:
-            names = first
-        rest = keys[1:]
-        wanted = [names] if isinstance(names, str) else list(names)
-        found = {name: (panel._fields[name].iloc[rest] if self._by_place else _Ix(panel._fields[name])[rest]) for name in wanted}
-        if isinstance(names, str):
-            return found[names]
-        one = next(iter(found.values()))
-        if isinstance(one, pd.DataFrame):
-            return Panel(found)
-        if isinstance(one, pd.Series):
-            return Frame(found)
-        return Column(found)
-
-
-def _rolling(how: str) -> Any:
-    def rolling(values: Any, window: int, min_periods: int | None = None, **kwargs: Any) -> Any:
-        data = values if isinstance(values, (pd.Series, pd.DataFrame)) else Column(np.asarray(values))
-        out = getattr(data.rolling(window, min_periods=min_periods), how)()
-        return out if isinstance(values, (pd.Series, pd.DataFrame)) else out.to_numpy()
-
-    return rolling
-
-
-def _ewma(values: Any, com: float | None = None, span: float | None = None, halflife: float | None = None, adjust: bool = True,
-          **kwargs: Any) -> Any:
-    return Column(values).ewm(com=com, span=span, halflife=halflife, adjust=adjust).mean()
-
-
-class _OldPandas(types.ModuleType):
-    """The installed pandas, with the classes above and what was taken away."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(pd, name)
-
-
-def _concat(parts: Any, *args: Any, **kwargs: Any) -> Any:
-    kwargs.pop('join_axes', None)
-    found = pd.concat(parts, *args, **kwargs)
-    return Frame(found) if isinstance(found, pd.DataFrame) else Column(found)
-
-
-def _reads_frame(name: str) -> Any:
-    def read(*args: Any, **kwargs: Any) -> Any:
-        found = getattr(pd, name)(*args, **kwargs)
-        return Frame(found) if isinstance(found, pd.DataFrame) else Column(found) if isinstance(found, pd.Series) else found
-
-    return read
-
-
-old_pandas = _OldPandas('pandas')
-old_pandas.__path__ = []  # type: ignore[attr-defined]
-old_pandas.__dict__.update(
-    DataFrame=Frame, Series=Column, Panel=Panel, concat=_concat, ewma=_ewma,
-    **{f'rolling_{how}': _rolling(how) for how in ('mean', 'std', 'max', 'min', 'sum', 'median', 'var')},
-    **{name: _reads_frame(name) for name in ('merge', 'read_csv', 'pivot_table', 'get_dummies', 'qcut', 'cut')})

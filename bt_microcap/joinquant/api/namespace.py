@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from . import fields, frames, query
+from . import fields, frames, panel, query
 from .costs import FixedSlippage, OrderCost, PerShare, PerTrade, PriceRelatedSlippage, StepRelatedSlippage
 from .errors import Unsupported
-from .orders import LimitOrderStyle, MarketOrderStyle, OrderStatus
+from .old_pandas import old_pandas
+from .order_objects import LimitOrderStyle, MarketOrderStyle, OrderStatus
 from .session import Session
 
 LEVELS = {'debug': 0, 'info': 1, 'warning': 2, 'warn': 2, 'error': 3, 'critical': 4}
@@ -27,11 +28,11 @@ LEVELS = {'debug': 0, 'info': 1, 'warning': 2, 'warn': 2, 'error': 3, 'critical'
 IDLE = ('enable_profile', 'disable_cache', 'set_redeem_latency', 'unsubscribe_all', 'send_message')
 # Found without an import: scripts count on what the platform's own modules bring along.
 ALONG = {
-    'datetime': datetime, 'np': np, 'numpy': np, 'pd': frames.old_pandas, 'pandas': frames.old_pandas, 'math': math, 'time': time,
+    'datetime': datetime, 'np': np, 'numpy': np, 'pd': old_pandas, 'pandas': old_pandas, 'math': math, 'time': time,
     're': re, 'json': json, 'random': random, 'timedelta': datetime.timedelta, 'isnan': np.isnan, 'nan': np.nan, 'NaN': np.nan,
     'inf': np.inf, 'mean': np.mean, 'std': np.std, 'array': np.array, 'zeros': np.zeros, 'ones': np.ones, 'exp': np.exp,
     'sqrt': np.sqrt, 'floor': math.floor, 'ceil': math.ceil, 'sign': np.sign, 'cov': np.cov, 'average': np.average,
-    'Series': frames.Column, 'DataFrame': frames.Frame, 'Panel': frames.Panel,
+    'Series': frames.Column, 'DataFrame': frames.Frame, 'Panel': panel.Panel,
 }
 
 

@@ -15,7 +15,8 @@ import numpy as np
 
 from .bars import FIELDS, Bars, as_date, as_time
 from .errors import Unsupported
-from .frames import Frame, Panel
+from .frames import Frame
+from .panel import Panel
 from .session import BEFORE, CLOSE, Session
 
 MINUTES = re.compile(r'(\d*)\s*(?:m|minute|min)$')
