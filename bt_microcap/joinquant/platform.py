@@ -119,7 +119,7 @@ class Platform:
 
     def show(self, *words: Any, sep: str = ' ', end: str = '\n', file: Any = None, flush: bool = False) -> None:
         """Take what a script prints, into the log."""
-        self.session.say('INFO', sep.join(map(str, words)))
+        self.session.log_line('INFO', sep.join(map(str, words)))
 
     def bars_of_yesterday(self) -> factors.BarDict:
         """Return ``data`` of ``handle_data(context, data)``: the bars of the day before."""

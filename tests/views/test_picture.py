@@ -180,6 +180,15 @@ def test_one_value_of_everything(draw):
             assert bool(only.get_x() >= 0) is (trade > 0)
 
 
+def test_what_a_script_recorded_has_a_chart_of_its_own(draw):
+    recorded = {'cash $': [(DAYS[0], 2.0), (DAYS[3], 5.0)], 'held': [(DAYS[1], 1.0)]}
+    figure = draw(**WHOLE, recorded=recorded, language='zh')
+    (chart,) = (axes for axes in figure.axes if axes.get_ylabel() in ('recorded', '记录值'))
+    assert [line.get_ydata().tolist() for line in chart.get_lines()] == [[2.0, 5.0], [1.0]]
+    assert [text.get_text() for text in chart.get_legend().get_texts()] == ['cash \\$', 'held']
+    assert len(draw(**WHOLE).axes) == len(figure.axes) - 1
+
+
 def test_returns_of_years():
     assert yearly_returns(DAYS, np.array(GROWTH)) == pytest.approx({2020: 0.2, 2021: 0.25, 2022: -0.2})
     found = yearly_returns(DAYS, np.array([1.0, 1.0, 0.0, 0.0, 1.0, 2.0]))

@@ -125,9 +125,7 @@ class Factors:
         if count is not None:
             low = last - int(count) + 1
         else:
-            low = last if start_date is None else session.place_of(as_date(start_date, 'start_date'))
-            if start_date is not None and session.date_of(low) < as_date(start_date):
-                low += 1
+            low = last if start_date is None else session.first_place(as_date(start_date, 'start_date'))
         if low >= session.place:  # a span to come: the last day known
             low = last
         low, stocks = max(low, 0), session.stocks(codes)

@@ -219,11 +219,9 @@ def _numbers(frame: Frame, how: Any, args: Any, kwargs: dict[str, Any]) -> Any:
 def _filled(data: Any, how: Any, value: Any, method: str | None, kwargs: dict[str, Any]) -> Any:
     if method is None:
         return how(value, **kwargs)
-    found = data.ffill() if method in ('ffill', 'pad') else data.bfill()
-    if kwargs.get('inplace'):
-        data.update(found)
-        return None
-    return found
+    inplace = bool(kwargs.get('inplace'))
+    found = data.ffill(inplace=inplace) if method in ('ffill', 'pad') else data.bfill(inplace=inplace)
+    return None if inplace else found
 
 
 class _Groups:

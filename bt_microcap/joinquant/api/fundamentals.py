@@ -238,9 +238,7 @@ class Fundamentals:
         if missing:
             raise ScriptError(needed_columns(missing, session.source))
         last = self._place(end_date, 'the valuation')
-        first = last - int(count or 1) + 1 if start_date is None else session.place_of(as_date(start_date))
-        if start_date is not None and (first < 0 or session.date_of(first) < as_date(start_date)):
-            first += 1
+        first = last - int(count or 1) + 1 if start_date is None else session.first_place(as_date(start_date))
         if first > (session.place if session.part == AFTER else session.place - 1):  # a span to come: the last day known
             first = last
         stocks, parts = session.stocks(codes), []

@@ -52,7 +52,7 @@ class Log:
 
     def _write(self, level: str, words: tuple[Any, ...]) -> None:
         if self.shows('strategy', level):
-            self._session.say(level.upper(), *words)
+            self._session.log_line(level.upper(), *words)
 
     def info(self, *words: Any, **kwargs: Any) -> None:
         """Write a line."""

@@ -144,9 +144,7 @@ class Prices:
             self._daily(kind, frequency)
             what = f'the {"bar" if len(names) > 1 else names[0]}'
             high = session.last_place() + 1 if end_date is None else self._end(end_date, names, what)
-            low = session.place_of(as_date(start_date, 'start_date')) if start_date is not None else 0
-            if start_date is not None and (low < 0 or session.days[low] < as_date(start_date).toordinal()):
-                low += 1
+            low = 0 if start_date is None else session.first_place(as_date(start_date, 'start_date'))
             if count is not None:
                 low = high - int(count)
             elif low >= high and (end_date is None or as_date(end_date) >= session.today):  # a span to come: the last day known

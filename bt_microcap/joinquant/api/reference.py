@@ -222,9 +222,7 @@ class Reference:
         codes = [security_list] if isinstance(security_list, str) else list(dict.fromkeys(map(str, security_list)))
         last = session.place if end_date is None else min(session.place, session.place_of(as_date(end_date)))
         low = last - int(count) + 1 if count is not None else (
-            session.place_of(as_date(start_date)) if start_date is not None else last)
-        if start_date is not None and (low < 0 or session.date_of(low) < as_date(start_date)):
-            low += 1
+            session.first_place(as_date(start_date)) if start_date is not None else last)
         stocks, low = session.stocks(codes), max(min(low, last + 1), 0)  # a span without a trading day is empty
         flags = session.gather('is_st', stocks, low, last + 1) == 1
         if session.has('delisting_period'):
@@ -242,7 +240,7 @@ class Reference:
         if count is not None:
             low = last - int(count) + 1
         else:
-            low = 0 if start_date is None else int(np.searchsorted(session.days, as_date(start_date).toordinal()))
+            low = 0 if start_date is None else session.first_place(as_date(start_date))
         return self._dates(session.days[max(low, 0):last + 1])
 
     def get_all_trade_days(self) -> np.ndarray:

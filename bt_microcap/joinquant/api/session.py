@@ -90,6 +90,10 @@ class Session:
         """Return the number of the last trading day up to a day; -1 before the first."""
         return int(np.searchsorted(self.days, day.toordinal(), side='right')) - 1
 
+    def first_place(self, day: date) -> int:
+        """Return the number of the first trading day from a day on."""
+        return int(np.searchsorted(self.days, day.toordinal()))
+
     def date_of(self, place: int) -> date:
         """Return a trading day by its number."""
         return date.fromordinal(int(self.days[min(max(place, 0), len(self.days) - 1)]))
@@ -121,7 +125,7 @@ class Session:
             raise FutureDataError(f'{what} is not known at {self.now:%H:%M}, and the script sets avoid_future_data; {instead}')
         self.say_once(f'{text}: {instead} is given; on JoinQuant this line looks into the future', (where, what))
 
-    def say(self, level: str, *words: Any) -> None:
+    def log_line(self, level: str, *words: Any) -> None:
         """Write a line of the log, as the platform does."""
         line = f'{self.now:%Y-%m-%d %H:%M:%S} - {level:<5} - {" ".join(map(str, words))}'
         self.log_lines.append(line)
@@ -131,7 +135,7 @@ class Session:
     def write(self, level: str, text: str) -> None:
         """Write a line about an order, where the script has not turned them off."""
         if self.log is None or self.log.shows('order', level):
-            self.say(level, text)
+            self.log_line(level, text)
 
     # -- columns --------------------------------------------------------------------------------------------
 
