@@ -19,7 +19,8 @@ from bt_microcap.record.figures import figures_of
 
 ROOT = Path(__file__).parents[2]
 ENGLISH, CHINESE = ROOT / 'README.md', ROOT / 'README.zh-CN.md'
-PAGES = [(ENGLISH, CHINESE), *((ROOT / f'docs/{name}.md', ROOT / f'docs/{name}.zh-CN.md') for name in ('pieces', 'porting', 'joinquant'))]
+OTHERS = ('pieces', 'porting', 'joinquant')
+PAGES = [(ENGLISH, CHINESE), *((ROOT / f'docs/{name}.md', ROOT / f'docs/{name}.zh-CN.md') for name in OTHERS)]
 
 
 def blocks(path, language):
@@ -137,7 +138,7 @@ def test_the_analyzer_of_an_optimizer_that_is_named(path):
 
 
 @pytest.mark.parametrize('language', ['sh', 'python'])
-@pytest.mark.parametrize(('english', 'chinese'), PAGES, ids=['readme', 'pieces', 'porting', 'joinquant'])
+@pytest.mark.parametrize(('english', 'chinese'), PAGES, ids=['readme', *OTHERS])
 def test_both_languages_say_the_same(english, chinese, language):
     assert blocks(chinese, language) == blocks(english, language)
     rows = [path.read_text(encoding='utf-8').count('\n|') for path in (english, chinese)]
