@@ -62,7 +62,7 @@ class History:
         """Empty the buffers: the days have other numbers now."""
         self._columns: dict[str, _Rolling] = {}
         self._factors = _Rolling(self._factor, len(self._days))
-        self._limits: dict[int, dict[str, np.ndarray]] = {}  # of the last few days asked for
+        self._limits: dict[tuple[int, bool], dict[str, np.ndarray]] = {}  # of the last few days asked for
 
     def rows(self, name: str, n: int, end: int, adjusted: bool = False, filled: bool = False) -> np.ndarray:
         """Return the last days before a day; see `universe.CrossSection.history`.
@@ -110,13 +110,22 @@ class History:
         rows.flags.writeable = False
         return rows
 
-    def limit(self, name: str, day: int) -> np.ndarray:
-        """Return ``low_limit`` or ``high_limit`` of all stocks on a day; what the data lacks is computed, as by the broker."""
-        if day not in self._limits:
+    def limit(self, name: str, day: int, opened: bool = True) -> np.ndarray:
+        """Return ``low_limit`` or ``high_limit`` of all stocks on a day; what the data lacks is computed, as by the broker.
+
+        Parameters
+        ----------
+        name : str
+        day : int
+        opened : bool
+            Whether the day's open is known, which may prove that no limit holds.
+        """
+        key = day, opened
+        if key not in self._limits:
             if len(self._limits) >= 4:  # today's are yesterday's tomorrow
                 self._limits.clear()
-            self._limits[day] = dict(zip(LIMITS, limits_of_day(self._days, day), strict=True))
-        return self._limits[day][name]
+            self._limits[key] = dict(zip(LIMITS, limits_of_day(self._days, day, opened), strict=True))
+        return self._limits[key][name]
 
     def __getstate__(self) -> dict[str, Any]:
         return {'_days': self._days}  # the buffers do not travel to another process
@@ -172,12 +181,12 @@ class _Rolling:
         self._rows, self._low, self._high = rows, start, stop
 
 
-def limits_of_day(days: Days, day: int) -> tuple[np.ndarray, np.ndarray]:
+def limits_of_day(days: Days, day: int, opened: bool = True) -> tuple[np.ndarray, np.ndarray]:
     """Return the price limits of all stocks on a day, by the rule of `exchange.execution`.
 
     The data's own value wins. Else `rules.price_limits_of_day` tells it from the preclose; an open that lies beyond those by
     more than half a tick proves that none holds on the day. All of it is known at the open; the broker, which fills, also takes
-    any price of a fund's day for a proof.
+    any price of a fund's day for a proof. Before the open (`opened` is False) nothing is proved.
 
     Returns
     -------
@@ -198,7 +207,7 @@ def limits_of_day(days: Days, day: int) -> tuple[np.ndarray, np.ndarray]:
     if leaving.any():
         leaving &= days.last('delisting_period', day) == 0
     computed = rules.price_limits_of_day(days.codes, on, preclose, is_st, days.listed_days(day), leaving, skip_unknown=True)
-    opening, half = days.vector('open', day), rules.half_ticks(days.codes)
+    opening, half = days.vector('open', day) if opened else preclose, rules.half_ticks(days.codes)
     lacking &= ~((opening > computed[1] + half) | (opening < computed[0] - half))
     return tuple(np.where(lacking & (given != given), rule, given) for given, rule in zip((low, high), computed, strict=True))
 

@@ -47,6 +47,7 @@ class ExecutionBroker(AccountBroker):
     )
 
     _slips_in_yuan = False  # slippage_ticks is so many yuan over 0.01, also for a fund: see set_slippage_fixed
+    fund_slip: tuple[float, float, bool] | None = None  # of funds, where another: slippage, ticks, whether these are in yuan
 
     def _refuse(self, order: Order, reason: str) -> None:
         order.addinfo(reason=reason)
@@ -138,9 +139,12 @@ class ExecutionBroker(AccountBroker):
         """Return how far an order of a stock or fund slips: keyword arguments of `fills.slipped`."""
         slip = {'slippage': self.p.slippage, 'ticks': self.p.slippage_ticks, 'least': self.p.min_slippage_ticks,
                 'impact': self.p.impact, 'per_yuan': rules.steps(code)}
-        if self._slips_in_yuan:
+        in_yuan = self._slips_in_yuan
+        if self.fund_slip is not None and rules.is_fund(code):
+            slip['slippage'], slip['ticks'], in_yuan = self.fund_slip
+        if in_yuan:
             slip['ticks'] *= slip['per_yuan'] / rules.STEPS
-        if self.p.slippage and self.p.min_slippage_ticks and rules.is_fund(code):
+        if slip['slippage'] and self.p.min_slippage_ticks and rules.is_fund(code):
             # the percentage is that of micro-caps; a listed fund is quoted a price step apart
             slip.update(slippage=0.0, ticks=slip['ticks'] + self.p.min_slippage_ticks)
         return slip

@@ -147,7 +147,7 @@ class JoinQuantStrategy(MarketStrategy):
             setattr(broker.p, name, rules[name])
         broker.comminfo.clear()
         broker.comminfo.update(fees)
-        broker._slips_in_yuan = in_yuan
+        broker._slips_in_yuan, broker.fund_slip = in_yuan, None
 
     def _begin_script(self) -> None:
         script, names = self._script, self._script.names

@@ -57,11 +57,14 @@ class ScriptCommission(AShareCommission):
 
       - ``sell_commission`` (default: ``0.0003``): rate of sales; ``commission`` is that of buys.
       - ``buy_duty`` (default: ``0.0``): rate of the value of buys, a tax.
+      - ``fund_commission``, ``fund_min_commission`` (default: ``0.0003``, ``5.0``): of a listed fund.
     """
 
     params = (
         ('sell_commission', 0.0003),  # rate of the value of sales
         ('buy_duty', 0.0),  # rate of the value of buys
+        ('fund_commission', 0.0003),  # rate of the value, of a listed fund
+        ('fund_min_commission', 5.0),  # yuan an order, of a listed fund
     )
 
     def fees(
@@ -74,9 +77,21 @@ class ScriptCommission(AShareCommission):
             return NO_FEES
         found = super().fees(size, price, day, code, value_before=value_before, charged=charged, shares_before=shares_before,
                              transfer_charged=transfer_charged)
-        rate = self.p.commission if size > 0 else self.p.sell_commission
+        rate, least = self.p.commission if size > 0 else self.p.sell_commission, self.p.min_commission
+        if rules.is_fund(code):
+            rate, least = self.p.fund_commission, self.p.fund_min_commission
         duty = found.stamp_duty if size < 0 or rules.is_fund(code) else self.p.buy_duty * value
-        return found._replace(commission=max(self.p.min_commission, rate * (value_before + value)) - charged, stamp_duty=duty)
+        return found._replace(commission=max(least, rate * (value_before + value)) - charged, stamp_duty=duty)
+
+
+# Which rule of a profile a rate of a script is, for what the user gave himself.
+OPTION_OF = {'sell_commission': 'commission', 'buy_duty': 'stamp_duty', 'fund_commission': 'commission',
+             'fund_min_commission': 'min_commission'}
+
+
+def is_fund_type(kind: Any) -> bool:
+    """Return whether the platform's name of a kind of securities is one of listed funds."""
+    return isinstance(kind, str) and (kind in ('fund', 'etf', 'lof', 'mmf') or kind.endswith('_fund'))
 
 
 class Costs:
@@ -92,6 +107,7 @@ class Costs:
 
     def __init__(self, session: Any) -> None:
         self.session = session
+        self._rates: dict[str, float] = {}  # what the script has made of the fees
 
     def _may(self, name: str, what: str) -> bool:
         """Return whether the script may set a rule; say it where not."""
@@ -104,58 +120,68 @@ class Costs:
 
     def set_order_cost(self, cost: OrderCost, type: str = 'stock', ref: Any = None) -> None:  # noqa: A002 - the platform's name
         """Set the fees of stocks, or of funds."""
-        if type not in ('stock', 'fund', 'etf', 'mmf') or ref is not None:
+        if ref is not None or type != 'stock' and not is_fund_type(type):
             return  # futures, bonds: nothing of them is traded here
-        rates = {'commission': cost.open_commission, 'sell_commission': cost.close_commission,
-                 'min_commission': cost.min_commission, 'stamp_duty': cost.close_tax, 'buy_duty': cost.open_tax}
         if type == 'stock':
-            self._set_rates(rates, 'set_order_cost()')
+            self._set_rates({'commission': cost.open_commission, 'sell_commission': cost.close_commission,
+                             'min_commission': cost.min_commission, 'stamp_duty': cost.close_tax, 'buy_duty': cost.open_tax},
+                            'set_order_cost()')
         else:
-            self.session.say_once('set_order_cost() of funds is not used: they pay the commission of stocks, and no tax')
+            self._set_rates({'fund_commission': max(cost.open_commission, cost.close_commission),
+                             'fund_min_commission': cost.min_commission}, 'set_order_cost()')
 
     def set_commission(self, cost: PerTrade) -> None:
         """Set the fees, the old way: what a sale costs beyond a buy is the tax."""
         self._set_rates({'commission': cost.buy_cost, 'sell_commission': min(cost.buy_cost, cost.sell_cost),
                          'min_commission': cost.min_cost, 'stamp_duty': max(0.0, cost.sell_cost - cost.buy_cost),
-                         'buy_duty': 0.0}, 'set_commission()')
+                         'buy_duty': 0.0, 'fund_commission': cost.buy_cost, 'fund_min_commission': cost.min_cost},
+                        'set_commission()')
 
     def _set_rates(self, rates: dict[str, float], what: str) -> None:
         broker = self.session.strategy.broker
         now = broker.comminfo[None]
         if type(now) not in (AShareCommission, ScriptCommission):
             return  # a commission of the user's own
-        wanted = {name: value for name, value in rates.items() if self._may(
-            {'sell_commission': 'commission', 'buy_duty': 'stamp_duty'}.get(name, name), what)}
+        wanted = {name: value for name, value in rates.items() if self._may(OPTION_OF.get(name, name), what)}
         if not wanted:
             return
-        params = {name: getattr(now.p, name) for name in FEES}
-        params.update({name: value for name, value in wanted.items() if name in FEES})
-        uneven = {name: wanted[name] for name in ('sell_commission', 'buy_duty') if name in wanted}
-        plain = uneven.get('sell_commission', params['commission']) == params['commission'] and not uneven.get('buy_duty')
-        made = AShareCommission(**params) if plain else ScriptCommission(
-            **params, **{'sell_commission': params['commission'], **uneven})
-        broker.addcommissioninfo(made)
+        if not self._rates:  # what the broker goes by before the script says anything
+            self._rates = {name: getattr(now.p, name) for name in FEES}
+            self._rates.update(sell_commission=self._rates['commission'], buy_duty=0.0, fund_commission=self._rates['commission'],
+                               fund_min_commission=self._rates['min_commission'])
+        self._rates.update(wanted)
+        rates = self._rates
+        plain = (rates['sell_commission'], rates['buy_duty'], rates['fund_commission'], rates['fund_min_commission']) == (
+            rates['commission'], 0.0, rates['commission'], rates['min_commission'])
+        broker.addcommissioninfo(AShareCommission(**{name: rates[name] for name in FEES}) if plain else ScriptCommission(**rates))
 
     def set_slippage(self, slippage: Any, type: Any = None, ref: Any = None) -> None:  # noqa: A002 - the platform's name
-        """Set the slippage of stocks."""
-        if type not in (None, 'stock') or ref is not None:
+        """Set the slippage of all, of stocks, or of funds."""
+        if ref is not None or not (type in (None, 'stock') or is_fund_type(type)):
             return
         broker = self.session.strategy.broker
         if not (self._may('slippage', 'set_slippage()') and 'slippage_ticks' not in getattr(broker, 'given', ())):
             return
         if isinstance(slippage, (int, float)):
             slippage = FixedSlippage(slippage)
-        broker._slips_in_yuan = False
-        if 'min_slippage_ticks' not in getattr(broker, 'given', ()):
-            broker.p.min_slippage_ticks = 0.0
         if isinstance(slippage, PriceRelatedSlippage):
-            broker.p.slippage, broker.p.slippage_ticks = slippage.value, 0.0
+            slip = slippage.value, 0.0, False
         elif isinstance(slippage, FixedSlippage):
-            broker.p.slippage, broker.p.slippage_ticks, broker._slips_in_yuan = 0.0, slippage.value / 2 / rules.TICK, True
+            slip = 0.0, slippage.value / 2 / rules.TICK, True
         elif isinstance(slippage, StepRelatedSlippage):
-            broker.p.slippage, broker.p.slippage_ticks = 0.0, float(int(slippage.value) // 2)
+            slip = 0.0, float(int(slippage.value) // 2), False
         else:
             raise Unsupported(f'set_slippage() takes FixedSlippage or PriceRelatedSlippage, found {slippage!r}')
+        if is_fund_type(type):
+            broker.fund_slip = slip
+            return
+        if type is None:
+            broker.fund_slip = None
+        elif broker.fund_slip is None:  # of stocks alone: funds keep theirs
+            broker.fund_slip = broker.p.slippage, broker.p.slippage_ticks, broker._slips_in_yuan
+        broker.p.slippage, broker.p.slippage_ticks, broker._slips_in_yuan = slip
+        if 'min_slippage_ticks' not in getattr(broker, 'given', ()):
+            broker.p.min_slippage_ticks = 0.0
 
     def set_volume_ratio(self, ratio: float) -> None:
         """Set the largest part of a day's volume; the whole of it, the platform's default, is what the profile says."""

@@ -45,6 +45,7 @@ class Orders:
         self.today: dict[int, Order] = {}
         self.trades: dict[int, Trade] = {}
         self._waiting: list[tuple[Order, Any]] = []  # given before the open
+        portfolio.waiting = self._locked
         self.given = 0  # orders so far, those refused too
 
     def begin_day(self) -> None:
@@ -148,6 +149,16 @@ class Orders:
             return order
         order = self._made(security, how, mode, style)
         return None if order is None else self._place(order, how)
+
+    def _locked(self) -> float:
+        """Return the yuan that buys which wait are for, at the last price or their limit."""
+        locked = 0.0
+        for order in self.today.values():
+            if order.is_buy and order.status in (OrderStatus.new, OrderStatus.open, OrderStatus.filled):
+                price = order.style.limit_price if isinstance(order.style, LimitOrderStyle) else (
+                    self.session.fact('last_price')[self.session.number[order.security]])
+                locked += (rules.legal_buy(order.security, order.amount) - order.filled) * price
+        return min(locked, max(self.broker.getcash(), 0.0))
 
     def open_session(self) -> None:
         """Give what was ordered before the open."""

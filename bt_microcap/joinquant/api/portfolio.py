@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -147,7 +147,8 @@ class Portfolio:
         self.opened: dict[str, datetime] = {}
         self.traded: dict[str, datetime] = {}
         self.closing_value = broker.startingcash  # of the day before
-        self.locked_cash = self.margin = 0.0
+        self.margin = 0.0
+        self.waiting: Callable[[], float] = float  # tells the yuan that orders which wait are for
         self.type, self.index = 'stock', 0
 
     def price(self, feed: Any) -> float:
@@ -161,10 +162,15 @@ class Portfolio:
 
     @property
     def available_cash(self) -> float:
-        """Yuan that can be spent."""
-        return self.broker.getcash()
+        """Yuan that can be spent: without what orders that wait are for."""
+        return self.broker.getcash() - self.locked_cash
 
     cash = available_cash
+
+    @property
+    def locked_cash(self) -> float:
+        """Yuan that orders which wait are for."""
+        return self.waiting()
 
     @property
     def transferable_cash(self) -> float:

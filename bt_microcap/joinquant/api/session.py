@@ -57,7 +57,7 @@ class Session:
         self.echo = True  # whether to print what the script logs
         self._said: set[Any] = set()
         self._facts: dict[Any, list] = {}
-        self._limits: dict[tuple[str, int], np.ndarray] = {}
+        self._limits: dict[tuple[str, int, bool], np.ndarray] = {}
         self._shares: np.ndarray | None = None
 
     # -- time -----------------------------------------------------------------------------------------------
@@ -158,11 +158,12 @@ class Session:
 
     def limit(self, name: str, place: int) -> np.ndarray:
         """Return a price limit of all stocks on a day; kept, for scripts ask for the same days stock by stock."""
-        found = self._limits.get((name, place))
+        opened = place != self.place or self.part >= OPEN
+        found = self._limits.get((name, place, opened))
         if found is None:
             if len(self._limits) >= KEPT_DAYS:
                 self._limits.clear()
-            found = self._limits[name, place] = self.past.limit(name, place)
+            found = self._limits[name, place, opened] = self.past.limit(name, place, opened)
         return found
 
     def fact(self, name: str) -> list:
