@@ -56,7 +56,12 @@ class Reading:
 
     def value(self, node: ast.AST | None) -> Any:
         """Return a literal, also of a name that is given one once; None where it is not known."""
-        return node.value if isinstance(node, ast.Constant) else self._constants.get(_name(node))
+        return _literal(node) if isinstance(node, (ast.Constant, ast.List, ast.Tuple)) else self._constants.get(_name(node))
+
+    def texts(self, node: ast.AST | None) -> list[str]:
+        """Return the texts of a literal text or list; none where it is neither."""
+        found = self.value(node)
+        return [text for text in (found if isinstance(found, (list, tuple)) else [found]) if isinstance(text, str)]
 
     @property
     def recorded(self) -> tuple[str, ...]:
@@ -195,7 +200,7 @@ def _columns(reading: Reading, session: Any) -> dict[str, int]:
             for name in lacking([(table, node.attr)], columns):
                 needed[name] = min(needed.get(name, node.lineno), node.lineno)
         elif isinstance(node, ast.Call) and reading.name(node.func) == 'get_factor_values':
-            for name in _texts(_argument(node, 'factors', 1)):
+            for name in reading.texts(_argument(node, 'factors', 1)):
                 column = lacks_for_factor(name, session)
                 if column:
                     needed[column] = min(needed.get(column, node.lineno), node.lineno)
@@ -310,10 +315,10 @@ def _constants(tree: ast.AST) -> dict[str, Any]:
         elif isinstance(node, ast.arg):
             found.setdefault(node.arg, []).append(None)
     for node in ast.walk(tree):
-        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.value, ast.Constant):
+        if isinstance(node, ast.Assign) and len(node.targets) == 1:
             name = _name(node.targets[0])
             if len(found.get(name, ())) == 1:
-                found[name] = [node.value.value]
+                found[name] = [_literal(node.value)]
     return {name: values[0] for name, values in found.items() if name and len(values) == 1 and values[0] is not None}
 
 
@@ -335,12 +340,7 @@ def _argument(node: ast.Call, name: str, place: int) -> ast.AST | None:
 
 
 def _literal(node: ast.AST | None) -> Any:
-    return node.value if isinstance(node, ast.Constant) else None
-
-
-def _texts(node: ast.AST | None) -> list[str]:
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return [node.value]
-    if isinstance(node, (ast.List, ast.Tuple)):
-        return [each.value for each in node.elts if isinstance(each, ast.Constant) and isinstance(each.value, str)]
-    return []
+    """Return a literal value, or a list of such; None where it is none."""
+    if isinstance(node, ast.Constant):
+        return node.value
+    return [_literal(each) for each in node.elts] if isinstance(node, (ast.List, ast.Tuple)) else None

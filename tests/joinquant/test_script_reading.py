@@ -173,6 +173,17 @@ def test_columns_that_the_store_lacks_are_listed_with_lines_and_sources(tmp_path
         assert source in said
 
 
+@pytest.mark.parametrize('given', ["names = ['own_factor']", "names = ('own_factor', 'market_cap')", "names = 'own_factor'"])
+def test_factors_in_a_variable_that_is_given_once_are_read(given, tmp_path):
+    body = f'{given}\n    get_factor_values([], names, count=1)'
+    assert 'needs columns: factor.own_factor (line ' in line(body, tmp_path)
+
+
+def test_a_variable_that_is_given_twice_is_not_read(tmp_path):
+    body = "names = ['own_factor']\n    names = ['market_cap']\n    g.found = get_factor_values([], names, count=1)"
+    assert list(run(f'{HEAD}    {body}\n', flat(), tmp_path).g.found) == ['market_cap']  # it runs, and asks for what is there
+
+
 def test_columns_that_are_there_under_one_of_their_names_are_not_lacking(tmp_path):
     columns = {'indicator.roe': 8.0, 'pe_ttm': 12.5, 'pb_ratio': 1.5, 'factor.own_factor': 0.25}
     assert run(f"""{HEAD}    asked = query(indicator.roe, valuation.pe_ratio, valuation.pb_ratio)
