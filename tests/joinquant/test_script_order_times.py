@@ -148,6 +148,14 @@ def test_a_limit_order_at_the_close_fills_or_is_cancelled_at_once(tmp_path):
                 tmp_path, flat(A, **FALLS)) == [('held', 200, 200, 9.6), ('canceled', 200, 0, 0.0)]
 
 
+def test_a_limit_order_whose_price_is_only_touched_does_not_fill(tmp_path):
+    # manual: bought where the limit is above the low of a bar, not at it
+    table = flat(low={A: {1: 9.5}, B: {1: 9.49}}, high=10.0)
+    steps = {'3 9:30': 'see([order(code, 100, LimitOrderStyle(9.5)) for code in (A, B)])',
+             '3 15:30': 'see([(str(o.status), o.filled) for o in g.seen[0]]); g.seen = g.seen[1:]'}
+    assert seen(steps, tmp_path, table) == [[('canceled', 0), ('held', 100)]]
+
+
 def test_a_limit_order_never_fills_beyond_its_price(tmp_path):
     # 10.00 + 0.10 of slippage is beyond 10.05: the order waits, and there is a price of 10.05 or less during the day
     strategy = play({'3 9:30': """

@@ -102,9 +102,12 @@ def test_history_over_a_suspension(tmp_path):
     assert same(answer, [[11.0, 20.0, NAN], [12.0, 21.0, 5.0], [13.0, 22.0, 5.5]])
 
 
-def test_history_before_the_listing_and_after_the_last_day_is_not_known(tmp_path):
+def test_history_before_the_listing_is_not_known_and_after_the_last_row_it_stands(tmp_path):
+    # whether a stock without a row comes back is not known: it is a suspended one
     answer = seen(f"history(4, '1d', 'close', ['{NEW}', '{GONE}'])", tmp_path)
-    assert same(answer, [[NAN, 3.0], [NAN, 2.9], [5.0, 2.8], [5.5, NAN]])
+    assert same(answer, [[NAN, 3.0], [NAN, 2.9], [5.0, 2.8], [5.5, 2.8]])
+    assert same(seen(f"history(2, '1d', 'volume', ['{GONE}'])", tmp_path), [[1e7], [0.0]])
+    assert same(seen(f"history(2, '1d', 'paused', ['{GONE}'])", tmp_path), [[0.0], [1.0]])
     assert same(seen(f"history(4, '1d', 'volume', ['{NEW}'])", tmp_path), [[NAN], [NAN], [1e7], [1e7]])
 
 
@@ -270,10 +273,22 @@ def test_get_price_leaves_suspended_days_empty(tmp_path, fields):
     assert 'paused' not in fields or same(answer['paused'], [1.0, 0.0])
 
 
-def test_get_price_before_the_listing_and_after_the_last_day(tmp_path):
+def test_get_price_before_the_listing_and_after_the_delisting(tmp_path):
     asked = f"get_price(['{NEW}', '{GONE}'], count=3, end_date=context.previous_date, fields=['close'], panel=False)"
-    answer = seen(asked, tmp_path)
-    assert same(answer['close'], [NAN, 5.0, 5.5, 2.9, 2.8, NAN])
+    assert same(seen(asked, tmp_path)['close'], [NAN, 5.0, 5.5, 2.9, 2.8, 2.8])
+    days = {'listed': pd.to_datetime(['2020-01-02']), 'delisted': pd.to_datetime(['2024-01-04'])}
+    listings = pd.DataFrame({'code': [GONE], **days})
+    known = look(asked, store(table(), tmp_path / 'known', listings=listings), tmp_path, 4, '9:30')
+    assert same(known['close'], [NAN, 5.0, 5.5, 2.9, 2.8, NAN])
+
+
+@pytest.mark.parametrize('asked', [
+    "get_current_data()['{}'].last_price", "history(3, '1d', 'close', ['{}']).values.tolist()",
+    "get_price('{}', end_date=context.previous_date, count=2, fields=['close', 'volume']).values.tolist()",
+    "get_extras('is_st', ['{}'], count=2).values.tolist()", "get_bars('{}', 3, fields=['close'])['close'].tolist()"])
+def test_whether_a_suspended_stock_comes_back_is_not_told(asked, tmp_path):
+    came, did_not = (market({A: [10.0] * 7, B: [20.0, 20.5, 21.0, None, None, *rest]}) for rest in ([None, None], [22.0, 22.0]))
+    assert look(asked.format(B), came, tmp_path, 4, '9:30') == look(asked.format(B), did_not, tmp_path, 4, '9:30')
 
 
 def test_a_field_that_bars_do_not_have_is_said(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from functools import partial
 from typing import Any
 
 import backtrader as bt
@@ -27,6 +28,11 @@ REFUSALS = {
     execution.STAR_MARKET_ORDER: '科创板市价单需要指定保护限价，取值必须大于 0 且小于 1 万元',
     execution.BOUGHT_TODAY: '可平仓数量不足(T+1)', execution.NOT_HELD: '没有持仓，不能卖出',
 }
+
+
+def is_passed(data: Any, high_limit: float, limit: float, buy: bool) -> bool:
+    """Return whether the day's prices do not just touch the price of an order: the platform asks for more than that."""
+    return abs((data.low[0] if buy else data.high[0]) - limit) > rules.half_tick(data._name)
 
 
 class Orders:
@@ -211,12 +217,13 @@ class Orders:
 
     @staticmethod
     def _shares(value: float, price: float) -> int:
-        """Return the shares that a value stands for at the last price, without fee or slippage; one at least."""
+        """Return the shares that a value stands for at the last price, without fee or slippage; a buy is for one at least."""
         if not value:
             return 0
         if not price > 0:  # not listed yet, or no longer: let the broker say so
             return int(math.copysign(1, value))
-        return int(math.copysign(max(1, math.floor(abs(value) / price + 1e-9)), value))
+        shares = math.floor(abs(value) / price + 1e-9)
+        return max(1, shares) if value > 0 else -shares
 
     def _place(self, order: Order, how: dict[str, float]) -> Order | None:
         """Give an order to the broker, and tell what became of it."""
@@ -269,7 +276,8 @@ class Orders:
             order.amount = size
         give = self.strategy.buy if order.is_buy else self.strategy.sell
         order.given = give(data=order.data, size=order.amount, price=limit, exectype=bt.Order.Limit,
-                           valid=self.session.now.replace(hour=23, minute=59), **info)
+                           valid=self.session.now.replace(hour=23, minute=59),
+                           only_if=partial(is_passed, limit=limit, buy=order.is_buy), **info)
         order.status = OrderStatus.open
         self.session.say_once("a limit order that is not reached at the open waits for the day, and fills where the day's "
                               'prices reach it', 'limit')

@@ -16,7 +16,7 @@ import numpy as np
 
 from ...exchange import rules
 from ...exchange.opening import PRE_OPEN
-from ...feeds.columns import OPTIONAL, dates_of
+from ...feeds.columns import OPTIONAL, PRICES, dates_of
 from ...feeds.days import StoreDays
 from ...feeds.history import LIMITS, History
 from .errors import FutureDataError, ScriptError, Unsupported
@@ -59,6 +59,7 @@ class Session:
         self._facts: dict[Any, list] = {}
         self._limits: dict[tuple[str, int, bool], np.ndarray] = {}
         self._shares: np.ndarray | None = None
+        self._ends: np.ndarray | None = None
 
     # -- time -----------------------------------------------------------------------------------------------
 
@@ -201,7 +202,7 @@ class Session:
 
     def _fact_last_close(self) -> np.ndarray:
         """Return the close of the last row before today, restated for an ex-date of today."""
-        close = self.read.carried(self.place - 1, np.arange(len(self.codes))) if self.place else np.full(len(self.codes), np.nan)
+        close = self.gather('close', np.arange(len(self.codes)), self.place - 1, self.place)[:, 0]
         preclose = self.vector('preclose', self.place)
         return np.where(preclose > 0, preclose, close)
 
@@ -257,13 +258,14 @@ class Session:
     def gather(self, name: str, stocks: np.ndarray, low: int, high: int) -> np.ndarray:
         """Return a column of some stocks on the days from one number up to, not with, another.
 
-        Who asks must have made sure that all of it is known. On a day without a row within a stock's life prices are the last
-        close, volume and amount are 0.
+        Who asks must have made sure that all of it is known. On a day without a row prices are the last close, volume and amount
+        are 0, flags are as before, and ``paused`` is 1: also after a stock's last row, for whether there will be another one is
+        not known then; until its delisting, where the listings tell it.
 
         Returns
         -------
         ndarray of float, shape (stocks, days)
-            NaN before a stock's first row and after its last.
+            NaN before a stock's first row and after its delisting.
         """
         column = self.store.arrays.get(f'stock/{name}')
         out = np.full((len(stocks), high - low), np.nan)
@@ -276,4 +278,26 @@ class Session:
         out[there] = column[at[there]]
         if name == 'amount':  # the store's blocks do not fill it
             out[there & (out != out)] = 0.0
+        after = np.flatnonzero(last < high - 1)
+        if len(after):
+            gone = (days > last[after, None]) & (days < self.ends[stocks[after], None])
+            kept = self._after_last(name, (start + last - first)[after])
+            out[after] = np.where(gone, kept[:, None], out[after])
         return out
+
+    def _after_last(self, name: str, at: np.ndarray) -> np.ndarray:
+        """Return what a column is after a stock's last row, which stands at some places of the store's columns."""
+        if name in PRICES:
+            return np.asarray(self.store.arrays['stock/close'][at], dtype=float)
+        if name in ('is_st', 'delisting_period'):
+            return np.asarray(self.store.arrays[f'stock/{name}'][at], dtype=float)
+        return np.full(len(at), {'volume': 0.0, 'amount': 0.0, 'paused': 1.0}.get(name, np.nan))
+
+    @property
+    def ends(self) -> np.ndarray:
+        """The number of the day after each stock's delisting; beyond all days where it is not known."""
+        if self._ends is None:
+            delisted = self.store.listing_days('delisted')
+            day = np.array([delisted.get(code, 0) for code in self.codes.tolist()])
+            self._ends = np.where(day > 0, np.searchsorted(self.days, day, side='right'), len(self.days) + 1)
+        return self._ends
