@@ -123,8 +123,10 @@ class Session:
         where = self.where()
         text = f'{where}: {what} is not known at {self.now:%H:%M}'
         if self.options.get('avoid_future_data'):
-            raise FutureDataError(f'{what} is not known at {self.now:%H:%M}, and the script sets avoid_future_data; {instead}')
-        self.say_once(f'{text}: {instead} is given; on JoinQuant this line looks into the future', (where, what))
+            raise FutureDataError(f'FutureDataError: {what} is not known at {self.now:%H:%M}, and the script sets '
+                                  f'avoid_future_data; ask for {instead.rstrip(",")}, such as with context.previous_date')
+        # once a line of the script, not once a day
+        self.say_once(f'{text}: {instead} is given; on JoinQuant this line looks into the future', ('ahead', where))
 
     def log_line(self, level: str, *words: Any) -> None:
         """Write a line of the log, as the platform does."""
