@@ -112,10 +112,11 @@ class ExecutionBroker(AccountBroker):
         allowed = self._allowed(order, size, price)
         fill = self._fill_price(data, price, buy)
         fill = fill(allowed) if callable(fill) else fill
-        away = self.p.star_protection * price + half + 1e-9 if star and self.p.star_protection else math.inf
-        if (protection := order.info.get('protection')) and (fill > protection + half if buy else fill < protection - half):
-            away = -1.0
-        if fill > high + half or fill < low - half or abs(fill - price) > away:
+        protection = order.info.get('protection')  # its price, of a STAR market order
+        beyond = bool(protection) and (fill > protection + half if buy else fill < protection - half)
+        if star and self.p.star_protection:
+            beyond = beyond or abs(fill - price) > self.p.star_protection * price + half + 1e-9
+        if beyond or fill > high + half or fill < low - half:
             return self._refuse(order, SLIPPED)
         return self._fill_allowed(order, size, allowed, fill)
 

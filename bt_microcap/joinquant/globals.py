@@ -17,14 +17,11 @@ class G:
     ----------
     instead : dict of str to object
         Name -> what it is to be until the script has begun; a text is read by the type of what the script gives.
-    said : str
-        What messages call the script.
     """
 
-    def __init__(self, instead: dict[str, Any] | None = None, said: str = 'the script') -> None:
+    def __init__(self, instead: dict[str, Any] | None = None) -> None:
         self.__dict__['_left'] = dict(instead or {})
         self.__dict__['_used'] = set()
-        self.__dict__['_script'] = said
 
     def __setattr__(self, name: str, value: Any) -> None:
         left = self.__dict__['_left']
@@ -65,7 +62,7 @@ class G:
         return kept
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update({'_left': {}, '_used': set(), '_script': '', **state})
+        self.__dict__.update({'_left': {}, '_used': set(), **state})
 
 
 def typed(value: Any, like: Any, said: str) -> Any:

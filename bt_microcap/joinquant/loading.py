@@ -220,7 +220,7 @@ class Script:
         top = name.partition('.')[0]
         if not level and top in self._modules:
             if name not in self._modules:
-                if hasattr(self._modules[top], '__getattr__') and top == 'pandas':
+                if top == 'pandas':
                     return importlib.import_module(name) if fromlist else self._modules[top]
                 raise ModuleNotFoundError(f'No module named {name!r}')
             return self._modules[name] if fromlist else self._modules[top]

@@ -66,7 +66,7 @@ class Platform:
         self.costs = Costs(session)
         self.current = CurrentData(session)
         self.reference = strategy.reference
-        self.finance = finance.Finance(session, self.bars)
+        self.finance = finance.Finance(session)
         self.factors = factors.Factors(session, self.bars)
         self.technical = technical.Technical(session, self.bars)
 
@@ -107,9 +107,8 @@ class Platform:
             'jqfactor': Module('jqfactor', {**public(self.factors), **factors.helpers(), **refusals(
                 {name: REFUSED[name] for name in ('Factor', 'calc_factors', 'get_all_factors')})},
                 lambda name: f'jqfactor.{name} is not supported'),
-            'sqlalchemy': Module('sqlalchemy', sqlalchemy_names()), 'pandas': old_pandas,
-            'sqlalchemy.sql': Module('sqlalchemy.sql', sqlalchemy_names()),
-            'sqlalchemy.sql.expression': Module('sqlalchemy.sql.expression', sqlalchemy_names()),
+            **{name: Module(name, sqlalchemy_names()) for name in ('sqlalchemy', 'sqlalchemy.sql', 'sqlalchemy.sql.expression')},
+            'pandas': old_pandas,
             'cPickle': Module('cPickle', pickle_names()), 'six': Module('six', six_names()),
             'six.moves': Module('six.moves', {'range': range, 'zip': zip, 'map': map, 'reduce': reduce}),
         }

@@ -101,7 +101,7 @@ def check(reading: Reading, platform: Any) -> None:
         others = '; '.join(f'line {other}: {said}' for other, said in found[1:3])
         more = f' (and {len(found) - 1} more: {others})' if others else ''
         raise ScriptError(f'{reading.path}, line {line}: {text}{more}')
-    missing = {str(_literal(node)): node.lineno for node in reversed(reading.nodes)
+    missing = {node.value: node.lineno for node in reversed(reading.nodes)
                if isinstance(node, ast.Constant) and isinstance(node.value, str) and _lacks(node.value, platform.session)}
     if missing:
         platform.session.say_once(f'{reading.path.name} names what {platform.session.source} lacks: ' + ', '.join(

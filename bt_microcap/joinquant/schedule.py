@@ -79,7 +79,7 @@ class Schedule:
 
     def __init__(self, days: Sequence[int]) -> None:
         self._days = [date.fromordinal(int(day)) for day in days]
-        self._position = {day: place for place, day in enumerate(self._days)}
+        self._trading = set(self._days)
         self.first: date | None = None  # of the run: the first week and month count from it
         self.jobs: list[Job] = []
         self._periods: dict[Any, list[date]] = {}
@@ -120,6 +120,6 @@ class Schedule:
                 end = (begin + timedelta(days=31)).replace(day=1) - timedelta(days=1)
             begin = max(begin, self.first or begin)
             found = [day for day in (begin + timedelta(days=number) for number in range((end - begin).days + 1))
-                     if day in self._position or day > self._days[-1] and day.weekday() < 5]
+                     if day in self._trading or day > self._days[-1] and day.weekday() < 5]
             self._periods[key] = found
         return self._periods[key]

@@ -120,7 +120,7 @@ class JoinQuantStrategy(MarketStrategy):
         session.where = lambda: self._script.where()
         self.reference = Reference(session)
         bars = session.days[markets[0].offset:markets[0].end]
-        self._platform = Platform(self, session, G(dict(self.p.g), str(self.p.script)), self._dates(bars))
+        self._platform = Platform(self, session, G(dict(self.p.g)), self._dates(bars))
         check(self._reading, self._platform)
         self._script = Script(self._reading.path, self._reading.tree, self._platform.names, self._platform.modules,
                               self._platform.show)

@@ -18,7 +18,7 @@ ADJUSTED = ('open', 'close', 'high', 'low', 'avg', 'pre_close', 'preclose', 'hig
 OURS = {'money': 'amount', 'pre_close': 'preclose'}  # the platform's names of our columns
 FIELDS = ('open', 'close', 'low', 'high', 'volume', 'money', 'factor', 'high_limit', 'low_limit', 'avg', 'pre_close', 'paused',
           'open_interest', 'price')
-INDEX_FIELDS = ('open', 'close', 'high', 'low', 'volume')
+DAYS = ('%Y-%m-%d', '%Y%m%d', '%Y/%m/%d', '%Y-%m-%d %H:%M:%S', '%Y-%m-%d %H:%M')  # how a script writes a day or a time
 
 
 class Bars:
@@ -32,6 +32,7 @@ class Bars:
     def __init__(self, session: Session) -> None:
         self.session = session
         self._index: dict[str, dict[str, np.ndarray]] = {}
+        self._trades: dict[int, np.ndarray] = {}  # stock -> on which days of its life it was traded
 
     def days(self, low: int, high: int) -> np.ndarray:
         """Return days by their numbers, as datetime64."""
@@ -174,28 +175,34 @@ class Bars:
         number = session.number.get(code, -1)
         if number < 0:
             return np.flatnonzero(np.isfinite(self.index(code)['close'][:high]))
-        first = int(session.store.first[number])
-        high = min(high, int(session.store.last[number]) + 1)
-        if high <= first:
-            return np.empty(0, 'int64')
-        paused = session.gather('paused', np.array([number]), first, high)[0]
-        volume = session.gather('volume', np.array([number]), first, high)[0]
-        if high > session.last_place() + 1:  # whether today trades is not known yet, but that it is not suspended
-            volume[-1] = 1.0
-        return first + np.flatnonzero((paused == 0) & (volume > 0))
+        first, stock = int(session.store.first[number]), np.array([number])
+        if number not in self._trades:  # of its whole life; what is not known yet is cut off below
+            last = int(session.store.last[number])
+            paused, volume = (session.gather(name, stock, first, last + 1)[0] for name in ('paused', 'volume'))
+            self._trades[number] = (paused == 0) & (volume > 0)
+        known = min(high, session.last_place() + 1)
+        found = first + np.flatnonzero(self._trades[number][:max(known - first, 0)])
+        # whether today trades is not known yet, but that it is not suspended
+        if high > known and session.gather('paused', stock, known, known + 1)[0, 0] == 0:
+            found = np.append(found, known)
+        return found
 
 
-def as_time(day: Any) -> datetime:
-    """Return a time that a script gives; a day is its midnight."""
+def as_time(day: Any, name: str = 'date') -> datetime:
+    """Return a time that a script gives; a day is its midnight. See `as_date`."""
     if isinstance(day, datetime):
         return day
+    if isinstance(day, np.datetime64):
+        day = day.astype('datetime64[D]').astype(object)
+    if isinstance(day, date):
+        return datetime.combine(day, time())
     text = str(day).strip()
-    for form in ('%Y-%m-%d %H:%M:%S', '%Y-%m-%d %H:%M'):
+    for form in DAYS:
         try:
             return datetime.strptime(text, form)
         except ValueError:
             continue
-    return datetime.combine(as_date(day), time())
+    raise Unsupported(f'{name} is {day!r}: expected a day such as 2021-01-05')
 
 
 def as_date(day: Any, name: str = 'date') -> date:
@@ -206,16 +213,4 @@ def as_date(day: Any, name: str = 'date') -> date:
     Unsupported
         It is none of these.
     """
-    if isinstance(day, datetime):
-        return day.date()
-    if isinstance(day, date):
-        return day
-    text = str(day).strip()
-    if isinstance(day, np.datetime64):
-        return day.astype('datetime64[D]').astype(object)
-    for form in ('%Y-%m-%d', '%Y%m%d', '%Y/%m/%d', '%Y-%m-%d %H:%M:%S', '%Y-%m-%d %H:%M'):
-        try:
-            return datetime.strptime(text, form).date()
-        except ValueError:
-            continue
-    raise Unsupported(f'{name} is {day!r}: expected a day such as 2021-01-05')
+    return as_time(day, name).date()

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from ...feeds.columns import REQUIRED, dates_of
+from ...feeds.columns import REQUIRED
 from .bars import FIELDS, Bars, as_date
 from .errors import ScriptError, Unsupported, needed_columns
 from .frames import Column, Frame
@@ -113,8 +114,6 @@ class Factors:
     def get_factor_values(self, securities: Any, factors: Any, start_date: Any = None, end_date: Any = None,
                           count: int | None = None) -> dict[str, Frame]:
         """Return factors: name -> frame days x codes."""
-        import pandas as pd
-
         session = self.session
         codes = [securities] if isinstance(securities, str) else [str(code) for code in securities]
         names = [factors] if isinstance(factors, str) else [str(name) for name in factors]
@@ -130,7 +129,7 @@ class Factors:
             low = last
         low, stocks = max(low, 0), session.stocks(codes)
         last = max(last, low - 1)  # no trading day at all
-        index = pd.DatetimeIndex(dates_of(session.days[low:last + 1]))
+        index = pd.DatetimeIndex(session.dates(slice(low, last + 1)))
         return {name: Frame(self._factor(name, stocks, low, last + 1), index=index, columns=codes) for name in names}
 
     def _factor(self, name: str, stocks: np.ndarray, low: int, high: int) -> np.ndarray:
@@ -208,8 +207,6 @@ def neutralize(*args: Any, **kwargs: Any) -> Any:
 
 
 def _by_column(data: Any, how: Callable[[Any], Any], axis: int) -> Any:
-    import pandas as pd
-
     if isinstance(data, pd.Series):
         return Column(how(data))
     return Frame(data.apply(how, axis=axis))

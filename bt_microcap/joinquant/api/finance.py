@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from ...feeds.columns import dates_of
-from .bars import Bars
 from .errors import ScriptError, Unsupported, needed_columns
 from .frames import Frame
 from .fundamentals import WAN
@@ -41,11 +39,10 @@ class Finance:
     Parameters
     ----------
     session : Session
-    bars : Bars
     """
 
-    def __init__(self, session: Session, bars: Bars) -> None:
-        self.session, self.bars = session, bars
+    def __init__(self, session: Session) -> None:
+        self.session = session
         self.STK_XR_XD = Table('STK_XR_XD', TABLES['STK_XR_XD'])
         self._all: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None = None
 
@@ -74,8 +71,8 @@ class Finance:
         stocks, days, cash, shares = self._dividends()
         known = days <= session.place
         stocks, days, cash, shares = stocks[known], days[known], cash[known], shares[known]
-        ex = dates_of(session.days[days]).astype('M8[D]')
-        before = dates_of(session.days[np.maximum(days - 1, 0)]).astype('M8[D]')
+        ex = session.dates(days).astype('M8[D]')
+        before = session.dates(np.maximum(days - 1, 0)).astype('M8[D]')
         # from March to August the dividend of the year before is paid, later that of the half year
         months, years = ex.astype('M8[M]').astype(int) % 12 + 1, ex.astype('M8[Y]')
         annual = (years.astype('M8[D]') - np.timedelta64(1, 'D'))

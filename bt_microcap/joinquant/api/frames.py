@@ -96,8 +96,6 @@ class Column(pd.Series):
 class Frame(pd.DataFrame):
     """A DataFrame with ``sort``, ``ix``, ``append`` and others of before."""
 
-    _internal_names = [*pd.DataFrame._internal_names]  # noqa: RUF012 - as pandas wants it
-
     @property
     def _constructor(self) -> type[Frame]:
         return Frame

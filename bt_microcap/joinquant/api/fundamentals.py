@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from .bars import as_date
 from .errors import ScriptError, Unsupported, needed_columns
@@ -217,8 +218,6 @@ class Fundamentals:
         if panel:
             raise Unsupported('get_fundamentals_continuously() with a panel is not supported: give panel=False')
         last = self._place(end_date, 'the valuation')
-        import pandas as pd
-
         parts = []
         for place in range(max(last - int(count) + 1, 0), last + 1):
             found = self._answer(query_object, place)

@@ -17,6 +17,7 @@ from .portfolio import Portfolio
 from .session import AFTER, BEFORE, CLOSE, OPEN, Session
 
 LOT = 100  # shares
+ALIVE = OrderStatus.new, OrderStatus.open, OrderStatus.filled  # what still waits for all or a part
 # Refusals that leave an order which is cancelled; all others give None. The words are the platform's where its log shows them.
 CANCELS = {
     execution.LIMIT_UP: '已经涨停，市价买单取消', execution.LIMIT_DOWN: '已经跌停，市价卖单取消',
@@ -83,7 +84,7 @@ class Orders:
     def cancel_order(self, order: Any) -> Order | None:
         """Withdraw an order that waits."""
         found = self.today.get(getattr(order, 'order_id', order))
-        if found is None or found.status not in (OrderStatus.new, OrderStatus.open, OrderStatus.filled):
+        if found is None or found.status not in ALIVE:
             return None
         self._waiting = [(waiting, how) for waiting, how in self._waiting if waiting is not found]
         if found.given is not None and found.given.alive():
@@ -101,7 +102,7 @@ class Orders:
     def get_open_orders(self) -> dict[int, Order]:
         """Return the orders of today that wait."""
         return {number: order for number, order in self.get_orders().items()
-                if order.status in (OrderStatus.new, OrderStatus.open, OrderStatus.filled)}
+                if order.status in ALIVE}
 
     def get_trades(self, order_id: Any = None, security: str | None = None) -> dict[int, Trade]:
         """Return the fills of today, by their numbers."""
@@ -112,13 +113,13 @@ class Orders:
     def look(self, end: bool = False) -> None:
         """Take over what orders that wait have been filled; at the end of the day they are cancelled."""
         for order in self.today.values():
-            if order.status not in (OrderStatus.open, OrderStatus.filled, OrderStatus.new):
+            if order.status not in ALIVE:
                 continue
             before = order.filled
             self._look(order)
             if order.filled != before:
                 self._tell_fill(order)
-            if end and order.status in (OrderStatus.open, OrderStatus.filled, OrderStatus.new):
+            if end and order.status in ALIVE:
                 self.cancel_order(order)
                 self.session.write('INFO', f'订单取消完成：{order.record()}')
 
@@ -146,21 +147,20 @@ class Orders:
         if 'target_shares' in how or 'target_value' in how:  # what waits for the stock would come on top
             for other in [other for other in self.today.values() if other.security == security]:
                 self.cancel_order(other)
-        if session.part == BEFORE:
-            order = self._made(security, how, mode, style)
-            if order is None:
-                return None
-            order.status = OrderStatus.new
-            self._waiting.append((order, how))
-            return order
         order = self._made(security, how, mode, style)
-        return None if order is None else self._place(order, how)
+        if order is None:
+            return None
+        if session.part != BEFORE:
+            return self._place(order, how)
+        order.status = OrderStatus.new
+        self._waiting.append((order, how))
+        return order
 
     def _locked(self) -> float:
         """Return the yuan that buys which wait are for, at the last price or their limit."""
         locked = 0.0
         for order in self.today.values():
-            if order.is_buy and order.status in (OrderStatus.new, OrderStatus.open, OrderStatus.filled):
+            if order.is_buy and order.status in ALIVE:
                 price = order.style.limit_price if isinstance(order.style, LimitOrderStyle) else (
                     self.session.fact('last_price')[self.session.number[order.security]])
                 locked += (rules.legal_buy(order.security, order.amount) - order.filled) * price
@@ -353,7 +353,7 @@ class Orders:
             position = self.portfolio.positions[order.security]
             order.avg_cost = order.price if order.is_buy else order.cost_before
             self.portfolio.note(order.security, position.total_amount, order.is_buy)
-        if order.status in (OrderStatus.open, OrderStatus.new, OrderStatus.filled) and not given.alive():
+        if order.status in ALIVE and not given.alive():
             self._ended(order, OrderStatus.held if filled and given.status == bt.Order.Completed else OrderStatus.canceled)
         elif order.status == OrderStatus.open and filled:
             order.status = OrderStatus.filled

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
-from .session import BEFORE, Session
+from .session import Session
 
 
 class Position:
@@ -93,8 +93,13 @@ class Positions:
     def _feeds(self) -> dict[str, Any]:
         return {data._name: data for data, position in self._portfolio.broker.positions.items() if position.size}
 
+    def _feed(self, security: Any) -> Any:
+        """Return the feed of a stock that is held, else None; orders ask often, so the others are not walked."""
+        feed = self._portfolio.session.strategy.env.datasbyname.get(security)  # get(), which makes none
+        return feed if feed is not None and self._portfolio.broker.getposition(feed).size else None
+
     def __getitem__(self, security: str) -> Position:
-        return Position(self._portfolio, security, self._feeds().get(security))
+        return Position(self._portfolio, security, self._feed(security))
 
     def get(self, security: str, default: Any = None) -> Any:
         """Return a holding, or the default where it is not held."""
@@ -125,7 +130,7 @@ class Positions:
         return sum(position.size != 0 for position in self._portfolio.broker.positions.values())
 
     def __contains__(self, security: object) -> bool:
-        return security in self._feeds()
+        return self._feed(security) is not None
 
     def __repr__(self) -> str:
         return repr(dict(self.items()))
@@ -185,8 +190,6 @@ class Portfolio:
     @property
     def total_value(self) -> float:
         """Cash and holdings, yuan."""
-        if self.session.part != BEFORE and not self.broker.positions:
-            return self.broker.getcash()
         return self.broker.getcash() + self.positions_value
 
     portfolio_value = total_value

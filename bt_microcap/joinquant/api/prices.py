@@ -12,6 +12,7 @@ from datetime import time
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from .bars import FIELDS, Bars, as_date, as_time
 from .errors import Unsupported
@@ -213,8 +214,6 @@ class Prices:
             return made[codes[0]]
         if not df:
             return made
-        import pandas as pd
-
         return Frame(pd.concat(made))  # by code and number
 
     def _bars_end(self, end: Any, include_now: bool) -> tuple[int, bool]:
@@ -354,8 +353,6 @@ def joined(name: str, values: np.ndarray, axis: int) -> Any:
 
 
 def _index(days: np.ndarray) -> Any:
-    import pandas as pd
-
     return pd.DatetimeIndex(days)
 
 

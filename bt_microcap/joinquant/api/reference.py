@@ -8,9 +8,9 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ...exchange import rules
-from ...feeds.columns import dates_of
 from ...feeds.errors import DataError
 from .bars import as_date
 from .errors import Unsupported
@@ -124,8 +124,6 @@ class Reference:
 
     def get_all_securities(self, types: Any = ('stock',), date: Any = None) -> Frame:
         """Return all stocks, or those listed on a day: a frame with display_name, name, start_date, end_date, type."""
-        import pandas as pd
-
         session = self.session
         kinds = [types] if isinstance(types, str) else list(types) or ['stock']
         day = session.today if date is None else as_date(date)
@@ -196,11 +194,10 @@ class Reference:
         """Return the industry of stocks: code -> classification -> code and name; the store's own stands for all."""
         session, known = self.session, self._industries(date)
         codes = [security] if isinstance(security, str) else list(security)
-        by_name = {name: code for code, name in INDUSTRIES.items()}
         found = {}
         for code in codes:
             name = str(known[session.stock(code)])
-            entry = {'industry_code': by_name.get(name, name), 'industry_name': name}
+            entry = {'industry_code': INDUSTRY_CODES.get(name, name), 'industry_name': name}
             found[code] = {kind: dict(entry) for kind in ('sw_l1', 'sw_l2', 'sw_l3', 'zjw', 'jq_l1', 'jq_l2')} if name else {}
         session.say_once('the industries of the store stand for every classification', 'industries')
         return found
@@ -208,14 +205,12 @@ class Reference:
     def get_industries(self, name: str = 'zjw', date: Any = None) -> Frame:
         """Return the industries: a frame with the name by code."""
         names = sorted({str(each) for each in self._industries(date)} - {''})
-        by_name = {name: code for code, name in INDUSTRIES.items()}
-        return Frame({'name': names, 'start_date': [LISTED_LONG] * len(names)}, index=[by_name.get(each, each) for each in names])
+        return Frame({'name': names, 'start_date': [LISTED_LONG] * len(names)},
+                     index=[INDUSTRY_CODES.get(each, each) for each in names])
 
     def get_extras(self, info: str, security_list: Any, start_date: Any = None, end_date: Any = None, df: bool = True,
                    count: int | None = None) -> Any:
         """Return ``is_st`` of some stocks on several days: a frame days x codes, or a dict of arrays."""
-        import pandas as pd
-
         session = self.session
         if info != 'is_st':
             raise Unsupported(f"get_extras({info!r}) is not supported: 'is_st' alone is known of stocks")
@@ -229,7 +224,7 @@ class Reference:
             flags |= session.gather('delisting_period', stocks, low, last + 1) == 1
         if not df:
             return {code: flags[number] for number, code in enumerate(codes)}
-        return Frame(flags.T, index=pd.DatetimeIndex(dates_of(session.days[low:last + 1])), columns=codes)
+        return Frame(flags.T, index=pd.DatetimeIndex(session.dates(slice(low, last + 1))), columns=codes)
 
     # -- days ------------------------------------------------------------------------------------------------
 
@@ -309,3 +304,4 @@ INDUSTRIES = {
     '801770': '通信', '801780': '银行', '801790': '非银金融', '801880': '汽车', '801890': '机械设备', '801950': '煤炭',
     '801960': '石油石化', '801970': '环保', '801980': '美容护理',
 }
+INDUSTRY_CODES = {name: code for code, name in INDUSTRIES.items()}

@@ -44,8 +44,7 @@ class Session:
         self.codes: np.ndarray = self.store.codes
         self.days: np.ndarray = self.store.days
         self.number = {code: place for place, code in enumerate(self.codes.tolist())}
-        self.read = StoreDays(self.store, market)
-        self.past = History(self.read)
+        self.past = History(StoreDays(self.store, market))
         self.place = market.offset  # number of today in the store's days
         self.part = BEFORE
         self.now = datetime.combine(date.fromordinal(int(self.days[self.place])), time())
@@ -99,7 +98,7 @@ class Session:
         """Return a trading day by its number."""
         return date.fromordinal(int(self.days[min(max(place, 0), len(self.days) - 1)]))
 
-    def dates(self, places: np.ndarray) -> np.ndarray:
+    def dates(self, places: np.ndarray | slice) -> np.ndarray:
         """Return trading days by their numbers, as datetime64."""
         return dates_of(self.days[places])
 
@@ -181,8 +180,7 @@ class Session:
 
     def _fact_is_st(self) -> np.ndarray:
         """ST, or in the delisting period, whose names have 退 instead; a stock without a row today is as it was."""
-        found = self._carried_flag('is_st')
-        return found | self._carried_flag('delisting_period') if self.has('delisting_period') else found
+        return self._carried_flag('is_st') | self._fact_delisting()
 
     def _carried_flag(self, name: str) -> np.ndarray:
         today = self.vector(name, self.place)
