@@ -15,6 +15,7 @@ from typing import Any
 
 from ..feeds.errors import DataError
 from ..record.param_texts import as_json, as_text
+from ..study.chance import unknown_picks
 from ..views.html_report import check_extra, default_path, of_folders
 from ..views.language import say
 from . import backtest
@@ -50,6 +51,8 @@ def add_random_picks(folder: Path, args: argparse.Namespace) -> str:
         return ''
     if 'preset' not in summary:
         return ONLY_OF_THE_COMMAND
+    if summary['strategy'].endswith('.py'):  # a JoinQuant script, which a random run could not follow either
+        return str(unknown_picks('JoinQuantStrategy'))
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):  # of an argument that is none, such as a profile of a later version

@@ -235,7 +235,7 @@ def random_picks(
     count, seed = whole_number('count', count), whole_number('seed', seed, 0)
     processes = whole_number('processes', _cores() if processes is None else processes)
     if not isinstance(strategy, MicroCapStrategy):
-        raise CannotRepeat(f'random picks need a MicroCapStrategy: it is not known how a {type(strategy).__name__} picks')
+        raise unknown_picks(type(strategy).__name__)
     profile = getattr(strategy.broker, 'profile', 'realistic')
     recipe = recipe or proved(strategy)
     _check_picks(strategy, recipe)
@@ -257,6 +257,11 @@ def random_picks(
         np.array([outcome.levels[np.searchsorted(outcome.days, [0, *days], side='right')] for outcome in outcomes]),
         {name: np.array(column) for name, column in
          zip(NAMES, zip(*(outcome.figures for outcome in outcomes), strict=True), strict=True)}, seed)
+
+
+def unknown_picks(kind: str) -> CannotRepeat:
+    """Return why a strategy of a class has no random picks, where it is no `MicroCapStrategy`."""
+    return CannotRepeat(f'random picks need a MicroCapStrategy: it is not known how a {kind} picks')
 
 
 def _check_picks(strategy: MicroCapStrategy, recipe: Recipe) -> None:

@@ -221,6 +221,21 @@ def test_a_strategy_that_trades_on_its_first_bar(paths, tmp_path):
     assert len(rows(run / 'without_costs.csv')) == len(rows(run / 'equity.csv'))
 
 
+def test_a_joinquant_script_is_not_run_again(paths, tmp_path):
+    script = tmp_path / 'one.py'
+    script.write_text('def initialize(context):\n    g.lots = 1\n    run_monthly(buy, 1)\n\n\n'
+                      'def buy(context):\n    order(get_all_securities().index[0], 100 * g.lots)\n', encoding='utf-8')
+    run = tmp_path / 'run'
+    made = call('backtest', '--data', paths['data'], '--joinquant', script, '--set', 'g.lots=3', '--no-plot', '--out', run)
+    assert (made.status, rows(run / 'trades.csv')[0]['quantity']) == (0, '300')
+    before = content(run)
+    outcome = report(run, '--random-picks', 2)
+    assert (outcome.status, outcome.err) == (0, '')
+    assert outcome.lines == ['no new random picks, the run cannot be made again: random picks need a MicroCapStrategy: it is not '
+                             'known how a JoinQuantStrategy picks', f'report: {run / "report.html"}']
+    assert {**content(run), 'report.html': b''} == {**before, 'report.html': b''}
+
+
 def test_they_are_made_once_and_anew_for_another_seed_or_number(run):
     assert report(run, '--random-picks', 2).status == 0
     made = content(run)
