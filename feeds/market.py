@@ -274,6 +274,8 @@ class _StoreValues:
         store = market.store
         self._market, self._store, self._day, self._cache, self._past = market, store, {True: previous, False: today}, {}, past
         self.before = int(store.days[max(previous, 0)])
+        # an index renewed every few days is that of the run's first bar; a listing day is counted by the run's calendar
+        self.shared = store.shared, (market.offset, market.end, previous, today)
 
     @property
     def reference_data(self) -> Any:

@@ -38,6 +38,14 @@ class CrossSection:
         self.memo: dict[Any, np.ndarray] = {}  # what screens and ranks have worked out of it; see `rotation.pieces`
 
     @property
+    def shared(self) -> tuple[Any, Any]:
+        """What other runs of this process have worked out, a `shared.SharedVectors`, and what stands for this section there.
+
+        (None, None) where nothing is shared: only a study's runs over a store share.
+        """
+        return getattr(self._source, 'shared', (None, None))
+
+    @property
     def before(self) -> int:
         """The ordinal of the previous trading day, whose columns `previous` gives; 0 before the first of the data."""
         return self._source.before

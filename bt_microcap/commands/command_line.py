@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import backtrader as bt
 
@@ -103,6 +103,17 @@ def word_or_number(words: tuple[str, ...], low: float, high: float) -> Callable[
     return parse
 
 
+def one_of(*words: str) -> Callable[[str], str]:
+    """Return an argument type: one of some words."""
+
+    def parse(text: str) -> str:
+        if text not in words:
+            raise argparse.ArgumentTypeError(f'found {text!r}, expected one of {", ".join(words)}')
+        return text
+
+    return parse
+
+
 def yes_or_no(text: str) -> bool:
     """Argument type: yes or no."""
     if text not in ('yes', 'no'):
@@ -160,6 +171,15 @@ def add_market_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--end', type=day, help='last day, YYYY-MM-DD')
 
 
+def add_process_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add where the runs are made."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument('--maxcpus', type=number(int, 1), help='processes (default: one a core)')
+    group.add_argument('--dask', default='', metavar='ADDRESS',
+                       help="a Dask scheduler, such as tcp://host:8786, whose workers make the runs; needs the extra dask, and a "
+                            'store under a path that is the same for all')
+
+
 def check_market_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Refuse what `add_market_arguments` cannot see in one argument alone, and settle what depends on another."""
     if args.profile is None:
@@ -168,39 +188,45 @@ def check_market_arguments(parser: argparse.ArgumentParser, args: argparse.Names
         parser.error(f'--start {args.start} is after --end {args.end}')
 
 
-OVERRIDES = ('commission', 'min_commission', 'stamp_duty', 'transfer_fee', 'slippage', 'slippage_ticks', 'min_slippage_ticks',
-             'impact', 'volume_limit', 'size_with_fees', 'star_market_orders', 'star_protection', 'delist', 'delist_wait',
-             'ex_rights', 'dividend_tax')
+class Rule(NamedTuple):
+    """How a key of the profile is typed: its argument type, what stands for the value in the help, and what it is."""
+
+    kind: Callable[[str], Any]
+    metavar: str | None
+    about: str
+
+
+RULES = {
+    'commission': Rule(number(float, 0, 1), None, 'rate of the value, both sides'),
+    'min_commission': Rule(number(float, 0), None, 'yuan an order'),
+    'stamp_duty': Rule(dated_or_rate, 'dated|RATE', 'of sales'),
+    'transfer_fee': Rule(dated_or_rate, 'dated|RATE', 'both sides'),
+    'slippage': Rule(number(float, 0, 1), None, 'in all, half of it each way'),
+    'volume_limit': Rule(fraction, 'FRACTION', "of a stock's volume of the whole day, for all orders together, filled at one "
+                         'price; 0 = none'),
+    'slippage_ticks': Rule(number(float, 0, 1e6), 'TICKS', 'price steps each way'),
+    'min_slippage_ticks': Rule(number(float, 0, 1e6), 'TICKS', 'price steps each way that --slippage is at least, where it is '
+                               'above 0'),
+    'impact': Rule(number(float, 0, 10), 'FRACTION', "price move of an order as large as the day's volume; square-root law"),
+    'delist': Rule(word_or_number(('last_close', 'zero'), 0.0, 1.0), 'last_close|zero|LOSS',
+                   'worth of a delisted position; LOSS is the part of its last close that is lost'),
+    'delist_wait': Rule(number(int, 0), 'DAYS', 'trading days without a row until a stock is taken for delisted (default: 60), '
+                        'where the data does not say when it was'),
+    'size_with_fees': Rule(yes_or_no, 'yes|no', "a buy's budget covers slippage and fees"),
+    'star_market_orders': Rule(yes_or_no, 'yes|no', 'STAR takes market orders'),
+    'star_protection': Rule(number(float, 0, 1), 'FRACTION', 'of the open: protective limit price of a STAR market order, 0 = '
+                            'none'),
+    'ex_rights': Rule(one_of('auto', 'reinvest', 'off'), '{auto,reinvest,off}', ''),
+    'dividend_tax': Rule(word_or_number((HOLDING,), 0.0, 1.0), 'holding|RATE',
+                         'by the time held, at the sale; or a flat rate on the ex-date'),
+}
 
 
 def add_profile_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what overrides the profile."""
     group = parser.add_argument_group('overriding the profile')
-    group.add_argument('--commission', type=number(float, 0, 1), help='rate of the value, both sides')
-    group.add_argument('--min-commission', type=number(float, 0), help='yuan an order')
-    group.add_argument('--stamp-duty', type=dated_or_rate, metavar='dated|RATE', help='of sales')
-    group.add_argument('--transfer-fee', type=dated_or_rate, metavar='dated|RATE', help='both sides')
-    group.add_argument('--slippage', type=number(float, 0, 1), help='in all, half of it each way')
-    group.add_argument('--volume-limit', type=fraction, metavar='FRACTION',
-                       help="of a stock's volume of the whole day, for all orders together, filled at one price; 0 = none")
-    group.add_argument('--slippage-ticks', type=number(float, 0, 1e6), metavar='TICKS', help='price steps each way')
-    group.add_argument('--min-slippage-ticks', type=number(float, 0, 1e6), metavar='TICKS',
-                       help='price steps each way that --slippage is at least, where it is above 0')
-    group.add_argument('--impact', type=number(float, 0, 10), metavar='FRACTION',
-                       help="price move of an order as large as the day's volume; square-root law")
-    group.add_argument('--delist', type=word_or_number(('last_close', 'zero'), 0.0, 1.0), metavar='last_close|zero|LOSS',
-                       help='worth of a delisted position; LOSS is the part of its last close that is lost')
-    group.add_argument('--delist-wait', type=number(int, 0), metavar='DAYS',
-                       help='trading days without a row until a stock is taken for delisted (default: 60), where the data does '
-                            'not say when it was')
-    for name, what in (('size-with-fees', "a buy's budget covers slippage and fees"),
-                       ('star-market-orders', 'STAR takes market orders')):
-        group.add_argument(f'--{name}', type=yes_or_no, metavar='yes|no', help=what)
-    group.add_argument('--star-protection', type=number(float, 0, 1), metavar='FRACTION',
-                       help='of the open: protective limit price of a STAR market order, 0 = none')
-    group.add_argument('--ex-rights', choices=('auto', 'reinvest', 'off'))
-    group.add_argument('--dividend-tax', type=word_or_number((HOLDING,), 0.0, 1.0), metavar='holding|RATE',
-                       help='by the time held, at the sale; or a flat rate on the ex-date')
+    for name, rule in RULES.items():
+        group.add_argument(f'--{name.replace("_", "-")}', type=rule.kind, metavar=rule.metavar, help=rule.about or None)
 
 
 def add_statistics_arguments(parser: argparse.ArgumentParser) -> None:
@@ -219,7 +245,7 @@ def conventions(args: argparse.Namespace) -> dict[str, Any]:
 
 def overrides(args: argparse.Namespace) -> dict[str, Any]:
     """Return the options of the profile that were given."""
-    return {name: getattr(args, name) for name in OVERRIDES if getattr(args, name) is not None}
+    return {name: getattr(args, name) for name in RULES if getattr(args, name) is not None}
 
 
 def check_output_folder(path: Path) -> None:

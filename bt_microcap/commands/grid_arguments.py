@@ -8,7 +8,9 @@ from typing import Any
 
 from ..feeds.errors import DataError
 from ..record.param_texts import as_text
-from .strategy_arguments import Chosen, assignment, check_name, read_value
+from ..study.ledger import DATES, FIGURES
+from .command_line import RULES
+from .strategy_arguments import Chosen, assignment, check_name, near, read_value
 
 # The grid where no dimension is given, and of these two each that is not given beside the other.
 DEFAULT = {'stocknum': [1, 2, 3, 5, 10], 'refresh_rate': [1, 5, 10, 20]}
@@ -57,8 +59,25 @@ def add_grid_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument('--refresh-rate', type=values, metavar='1,5,10',
                        help=f'trading days between rebalances (default without --grid: {as_text(DEFAULT["refresh_rate"])})')
     group.add_argument('--grid', type=assignment, action='append', default=[], metavar='NAME=V1,V2,...',
-                       help='values of any param of the strategy, any number of times: --grid stop_loss=0,0.05,0.1 '
-                            "--grid weekday=1:5 --grid keep=no,yes --grid 'empty_months=none;4;1,4' (with ; between lists)")
+                       help='values of any param of the strategy or of the profile, any number of times: --grid '
+                            'stop_loss=0,0.05,0.1 --grid weekday=1:5 --grid keep=no,yes --grid slippage=0,0.002 --grid '
+                            "'empty_months=none;4;1,4' (with ; between lists)")
+
+
+def add_figure_argument(parser: argparse.ArgumentParser, what: str, option: str = '--by', default: str = 'annual_return') -> None:
+    """Add the choice of a figure; `what` is done by it."""
+    parser.add_argument(option, type=figure, metavar='FIGURE', default=default,
+                        help=f'the figure that {what}, a column of results.csv such as sharpe, calmar or max_drawdown (default: '
+                             f'{default})')
+
+
+def figure(text: str) -> str:
+    """Argument type: a figure of a run that is a number."""
+    name = text.strip().replace('-', '_')
+    known = [one for one in FIGURES if one not in DATES]
+    if name not in known:
+        raise argparse.ArgumentTypeError(f'found {text!r}, expected one of {", ".join(known)}{near(name, known)}')
+    return name
 
 
 def dimensions_of(args: argparse.Namespace, chosen: Chosen) -> dict[str, list[Any]]:
@@ -83,10 +102,18 @@ def dimensions_of(args: argparse.Namespace, chosen: Chosen) -> dict[str, list[An
             found[name] = listed
     for name, text in args.grid:
         said = f'--grid {name}={text}'
-        check_name(name, chosen.strategy, said)
+        of_profile = is_rule(name, chosen)
+        if not of_profile:
+            check_name(name, chosen.strategy, said)
         if name in found:
             raise DataError(f'{said}: {name} is given twice')
-        found[name] = _listed(text, name, defaults.get(name), said)
+        if of_profile and getattr(args, name, None) is not None:
+            raise DataError(f'{said}: {name} is also given as --{name.replace("_", "-")}; give it once')
+        found[name] = _rules(text, name, said) if of_profile else _listed(text, name, defaults.get(name), said)
+        texts = [as_text(value) for value in found[name]]
+        twice = next((text for text in texts if texts.count(text) > 1), None)
+        if twice is not None:
+            raise DataError(f'{said}: found {twice} twice, expected each value once')
     if not found:
         raise DataError(f'found no dimension, and {chosen.name} has neither stocknum nor refresh_rate to vary; give '
                         '--grid NAME=V1,V2,...')
@@ -116,11 +143,25 @@ def _listed(text: str, name: str, default: Any, said: str) -> list[Any]:
     else:
         parts = text.split(';' if isinstance(default, tuple) else ',')
         found = [read_value(part.strip(), name, default, said) for part in parts]
-    texts = [as_text(value) for value in found]
-    twice = next((text for text in texts if texts.count(text) > 1), None)
-    if twice is not None:
-        raise DataError(f'{said}: found {twice} twice, expected each value once')
     return found
+
+
+def is_rule(name: str, chosen: Chosen) -> bool:
+    """Return whether a name is a key of the profile, and no param of the strategy."""
+    return name in RULES and name not in chosen.defaults
+
+
+def of_strategy(combination: dict[str, Any], chosen: Chosen) -> dict[str, Any]:
+    """Return what of a combination are params of the strategy."""
+    return {name: value for name, value in combination.items() if not is_rule(name, chosen)}
+
+
+def _rules(text: str, name: str, said: str) -> list[Any]:
+    """Return the values of a key of the profile."""
+    try:
+        return [RULES[name].kind(part.strip()) for part in text.split(',')]
+    except argparse.ArgumentTypeError as error:
+        raise DataError(f'{said}: {error}') from None
 
 
 def check_each(combinations: list[dict[str, Any]], check: Callable[[dict[str, Any]], Any], few: list[dict[str, Any]]) -> None:

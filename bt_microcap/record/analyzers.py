@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -164,7 +165,7 @@ class Figures(Blotter):
 
     def start(self) -> None:
         """Begin with empty books; in a worker leave Ctrl-C to the parent, which ends its workers."""
-        if multiprocessing.parent_process() is not None:
+        if multiprocessing.parent_process() is not None and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         super().start()
 
@@ -173,9 +174,21 @@ class Figures(Blotter):
         super().stop()
         cash = self.strategy.broker.startingcash if self.p.cash is None else self.p.cash
         level = benchmark_of(self.strategy, self)[1]
-        self._figures = statistics.statistics(self, cash, benchmark=level, **self.p.conventions)
+        self._figures = self.summarize(statistics.statistics(self, cash, benchmark=level, **self.p.conventions), cash)
         self.fills, self.details, self.rejections, self.equity = [], [], [], []
         self.orders, self.unfilled, self.corporate_actions = [], [], []
+
+    def summarize(self, figures: dict[str, Any], cash: float) -> dict[str, Any]:
+        """Return what is kept of the run; hook, called while the books are still there.
+
+        Parameters
+        ----------
+        figures : dict
+            From `statistics.statistics`.
+        cash : float
+            Yuan before the first day.
+        """
+        return figures
 
     def get_analysis(self) -> dict[str, Any]:
         """Return the figures."""

@@ -153,6 +153,11 @@ def growth_of(blotter: Blotter, start_cash: float) -> np.ndarray:
     return _days_of(blotter, start_cash)[2]
 
 
+def returns_of(blotter: Blotter, start_cash: float) -> np.ndarray:
+    """Return the return of each day, of which `growth_of` is made; shape (days,)."""
+    return _days_of(blotter, start_cash)[1]
+
+
 def _days_of(blotter: Blotter, start_cash: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the values of the account before the first day and after each, yuan; the returns of the days; the levels."""
     values = np.array([start_cash] + [row.total_value for row in blotter.equity])

@@ -19,6 +19,8 @@ import numpy as np
 
 from ..feeds.universe import CrossSection
 
+OURS = __name__.partition('.')[0] + '.'  # the package, whose functions are the same in every run
+
 # How a combination is written.
 _SIGNS = {
     operator.and_: '&', operator.or_: '|', operator.gt: '>', operator.ge: '>=', operator.lt: '<', operator.le: '<=',
@@ -62,7 +64,18 @@ class Piece:
         key = self.function, self.args
         found = section.memo.get(key)
         if found is None:
-            found = section.memo[key] = self.function(section, *self.args)
+            found = section.memo[key] = self._shared(section, key)
+        return found
+
+    def _shared(self, section: CrossSection, key: Any) -> np.ndarray:
+        """Work the vector out, or take it from another run of a study; what a function of the user's does is not known."""
+        vectors, day = section.shared
+        if vectors is None or not self.function.__module__.startswith(OURS) or not all(map(_is_plain, self.args)):
+            return self.function(section, *self.args)
+        found = vectors.get((day, key))
+        if found is None:
+            found = self.function(section, *self.args)
+            vectors.put((day, key), found)
         return found
 
     def __repr__(self) -> str:
@@ -73,6 +86,10 @@ class Piece:
                         'as (a < b) & (b < c)')
 
     __hash__ = object.__hash__  # Value defines ==, which makes a Screen
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, (str, int, float)) or isinstance(value, tuple) and all(map(_is_plain, value))
 
 
 class _Combination:

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import gc
-import multiprocessing
-import os
-import pickle
-import signal
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
-from multiprocessing.reduction import ForkingPickler
 from typing import Any, NamedTuple
 
 import backtrader as bt
@@ -28,16 +19,13 @@ from ..record.statistics import growth_of, statistics
 from ..rotation import ranks
 from ..rotation.strategy import MicroCapStrategy
 from .again import BLOTTER, CannotRepeat, Recipe, one_line, proved
-
-try:
-    from multiprocessing import resource_tracker
-except ImportError:  # no such thing on Windows
-    resource_tracker = None  # type: ignore[assignment]
+from .processes import cores as _cores
+from .processes import outcomes as _outcomes
+from .processes import start_method as _start_method
 
 COUNT = 200  # random runs
 NAMES = ('total_return', 'annual_return', 'sharpe', 'max_drawdown', 'turnover', 'fees', 'end_value')
 LESS_IS_BETTER = ('max_drawdown', 'turnover', 'fees')
-RARELY = 100_000  # new objects after which a worker looks for garbage
 TIE = 1e-9  # relative: the same holdings, bought in another order, differ in the last digits
 
 
@@ -241,10 +229,8 @@ def random_picks(
     _check_picks(strategy, recipe)
     job = _Job(recipe, seed,
                {**CONVENTIONS.get(profile, CONVENTIONS['realistic']), **(conventions or {})})
-    method, processes = _start_method(), min(processes, count)
-    here = processes == 1 or multiprocessing.current_process().daemon or (method == 'spawn' and not _travels(job))
     found: dict[int, _Outcome] = {}
-    with closing(_here(job, count) if here else _elsewhere(job, count, processes, method)) as runs:
+    with closing(_outcomes(job, range(count), processes, _start_method(), 'the random runs')) as runs:
         for number, outcome in runs:
             found[number] = outcome
             progress(1)
@@ -281,125 +267,3 @@ def _check_picks(strategy: MicroCapStrategy, recipe: Recipe) -> None:
     if outside:
         raise CannotRepeat(f'{kind.__name__}.select() takes stocks that its screen() does not let through, such as '
                            f'{min(outside)}: it is not known among which to draw')
-
-
-# -- processes -----------------------------------------------------------------------------------------------
-
-
-def _cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
-
-
-def _start_method() -> str:
-    """Return how a process is begun: as a copy of this one where that is the platform's habit, so that nothing is pickled."""
-    return 'fork' if sys.platform == 'linux' and multiprocessing.get_start_method(allow_none=True) != 'spawn' else 'spawn'
-
-
-def _travels(job: _Job) -> bool:
-    """Return whether a job can be pickled, and found again by a process that begins anew."""
-    try:
-        pickled = bytes(ForkingPickler.dumps(job))
-    except (pickle.PicklingError, TypeError, AttributeError):
-        return False
-    main = sys.modules['__main__']
-    file = getattr(main, '__file__', None)
-    if file is None:  # what was typed in is in no file
-        return b'__main__' not in pickled
-    return getattr(main, '__spec__', None) is not None or os.path.isfile(file)  # no file: a program that came through a pipe
-
-
-def _here(job: _Job, count: int) -> Iterator[tuple[int, _Outcome]]:
-    for number in range(count):
-        yield number, job.run(number)
-
-
-def _elsewhere(job: _Job, count: int, processes: int, method: str) -> Iterator[tuple[int, _Outcome]]:
-    """Give the outcomes as they come, from some processes, each of which is told the next run when it has sent one.
-
-    No pool of the standard library: one hangs when a process is killed, the other leaves its processes at work on Ctrl-C.
-    """
-    context = multiprocessing.get_context(method)
-    if method == 'spawn' and resource_tracker is not None:
-        resource_tracker.ensure_running()  # here: where it begins on its own it lets signals through again
-    numbers = iter(range(count))
-    with ExitStack() as stack:
-        at_work: dict[Connection, BaseProcess] = {}
-        with _without_interrupts():  # processes inherit it from the first moment on: Ctrl-C is for this one alone
-            for _ in range(processes):
-                line, end = context.Pipe()
-                stack.callback(line.close)
-                process = context.Process(target=_work, args=(job, end), daemon=True)
-                process.start()
-                stack.callback(_stop, process)
-                end.close()  # the process alone has it: it ends with the process
-                at_work[line] = process
-        for line, process in at_work.items():
-            _send(line, process, next(numbers))
-        while at_work:
-            for line in wait(list(at_work)):
-                number, outcome, error = _received(line, at_work[line])
-                if error:
-                    raise DataError(error)
-                if (following := next(numbers, None)) is None:
-                    del at_work[line]
-                else:
-                    _send(line, at_work[line], following)
-                yield number, outcome
-
-
-def _send(line: Connection, process: BaseProcess, number: int) -> None:
-    try:
-        line.send(number)
-    except OSError:
-        raise _died(process) from None
-
-
-def _received(line: Connection, process: BaseProcess) -> tuple[int, _Outcome | None, str]:
-    try:
-        return line.recv()
-    except (EOFError, OSError):
-        raise _died(process) from None
-
-
-def _died(process: BaseProcess) -> DataError:
-    process.join()
-    return DataError(f'a process of the random runs ended before its time, with the exit code {process.exitcode}; a program that '
-                     "begins processes needs if __name__ == '__main__':, and fewer of them (processes=1) need less memory")
-
-
-def _stop(process: BaseProcess) -> None:
-    process.terminate()
-    process.join()
-
-
-@contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Put off Ctrl-C, where the platform can."""
-    if not hasattr(signal, 'pthread_sigmask'):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _work(job: _Job, end: Connection) -> None:
-    """Make the runs that are asked for, until the process that asks is gone or stops this one."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    # A quarter of a run would go into looking for garbage: what is there already stays, and need not be looked through; a copied
-    # process goes on sharing its memory, too.
-    gc.freeze()
-    gc.set_threshold(RARELY)
-    asking = multiprocessing.parent_process().sentinel
-    with suppress(EOFError, OSError):  # nobody asks any more
-        while end in wait([end, asking]):
-            number = end.recv()
-            try:
-                answer = number, job.run(number), ''
-            except DataError as error:
-                answer = number, None, str(error)
-            end.send(answer)

@@ -9,6 +9,7 @@ kept twice.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import mmap
 import tempfile
@@ -26,7 +27,8 @@ from ..columns import INDEX_LINES, OPTIONAL, REFERENCE_TABLES, dates_of, ordinal
 from ..errors import DataError
 from ..invocation import command
 from ..quarantine import COLUMNS as FINDING_COLUMNS
-from .benchmarks import benchmark
+from ..shared import SharedVectors
+from .benchmarks import benchmark, parse
 from .folder import map_array, write_folder
 from .manifest import MANIFEST, file_checksum, of_written_size, read_manifest
 from .reference_data import ReferenceData
@@ -72,6 +74,7 @@ class MarketStore:
     """
 
     _benchmarks: dict[tuple[str, int], dict[str, np.ndarray]] | None = None  # those asked for so far
+    shared: SharedVectors | None = None  # of a study's runs: what they work out of the same days
 
     def __init__(
         self, arrays: Mapping[str, np.ndarray], columns: Mapping[str, str], about: Mapping[str, Any] | None = None,
@@ -311,6 +314,8 @@ class MarketStore:
         """
         if self._benchmarks is None:
             self._benchmarks = {}
+        with contextlib.suppress(DataError):  # which `benchmark` says
+            phase %= parse(spec).renew  # so that runs from other days on share it
         if (spec, phase) not in self._benchmarks:
             self._benchmarks[spec, phase] = dict(zip(INDEX_LINES, benchmark(self, spec, phase), strict=True))
         return self._benchmarks[spec, phase]

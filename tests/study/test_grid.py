@@ -6,7 +6,7 @@ import pytest
 
 import bt_microcap.study.grid as grid
 from tests.support.script_calls import call, one_error_line
-from tests.support.sweeping import killed, rows, sweep
+from tests.support.sweeping import figures, killed, rows, sweep
 
 
 def test_every_combination_the_last_one_fastest():
@@ -28,12 +28,14 @@ def test_dimensions_of_every_type(tmp_path, data, cpus):
     single = call('backtest', '--data', data, '--no-plot', '--out', tmp_path / 'single', '--stocknum', 2, '--set', 'keep=yes',
                   '--set', 'empty_months=1,4', '--set', 'max_cap=inf')
     assert single.status == 0
-    figures = json.loads((tmp_path / 'single' / 'summary.json').read_text('utf-8'))
-    assert {name: float(found[-1][name]) for name in grid.FIGURES} == {name: figures[name] for name in grid.FIGURES}
+    expected = json.loads((tmp_path / 'single' / 'summary.json').read_text('utf-8'))
+    assert {name: value for name, value in figures(found[-1]).items() if name in expected} == {
+        name: expected[name] for name in grid.FIGURES if name in expected}
     assert len({row['total_return'] for row in found}) == 6  # the smallest are the same whatever the upper end of the band
     heads = outcome.lines[0].split()
     assert heads[:5] == ['stocknum', 'keep', 'empty_months', 'rank', 'max_cap']
-    assert f'best 5 of 12 by annual return; written {tmp_path / "out"}/: results.csv, settings.json' in outcome.lines
+    assert outcome.lines[-1] == (f'best 5 of 12 by annual return; written {tmp_path / "out"}/: results.csv, returns.parquet, '
+                                 'settings.json, overfitting.json')
     best = max(found, key=lambda row: float(row['annual_return']))
     assert outcome.lines[1].split()[:5] == list(best.values())[:5]
 
@@ -51,9 +53,9 @@ def test_dimensions_of_every_type(tmp_path, data, cpus):
 def test_which_dimensions_there_are(arguments, count, names, tmp_path, data, monkeypatch):
     asked = []
 
-    def instead(cerebro, strategy, dimensions, *rest, **params):
-        asked.append((dimensions, params))
-        return [(*combination.values(), *[0.0] * 8) for combination in grid.combinations(dimensions)]
+    def instead(setting, dimensions, *rest, **more):
+        asked.append((dimensions, setting.params))
+        return [], None
 
     monkeypatch.setattr(grid, 'sweep', instead)
     assert sweep(data, tmp_path, *arguments).status == 0
@@ -68,10 +70,12 @@ def test_what_is_fixed_is_in_every_run(tmp_path, data):
     assert sweep(data, tmp_path / 'one', *fixed, '--grid', 'stocknum=4').status == 0
     single = call('backtest', '--data', data, '--no-plot', '--out', tmp_path / 'two', *fixed, '--stocknum', 4)
     assert single.status == 0
-    figures = json.loads((tmp_path / 'two' / 'summary.json').read_text('utf-8'))
+    expected = json.loads((tmp_path / 'two' / 'summary.json').read_text('utf-8'))
     row, = rows(tmp_path / 'one')
-    assert {name: float(row[name]) for name in grid.FIGURES} == {name: figures[name] for name in grid.FIGURES}
-    assert figures['trades'] > 10
+    assert {name: value for name, value in figures(row).items() if name in expected} == {
+        name: expected[name] for name in grid.FIGURES if name in expected}
+    assert set(grid.FIGURES) - set(expected) == {'filled_share', 'end_holdings_value'}
+    assert expected['trades'] > 10
     settings = json.loads((tmp_path / 'one' / 'settings.json').read_text('utf-8'))
     assert (settings['preset'], settings['strategy'], settings['dimensions']) == ('ten_weekly', 'MicroCapStrategy', ['stocknum'])
     assert 'stocknum' not in settings['params']

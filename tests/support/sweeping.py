@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+from bt_microcap.study.ledger import DATES, FIGURES
 from tests.support.script_calls import ROOT, call
 
 
@@ -17,6 +18,11 @@ def sweep(data, out, *arguments):
 def rows(out):
     with open(out / 'results.csv', newline='', encoding='utf-8') as stream:
         return list(csv.DictReader(stream))
+
+
+def figures(row):
+    """Return the figures of a row of results.csv as numbers, those that are not known as None."""
+    return {name: None if row[name] == '' else row[name] if name in DATES else float(row[name]) for name in FIGURES}
 
 
 def killed(data, out, *arguments):

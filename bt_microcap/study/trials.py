@@ -1,0 +1,192 @@
+"""One run of a study: what all have in common, what a trial changes, and what comes of it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, NamedTuple
+
+import backtrader as bt
+import numpy as np
+
+from ..feeds.errors import DataError
+from ..feeds.market import MarketFeed
+from ..feeds.shared import SharedVectors
+from ..feeds.store import MarketStore
+from ..profiles import setup
+from ..record.analyzers import Figures
+from ..record.statistics import returns_of
+from ..rotation.tally import NothingTradedWarning
+from .again import one_line
+
+SHARED = 256e6  # bytes of cross-sections that a process keeps for its next run
+MARKET = 'market'  # the name of the feed
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all runs of a study have in common; it can travel to another process.
+
+    Parameters
+    ----------
+    store : MarketStore
+    strategy : type
+        One that can be imported by name, or is pickled otherwise, where there are several processes.
+    params : dict
+        Of the strategy.
+    profile : str
+        See `profiles.setup`.
+    rules : dict
+        Keys of the profile that are others.
+    cash : float
+        Yuan.
+    start, end : date, optional
+        First and last day on which it may trade; by default the data's second and last one.
+    conventions : dict
+        How the figures are counted: keyword arguments of `statistics.statistics`.
+    """
+
+    store: MarketStore
+    strategy: type[bt.Strategy]
+    params: dict[str, Any] = field(default_factory=dict)
+    profile: str = 'realistic'
+    rules: dict[str, Any] = field(default_factory=dict)
+    cash: float = 1e6
+    start: date | None = None
+    end: date | None = None
+    conventions: dict[str, Any] = field(default_factory=dict)
+
+    def days(self, start: date | None = None, end: date | None = None) -> np.ndarray:
+        """Return the days, as ordinals, on which a run from `start` to `end` may trade; by default one of the setting's."""
+        first, last = start or self.start, end or self.end
+        days = self.store.days[1:]  # the first one of all has none before it
+        low = 0 if first is None else int(np.searchsorted(days, first.toordinal()))
+        high = len(days) if last is None else int(np.searchsorted(days, last.toordinal(), side='right'))
+        return days[low:high]
+
+
+class Trial(NamedTuple):
+    """What one run of a study changes.
+
+    Parameters
+    ----------
+    key : tuple of str
+        How it is written in the results, by which it is known again.
+    params, rules : dict
+        Params of the strategy and keys of the profile that are others.
+    cash : float, optional
+        Yuan.
+    start, end : date, optional
+        First and last day on which it may trade.
+    """
+
+    key: tuple[str, ...]
+    params: Mapping[str, Any] = {}
+    rules: Mapping[str, Any] = {}
+    cash: float | None = None
+    start: date | None = None
+    end: date | None = None
+
+
+class Outcome(NamedTuple):
+    """What comes of a run.
+
+    Parameters
+    ----------
+    figures : dict
+        Of `statistics.statistics`, and ``filled_share``, ``end_holdings_value``; see `Books`. Empty where the strategy skips
+        the run (``StrategySkipError``).
+    days : ndarray of int
+        Ordinals.
+    returns : ndarray of float
+        Of each day, as a fraction; money that came in or went out is no return.
+    warned : tuple of str
+        What the run warned of, each text once.
+    """
+
+    figures: dict[str, Any]
+    days: np.ndarray
+    returns: np.ndarray
+    warned: tuple[str, ...] = ()
+
+
+class Books(Figures):
+    """The figures of a run and the return of each day.
+
+    Beside those of `Figures`: ``filled_share``, part of the shares ordered that were filled, None without an order;
+    ``end_holdings_value``, yuan in stocks after the last day.
+    """
+
+    def summarize(self, figures: dict[str, Any], cash: float) -> dict[str, Any]:
+        """Return the figures and what a study asks for beside."""
+        self.days = np.array([row.date.toordinal() for row in self.equity], dtype='int32')
+        self.returns = returns_of(self, cash)
+        wanted = sum(order.wanted for order in self.orders)
+        return {**figures, 'filled_share': sum(order.quantity for order in self.orders) / wanted if wanted else None,
+                'end_holdings_value': self.equity[-1].market_value if self.equity else 0.0}
+
+
+def cerebro_of(setting: Setting, trial: Trial) -> bt.Cerebro:
+    """Return a Cerebro in which a trial only has to be run: the same that a script would make.
+
+    Raises
+    ------
+    DataError
+        There is no day to trade on.
+    """
+    store = setting.store
+    days = setting.days(trial.start, trial.end)
+    if not len(days):
+        raise DataError(f'no trading day with a day before it from {trial.start or setting.start or "the start"} to '
+                        f'{trial.end or setting.end or "the end"}')
+    before = store.days[int(np.searchsorted(store.days, days[0])) - 1]
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.adddata(MarketFeed(dataname=store, fromdate=date.fromordinal(int(before)), todate=date.fromordinal(int(days[-1]))),
+                    name=MARKET)
+    setup(cerebro, setting.profile, cash=setting.cash if trial.cash is None else trial.cash,
+          **{**setting.rules, **trial.rules})
+    cerebro.addstrategy(setting.strategy, **{**setting.params, **trial.params})
+    cerebro.addanalyzer(Books, _name='books', conventions=setting.conventions)
+    return cerebro
+
+
+def run_trial(setting: Setting, trial: Trial) -> Outcome:
+    """Run a trial.
+
+    What screens and ranks work out of a day's cross-section is kept for the next run of this process over the same days.
+
+    Raises
+    ------
+    DataError
+        It fails; in one line, which one and why.
+    """
+    try:
+        cerebro = cerebro_of(setting, trial)
+        if setting.store.shared is None:
+            setting.store.shared = SharedVectors(SHARED)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter('always')
+            found = cerebro.run()
+    except Exception as error:
+        said = str(error) if isinstance(error, DataError) else one_line(error)
+        raise DataError(f'{" ".join(trial.key)}: {said}') from error
+    # that one of many has traded nothing is shown by its figures
+    warned = tuple(dict.fromkeys(str(one.message) for one in caught if not issubclass(one.category, NothingTradedWarning)))
+    if not found:
+        return Outcome({}, np.zeros(0, 'int32'), np.zeros(0), warned)
+    books = found[0].analyzers.books
+    return Outcome(books.get_analysis(), books.days, books.returns, warned)
+
+
+@dataclass(frozen=True)
+class TrialsJob:
+    """Runs the trials of a study by their numbers; see `processes.Job`."""
+
+    setting: Setting
+    trials: tuple[Trial, ...]
+
+    def run(self, number: int) -> Outcome:
+        """Run one of them."""
+        return run_trial(self.setting, self.trials[number])
