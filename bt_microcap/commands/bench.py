@@ -29,6 +29,7 @@ STOCKS, DAYS, ROUNDS = FULL = (100, 500, 1_000, 5_000), 2_430, 3  # ten years
 QUICK = (50, 200), 250, 1  # the same for a small try
 MUCH = '1e8'  # yuan of the presets' runs: 400 holdings need some
 RANDOM_RUNS = 20  # as many as cost what a round may
+SWEEP, SEVENTH_YEAR = 100, '2022-12-30'  # runs of a grid, and the day that seven years end on
 FIVE_YEARS, FIFTH_YEAR = 1_215, '2020-12-31'  # trading days, and the day that they end on, of the report and of the random picks
 PLAIN_STOCKS, PLAIN_STOCKS_FULL = 100, 500  # plain Backtrader takes a second for every few stocks
 
@@ -97,6 +98,11 @@ def measure_all(stocks: list[int], days: int, rounds: int, full: bool, work: Pat
               if count <= (PLAIN_STOCKS_FULL if full else PLAIN_STOCKS)}
     steps |= {'read': ('read', table), 'ingest': ('ingest', table, work)}
     steps |= {'grid 1': ('grid', store, 1), 'grid 2': ('grid', store, 2)}
+    values = ','.join(f'{3e9 + 1e7 * step:.0f}' for step in range(SWEEP // 5))
+    steps['sweep'] = 'sweep', store, SWEEP, 2, SEVENTH_YEAR
+    steps['optimize'] = ('program', '-m', 'bt_microcap', 'optimize', '--data', store, '--end', SEVENTH_YEAR, '--no-plot',
+                         '--grid', 'phase=0:4', '--grid', f'max_cap={values}', '--maxcpus', '2',
+                         '--out', Path(out.name) / 'sweep')
     steps['imports'] = 'program', '-c', 'import backtrader, pandas'
     steps['import'] = 'program', '-c', 'import bt_microcap'
     steps['help'] = 'program', '-m', 'bt_microcap', 'backtest', '--help'
@@ -165,6 +171,9 @@ def compare(results: dict[str, list[Figures]], stocks: list[int]) -> list[Row]:
         row('grid 1', 'optimizer, 20 combinations, 1 core'),
         row('grid 2', 'optimizer, 20 combinations, 2 cores', middle['grid 1']['wall'] / middle['grid 2']['wall'],
             'x faster by the clock', 1.7, True),
+        Row(f'optimize, {SWEEP} runs around the original, 7 years, 2 cores', cpu['optimize'], middle['optimize']['peak'],
+            middle['optimize']['wall'], 's by the clock, start-up and doubts included', 60),
+        Row('a run of it, beside cerebro.run() itself', ratio=middle['sweep']['overhead'], unit='ms', target=30),
         Row('cerebro, pickled', ratio=middle['grid 2']['pickled'], unit='kB', target=100),
         row('imports', 'a process that imports backtrader and pandas'),
         row('import', 'import bt_microcap', cpu['import'] / cpu['imports'], 'x these imports'),

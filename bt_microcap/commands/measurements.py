@@ -221,6 +221,35 @@ def measure_grid(store: str, cores: str) -> Figures:
     return figures
 
 
+def measure_sweep(store: str, count: str, processes: str, last: str) -> Figures:
+    """Measure runs of a grid around the original; ``overhead``: ms that each takes beside ``cerebro.run()``.
+
+    That is the start of the processes, opening, what travels, the writing of results, and what a process waits at the end.
+    """
+    from ..profiles import CONVENTIONS
+    from ..study import grid, ledger, trials
+    from ..study import processes as workers
+
+    dimensions = {'phase': range(5), 'max_cap': [3e9 + 1e7 * step for step in range(int(count) // 5)]}
+    setting = trials.Setting(MarketStore.open(store), MicroCapStrategy, end=date.fromisoformat(last),
+                             conventions=dict(CONVENTIONS['realistic']))
+    planned = tuple(grid.trials_of(dimensions, setting))
+    spent: list[float] = []
+
+    def run(folder: str) -> None:
+        with ledger.Ledger(Path(folder), tuple(dimensions), {}, [trial.key for trial in planned]) as book:
+            job = trials.TrialsJob(setting, planned)
+            for number, outcome in workers.outcomes(job, range(len(planned)), int(processes)):
+                book.add(planned[number].key, outcome)
+                spent.append(outcome.seconds)
+
+    with tempfile.TemporaryDirectory(prefix='bt_microcap_bench_') as folder:
+        _, figures = timed(run, folder)
+    cpu, peak = used(children=True)
+    return {'cpu': figures['cpu'] + cpu, 'wall': figures['wall'], 'peak': peak, 'run': sum(spent) / len(spent),
+            'overhead': 1000 * (figures['wall'] * int(processes) - sum(spent)) / len(spent)}
+
+
 def measure_chance(store: str, count: str, processes: str, days: str) -> Figures:
     """Measure runs with random picks over the first days of a market; the first run, and its proof, are not counted."""
     from ..study.again import proved
@@ -302,5 +331,5 @@ def make_market(stocks: str, days: str, file: str, store: str) -> Figures:
 MEASURES: dict[str, Callable[..., Figures]] = {
     'floor': measure_floor, 'run': measure_run, 'plain': measure_plain, 'read': measure_read, 'ingest': measure_ingest,
     'xbx files': make_xbx, 'read xbx': measure_read_xbx, 'xbx': measure_xbx,
-    'grid': measure_grid, 'chance': measure_chance, 'program': measure_program, 'market': make_market,
+    'grid': measure_grid, 'sweep': measure_sweep, 'chance': measure_chance, 'program': measure_program, 'market': make_market,
 }

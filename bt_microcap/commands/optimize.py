@@ -27,7 +27,7 @@ from ..study import grid
 from ..study.ledger import LESS_IS_BETTER, Ledger
 from ..study.overfitting import doubts
 from ..study.trials import Setting
-from ..views.heatmap import heatmap
+from ..views.heatmap import SIDE_BY_SIDE, heatmap
 from ..views.results import notes
 from .command_line import (
     Parser,
@@ -190,7 +190,8 @@ def main(pargs: list[str] | None = None) -> int:
         (out / 'heatmap.png').unlink(missing_ok=True)  # of a sweep before
     else:
         title = ', '.join(filter(None, [chosen.label, source, args.profile]))
-        heatmap(out / 'heatmap.png', rows, columns, title, len(dimensions))
+        heatmap(out / 'heatmap.png', rows, columns, title, len(dimensions),
+                figures=list(dict.fromkeys((*SIDE_BY_SIDE, args.by))))  # what the best is chosen by is seen, too
         written += ', heatmap.png'
     for text in notes(unknown_of(feed.store), *findings_of(feed.store), out):
         print(f'note: {text}')

@@ -19,6 +19,7 @@ import numpy as np
 
 from ..feeds.universe import CrossSection
 
+CHEAP: set[Callable[..., Any]] = set()  # functions that only read a column: to keep what they read costs more than it saves
 OURS = __name__.partition('.')[0] + '.'  # the package, whose functions are the same in every run
 
 # How a combination is written.
@@ -70,7 +71,8 @@ class Piece:
     def _shared(self, section: CrossSection, key: Any) -> np.ndarray:
         """Work the vector out, or take it from another run of a study; what a function of the user's does is not known."""
         vectors, day = section.shared
-        if vectors is None or not self.function.__module__.startswith(OURS) or not all(map(_is_plain, self.args)):
+        if vectors is None or self.function in CHEAP or not (
+                self.function.__module__.startswith(OURS) and all(map(_is_plain, self.args))):
             return self.function(section, *self.args)
         found = vectors.get((day, key))
         if found is None:

@@ -15,7 +15,7 @@ from ..feeds.errors import DataError, whole_number
 from ..feeds.history import ex_rights_factor
 from ..feeds.universe import CrossSection
 from ..record.statistics import DAYS_A_YEAR
-from .pieces import Value, divided
+from .pieces import CHEAP, Value, divided
 
 EX_RIGHTS = ('preclose', 'cash_dividend', 'share_ratio')  # what tells an ex-date, see `feeds.history.ex_rights_factor`
 
@@ -57,6 +57,8 @@ def today(name: str) -> Value:
 def _today(section: CrossSection, name: str) -> np.ndarray:
     return section.today(name)
 
+
+CHEAP.update((_previous, _today))
 
 market_cap = Value(_previous, 'market_cap', name='column')  # yuan, all shares
 float_cap = Value(_previous, 'circ_market_cap', name='column')  # yuan, the tradable shares; of the data that has it

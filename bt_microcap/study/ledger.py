@@ -31,8 +31,8 @@ FIGURES = (
     'beta', 'tracking_error', 'information_ratio', 'information_ratio_annual', 'excess_return', 'longest_drawdown',
     'closed_trades', 'win_rate', 'payoff', 'expectancy', 'expectancy_rate', 'profit_factor', 'mean_days_held',
     'time_in_market', 'commission', 'tax', 'transfer_fee', 'slippage', 'delisted', 'delisted_cash', 'median_volume_share',
-    'volume_share_95', 'volume_share_max', 'filled_share', 'end_holdings_value', 'start_value', 'end_value', 'days',
-    'first_day', 'last_day', 'trades', 'rejections')
+    'volume_share_95', 'volume_share_max', 'filled_share', 'traded_value', 'end_holdings_value', 'start_value', 'end_value',
+    'days', 'first_day', 'last_day', 'trades', 'rejections')
 COUNTS = ('trades', 'rejections', 'longest_drawdown', 'closed_trades', 'delisted', 'days')  # of them the whole numbers
 DATES = ('first_day', 'last_day')  # and those that are no numbers
 # a smaller one is better; of all others a larger one
@@ -159,6 +159,21 @@ class Ledger:
         """Return what a run's column of returns.parquet is called."""
         return label_of(self.names, key)
 
+    @classmethod
+    def read(cls, folder: Path, names: Sequence[str]) -> Ledger:
+        """Return the results that a folder has, only to be looked at.
+
+        Raises
+        ------
+        DataError
+            A file cannot be read, or is of another study.
+        """
+        found = cls(folder, names, {})
+        if not (folder / RESULTS).exists():
+            raise DataError(f'{folder / RESULTS}: there is no such file, expected the results of a study; make it again')
+        found._read_files()
+        return found
+
     # -- files ----------------------------------------------------------------------------------------------
 
     def _keep(self, key: Key, figures: dict[str, Any], days: np.ndarray, returns: np.ndarray) -> None:
@@ -190,12 +205,15 @@ class Ledger:
         if not about.exists() and not any(path.exists() for path in (results, returns, journal)):
             return
         check_settings(about, self.settings, results.name)
-        if results.exists():
-            figures = self._read_results(results)
-            for key, (days, values) in self._read_returns(returns, list(figures)).items():
-                self._keep(key, figures[key], days, values)
+        self._read_files()
         if journal.exists():
             self._read_journal(journal)
+
+    def _read_files(self) -> None:
+        if (self.folder / RESULTS).exists():
+            figures = self._read_results(self.folder / RESULTS)
+            for key, (days, values) in self._read_returns(self.folder / RETURNS, list(figures)).items():
+                self._keep(key, figures[key], days, values)
 
     def _read_results(self, path: Path) -> dict[Key, dict[str, Any]]:
         found = {}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, NamedTuple
@@ -104,19 +105,22 @@ class Outcome(NamedTuple):
         Of each day, as a fraction; money that came in or went out is no return.
     warned : tuple of str
         What the run warned of, each text once.
+    seconds : float
+        That ``cerebro.run()`` took, by the clock.
     """
 
     figures: dict[str, Any]
     days: np.ndarray
     returns: np.ndarray
     warned: tuple[str, ...] = ()
+    seconds: float = 0.0
 
 
 class Books(Figures):
     """The figures of a run and the return of each day.
 
     Beside those of `Figures`: ``filled_share``, part of the shares ordered that were filled, None without an order;
-    ``end_holdings_value``, yuan in stocks after the last day.
+    ``traded_value``, yuan of all fills; ``end_holdings_value``, yuan in stocks after the last day.
     """
 
     def summarize(self, figures: dict[str, Any], cash: float) -> dict[str, Any]:
@@ -125,6 +129,7 @@ class Books(Figures):
         self.returns = returns_of(self, cash)
         wanted = sum(order.wanted for order in self.orders)
         return {**figures, 'filled_share': sum(order.quantity for order in self.orders) / wanted if wanted else None,
+                'traded_value': sum(fill.quantity * fill.price for fill in self.fills),
                 'end_holdings_value': self.equity[-1].market_value if self.equity else 0.0}
 
 
@@ -152,10 +157,17 @@ def cerebro_of(setting: Setting, trial: Trial) -> bt.Cerebro:
     return cerebro
 
 
-def run_trial(setting: Setting, trial: Trial) -> Outcome:
+def run_trial(setting: Setting, trial: Trial, analyzers: Iterable[tuple[type[bt.Analyzer], dict[str, Any]]] = ()) -> Outcome:
     """Run a trial.
 
     What screens and ranks work out of a day's cross-section is kept for the next run of this process over the same days.
+
+    Parameters
+    ----------
+    setting : Setting
+    trial : Trial
+    analyzers : iterable of (type, dict)
+        Further ones with their params, called after the books of each day.
 
     Raises
     ------
@@ -164,20 +176,24 @@ def run_trial(setting: Setting, trial: Trial) -> Outcome:
     """
     try:
         cerebro = cerebro_of(setting, trial)
+        for analyzer, params in analyzers:
+            cerebro.addanalyzer(analyzer, **params)
         if setting.store.shared is None:
             setting.store.shared = SharedVectors(SHARED)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter('always')
+            begun = time.perf_counter()
             found = cerebro.run()
+            seconds = time.perf_counter() - begun
     except Exception as error:
         said = str(error) if isinstance(error, DataError) else one_line(error)
         raise DataError(f'{" ".join(trial.key)}: {said}') from error
     # that one of many has traded nothing is shown by its figures
     warned = tuple(dict.fromkeys(str(one.message) for one in caught if not issubclass(one.category, NothingTradedWarning)))
     if not found:
-        return Outcome({}, np.zeros(0, 'int32'), np.zeros(0), warned)
+        return Outcome({}, np.zeros(0, 'int32'), np.zeros(0), warned, seconds)
     books = found[0].analyzers.books
-    return Outcome(books.get_analysis(), books.days, books.returns, warned)
+    return Outcome(books.get_analysis(), books.days, books.returns, warned, seconds)
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .chinese_heatmap import HEATMAP
 from .chinese_notes import NOTES, Entry
 from .chinese_report import REPORT
+from .chinese_studies import STUDIES
 
 # Words and names that stand in the summary, in the report and in the picture alike.
 WORDS: dict[str, Entry] = {
@@ -143,4 +145,4 @@ SUMMARY: dict[str, Entry] = {
         '参数优化只送回结果，不带数据；请单独运行该组合',
 }
 
-TEXTS: dict[str, Entry] = {**REPORT, **NOTES, **SUMMARY, **TITLES, **RULES, **WORDS}
+TEXTS: dict[str, Entry] = {**HEATMAP, **STUDIES, **REPORT, **NOTES, **SUMMARY, **TITLES, **RULES, **WORDS}

@@ -50,8 +50,8 @@ def test_the_program(monkeypatch, capsys):
     assert main([]) == 2
     assert capsys.readouterr().err == out
     assert main(['optimise']) == 2
-    assert capsys.readouterr().err == ("bt-microcap: found no command 'optimise', expected one of backtest, optimize, report, "
-                                       'presets, ingest, reconcile, bench; did you mean optimize?\n')
+    assert capsys.readouterr().err == (f"bt-microcap: found no command 'optimise', expected one of {', '.join(COMMANDS)}; did "
+                                       'you mean optimize?\n')
 
 
 def test_the_same_run_whichever_way(tmp_path):

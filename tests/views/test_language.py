@@ -9,7 +9,9 @@ from html.parser import HTMLParser
 import pytest
 
 from bt_microcap import save_run
-from bt_microcap.views import fonts, picture
+from bt_microcap.study.kinds import costs
+from bt_microcap.study.ledger import DATES, FIGURES
+from bt_microcap.views import figure_names, fonts, picture, study_texts
 from bt_microcap.views.chinese import TEXTS
 from bt_microcap.views.language import CODES, NUMBERS, columns_of, known_language, say, translate
 from bt_microcap.views.report import definitions
@@ -66,7 +68,23 @@ def test_every_text_of_the_modules_is_in_the_catalogue():
             'Return a year, over the last {days} days'} <= texts  # one of each kind of place: the search does find them
     assert texts - set(TEXTS) == set()
     # what is no literal goes through lists that are looked at below, or is handed on
-    assert others <= {'text', 'title', 'label', 'BOARD_NAMES[board_of(code)]', 'template'}
+    assert others <= {'text', 'title', 'label', 'BOARD_NAMES[board_of(code)]', 'template', 'head', 'HEADS[name]',
+                      'SHOWN[name][0]', 'HEADS[study.names[0]]', "PARAMS[facts['param']]", 'TITLES[study.kind]', 'TITLES[kind.name]',
+                      "RULE_NAMES.get(rule, rule.replace('_', ' '))", 'found.label'}
+
+
+def test_every_word_of_the_studies():
+    said = {*study_texts.TITLES.values(), *study_texts.PARAMS.values(), *study_texts.HEADS.values(),
+            *study_texts.RULE_NAMES.values(), *(head for head, _ in study_texts.SHOWN.values()), *study_texts.WINDOW_HEADS,
+            *(name.replace('_', ' ') for name in costs.VALUES if name not in study_texts.RULE_NAMES)}
+    assert len(said) > 25
+    assert said - set(TEXTS) == set()
+
+
+def test_every_figure_of_many_runs():
+    named = {figure_names.named(name).label for name in FIGURES if name not in DATES}
+    assert len(named) > 40
+    assert named - set(TEXTS) == set()
 
 
 def test_every_text_of_the_pages_is_in_the_catalogue():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -16,7 +18,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ...record.param_texts import as_text
+from ...study.studies import Study
+from .. import study_picture
 from ..language import CHINESE, say, translate
+from ..study_texts import TITLES, sentence, table
 from . import definitions, tables
 from .charts import GREEN, RED, Charts
 from .reading import RunFiles
@@ -113,7 +118,17 @@ def page_of(run: RunFiles, language: str) -> str:
         calendar_months=tables.profits_by_calendar_month(run), best_trades=trips.head(ROWS).to_dict('records'),
         worst_trades=trips.tail(ROWS)[::-1].to_dict('records'), rebalances=rebalances, left_out=left_out, stocks=stocks,
         few_trades=run.summary['closed_trades'] < definitions.FEW_TRADES, definitions=definitions,
-        holdings=tables.last_holdings(run), params=params_of(run.summary))
+        holdings=tables.last_holdings(run), params=params_of(run.summary),
+        studies=[shown_study(study, language) for study in run.studies])
+
+
+def shown_study(study: Study, language: str) -> dict[str, Any]:
+    """Return what the page shows of a study: its picture is in the page itself."""
+    stream = io.BytesIO()
+    study_picture.draw(stream, study, language)
+    heads, rows = table(study, language)
+    return {'kind': study.kind, 'title': TITLES[study.kind], 'sentence': sentence(study, language), 'heads': heads, 'rows': rows,
+            'picture': base64.b64encode(stream.getvalue()).decode('ascii')}
 
 
 def compare_page_of(runs: Mapping[str, RunFiles], language: str) -> str:

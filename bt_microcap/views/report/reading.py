@@ -6,7 +6,7 @@ import json
 import math
 from bisect import bisect_left
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,9 @@ from ...feeds.errors import DataError
 from ...feeds.invocation import command
 from ...record.figures import annual_return, grown
 from ...record.round_trips import PARKING, profits_by_stock
+from ...study.kinds import KINDS
+from ...study.studies import STUDY, Study
+from ...study.studies import read as read_study
 
 # name -> columns that a report asks for
 FILES = {
@@ -98,6 +101,10 @@ class RunFiles:
         ``date`` and ``microcap``.
     random_picks, random_equity, without_costs : DataFrame or None
         What was run beside: one row a random run, one column a random run, the value a day without costs.
+    studies : list of Study
+        Of this very run, in the order of `study.kinds.KINDS`.
+    other_studies : list of str
+        Kinds of studies in the folder that are of another run.
     """
 
     folder: Path
@@ -108,6 +115,8 @@ class RunFiles:
     random_picks: pd.DataFrame | None
     random_equity: pd.DataFrame | None
     without_costs: pd.DataFrame | None
+    studies: list[Study] = field(default_factory=list)
+    other_studies: list[str] = field(default_factory=list)
 
     def __getattr__(self, name: str) -> pd.DataFrame:
         try:
@@ -240,7 +249,25 @@ def read_run(folder: Path) -> RunFiles:
         if not fits:
             raise DataError(f'{folder / file}: is of another run than summary.json, or a part of it is missing; make the run '
                             'again')
+    for kind in KINDS:
+        if (folder / kind / STUDY).exists():
+            study = read_study(folder / kind)
+            if is_of(study, summary):
+                run.studies.append(study)
+            else:
+                run.other_studies.append(kind)
     return run
+
+
+def is_of(study: Study, summary: dict[str, Any]) -> bool:
+    """Return whether a study is of the run that a summary.json tells: the same data, days, strategy, rules and cash."""
+    about = study.about
+    params = {name: value for name, value in summary['params'].items() if name in about.get('params', {})}
+    rules = {name: value for name, value in summary['rules'].items() if name in about.get('rules', {})}
+    same = ('first_day', 'last_day', 'data', 'profile')
+    own = all(about.get(name) == summary[name] for name in same) and about.get('params') == params and about.get('cash') == (
+        summary['start_value'])
+    return own and rules == {name: value for name, value in about['rules'].items() if name in rules}
 
 
 def _of_one_run(run: RunFiles) -> Iterable[tuple[str, bool]]:

@@ -1,0 +1,224 @@
+"""The runs of a study on the workers of a Dask cluster, be they on this machine or on others.
+
+What travels is kilobytes: the name of the store's folder and its mark, the strategy's class by its name, the params. A worker
+opens the store by itself, once, and keeps it for its next runs. Dask gives the runs of a worker that is lost to another one.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pickle
+import sys
+import threading
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..feeds.errors import DataError
+from ..feeds.invocation import command
+from ..feeds.store import MarketStore
+from .trials import Outcome, Setting, Trial, run_trial
+
+EXTRA = 'pip install "bt-microcap[dask]", in a checkout pip install -e ".[dask]"'
+PATIENCE = 30  # seconds to wait for the scheduler, and for a first worker
+AHEAD = 3  # runs that each thread of a worker is given ahead, so that it never waits for the next one
+
+
+class Parcel(NamedTuple):
+    """What a worker needs before its first run."""
+
+    version: str
+    store: str  # absolute path of its folder
+    mark: int  # the store's checksum
+    folders: tuple[str, ...]  # where the strategy's modules are
+    files: dict[str, int]  # absolute paths of the user's own files, each with its checksum
+    setting: bytes  # pickled, without its store
+
+
+def outcomes_on(address: str, setting: Setting, trials: Sequence[Trial]) -> Iterator[tuple[int, Outcome]]:
+    """Give what comes of each trial, as it comes, from the workers of a cluster.
+
+    Parameters
+    ----------
+    address : str
+        Of its scheduler, such as ``tcp://host:8786``.
+    setting : Setting
+        Over a store in a folder that all workers have under the same path.
+    trials : sequence of Trial
+
+    Raises
+    ------
+    DataError
+        distributed is not installed, there is no such scheduler, a worker has another version, store or strategy file, or a run
+        fails.
+    """
+    try:
+        distributed = importlib.import_module('distributed')
+    except ImportError:
+        raise DataError(f'--dask needs distributed: {EXTRA}') from None
+    parcel = pickle.dumps(parcel_of(setting))
+    client = _connected(distributed, address)
+    try:
+        _check_workers(client, parcel)
+        yield from _results(distributed, client, parcel, trials)
+    finally:
+        client.close(timeout=5)
+
+
+def _connected(distributed: Any, address: str) -> Any:
+    """Return a client of a scheduler that has a worker."""
+    try:
+        client = distributed.Client(address, timeout=PATIENCE, set_as_default=False)
+    except (OSError, ValueError, TypeError, KeyError, ImportError) as error:
+        raise DataError(f'--dask {address}: found no scheduler there ({_line(error)}); start one '
+                        'with: dask scheduler, and on each machine: dask worker ADDRESS --nthreads 1') from None
+    try:
+        client.wait_for_workers(1, timeout=PATIENCE)
+    except TimeoutError:
+        client.close()
+        raise DataError(f'--dask {address}: the scheduler has no worker; start one on each machine with: dask worker {address} '
+                        '--nthreads 1') from None
+    return client
+
+
+def parcel_of(setting: Setting) -> Parcel:
+    """Return what a worker needs of a setting.
+
+    Raises
+    ------
+    DataError
+        The store is in memory only, or the strategy is in no file that a worker could import.
+    """
+    from .. import __version__
+
+    store = setting.store
+    if store.path is None or store.is_temporary:
+        raise DataError(f'--dask: the market is in the memory of this process; make a store with {command("ingest")}, in a '
+                        'folder that all workers have under the same path, and give it as --data')
+    kind = setting.strategy
+    module = sys.modules.get(kind.__module__)
+    file = getattr(module, '__file__', None)
+    if kind.__module__ == '__main__' or '<locals>' in kind.__qualname__ or file is None:
+        raise DataError(f'--dask: {kind.__qualname__} is in no module that a worker could import; put it into a file of its own')
+    own = not kind.__module__.startswith(__name__.partition('.')[0] + '.')
+    parents = Path(file).resolve().parents
+    folders = (str(parents[kind.__module__.count('.')]),) if own else ()
+    files = [Path(file).resolve()] if own else []
+    params = dict(setting.params)
+    if 'script' in params:  # of JoinQuantStrategy: a worker has another working folder
+        files.append(Path(params['script']).resolve())
+        params['script'] = str(files[-1])
+    setting = replace(setting, store=None, params=params)  # type: ignore[arg-type]
+    return Parcel(__version__, str(store.path), store.checksum(), folders, {str(path): _crc(path) for path in files},
+                  bytes(ForkingPickler.dumps(setting)))
+
+
+def _check_workers(client: Any, parcel: bytes) -> None:
+    """Refuse a cluster of which a worker cannot make the runs."""
+    try:
+        said = client.run(_prepared, parcel, on_error='return')
+    except Exception as error:
+        raise DataError(f'--dask: the workers cannot be asked: {_line(error)}') from None
+    for worker, answer in said.items():
+        if isinstance(answer, BaseException):
+            raise DataError(f'--dask: the worker {worker} cannot make the runs: {_line(answer)}; it needs the same Python '
+                            'packages as this machine')
+        if answer:
+            raise DataError(f'--dask: the worker {worker}: {answer}')
+
+
+def _results(distributed: Any, client: Any, parcel: bytes, trials: Sequence[Trial]) -> Iterator[tuple[int, Outcome]]:
+    threads = sum(client.nthreads().values()) or 1
+    left = iter(enumerate(trials))
+    numbers: dict[Any, int] = {}
+
+    def submit() -> Any:
+        number, trial = next(left, (-1, None))
+        if trial is None:
+            return None
+        future = client.submit(_run, parcel, bytes(ForkingPickler.dumps(trial)), pure=False)
+        numbers[future] = number
+        return future
+
+    first = [future for future in (submit() for _ in range(AHEAD * threads)) if future is not None]
+    done = distributed.as_completed(first, loop=client.loop)
+    for future in done:
+        try:
+            outcome, error = future.result()
+        except Exception as problem:  # the worker was lost again and again, or the scheduler is gone
+            raise DataError(f'--dask: a run could not be made: {_line(problem)}; what is done is kept, start the same command '
+                            'again') from None
+        if error:
+            raise DataError(error)
+        following = submit()
+        if following is not None:
+            done.add(following)
+        yield numbers.pop(future), outcome
+
+
+def _crc(path: Path) -> int:
+    return zlib.crc32(path.read_bytes())
+
+
+def _line(error: BaseException) -> str:
+    return f'{type(error).__name__}: {" ".join(str(error).split())}'
+
+
+# -- in a worker ---------------------------------------------------------------------------------------------
+
+_ONE_AT_A_TIME = threading.Lock()  # a run changes what a whole process has, such as its warnings
+_SETTINGS: dict[bytes, Setting] = {}  # the last one
+_READ: dict[str, int] = {}  # the user's own files that this process has read -> their checksum then
+
+
+def _prepared(parcel: bytes) -> str:
+    """Get ready for runs; return in one line why that fails, empty where it does not."""
+    with _ONE_AT_A_TIME:
+        try:
+            _setting(parcel)
+        except DataError as error:
+            return str(error)
+    return ''
+
+
+def _setting(parcel: bytes) -> Setting:
+    from .. import __version__
+
+    if parcel not in _SETTINGS:
+        wanted: Parcel = pickle.loads(parcel)
+        if wanted.version != __version__:
+            raise DataError(f'has version {__version__} of the package, expected {wanted.version}')
+        for name, mark in wanted.files.items():
+            _check_file(Path(name), mark)
+        for folder in wanted.folders:
+            if folder not in sys.path:
+                sys.path.append(folder)
+                importlib.invalidate_caches()
+        store = MarketStore.open(wanted.store)
+        if store.checksum() != wanted.mark:
+            raise DataError(f'{wanted.store}: found a store with the mark {store.checksum():08x}, expected {wanted.mark:08x}: it '
+                            'is another market, or an earlier state of it; copy the store anew')
+        _SETTINGS.clear()
+        _SETTINGS[parcel] = replace(pickle.loads(wanted.setting), store=store)
+    return _SETTINGS[parcel]
+
+
+def _check_file(path: Path, mark: int) -> None:
+    if not path.is_file():
+        raise DataError(f'{path}: there is no such file here; it has to be under the same path on all machines')
+    if _crc(path) != mark:
+        raise DataError(f'{path}: is another file here than where the study was started; copy it anew')
+    if _READ.setdefault(str(path), mark) != mark:
+        raise DataError(f'{path}: was changed since this worker has read it; restart the worker')
+
+
+def _run(parcel: bytes, trial: bytes) -> tuple[Outcome | None, str]:
+    """Make a run; return what came of it, or in one line why it failed."""
+    with _ONE_AT_A_TIME:
+        try:
+            return run_trial(_setting(parcel), pickle.loads(trial)), ''
+        except DataError as error:
+            return None, str(error)
