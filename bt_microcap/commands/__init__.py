@@ -5,6 +5,7 @@ COMMANDS = {
     'optimize': 'run a grid of parameters over a market, on several cores',
     'study': 'doubt a strategy: its rebalance day, its start, its costs, more money, params chosen on the past',
     'heatmap': 'draw figures of a grid over any two of its params, and say how good the neighbours of the best are',
+    'search': 'look for good parameters by Optuna, on several cores',
     'report': 'make the HTML report of a run, or of several side by side',
     'presets': 'show the presets of the strategy side by side',
     'ingest': 'make a store of the whole market, keep it up to date, check it, compare two',

@@ -111,7 +111,7 @@ def settings_of(args: argparse.Namespace, chosen: Chosen, feed: MarketFeed, sour
     }
 
 
-def doubt(ledger: Ledger, keys: list[tuple[str, ...]], best: tuple[str, ...], setting: Setting) -> dict[str, Any]:
+def luck_of(ledger: Ledger, keys: list[tuple[str, ...]], best: tuple[str, ...], setting: Setting) -> dict[str, Any]:
     """Return how much of the best of some runs is luck; see `overfitting.doubts`."""
     days, returns = ledger.table(keys)
     level = setting.store.index()['close']
@@ -121,7 +121,7 @@ def doubt(ledger: Ledger, keys: list[tuple[str, ...]], best: tuple[str, ...], se
 
 
 def said_of(found: dict[str, Any]) -> list[str]:
-    """Return in plain words what `doubt` found."""
+    """Return in plain words what `luck_of` found."""
     if found['deflated_sharpe_ratio'] is None and found['probability_of_overfitting'] is None:
         return [f'luck of the choice: not known, {found["why"]}']
     lines = []
@@ -182,7 +182,7 @@ def main(pargs: list[str] | None = None) -> int:
     if len(rows) > 1 and best:
         keys = [grid.key_of(dict(zip(dimensions, row, strict=False))) for row in rows]
         first = keys[rows.index(best[0])]
-        found = doubt(ledger, keys, first, setting)
+        found = luck_of(ledger, keys, first, setting)
         write_json(out / OVERFITTING, {'by': args.by, 'best': dict(zip(dimensions, first, strict=True)), **found})
         written += f', {OVERFITTING}'
         print('\n'.join(said_of(found)))

@@ -12,7 +12,7 @@ import sys
 import threading
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,11 +35,15 @@ class Parcel(NamedTuple):
     mark: int  # the store's checksum
     folders: tuple[str, ...]  # where the strategy's modules are
     files: dict[str, int]  # absolute paths of the user's own files, each with its checksum
+    there: tuple[str, ...]  # absolute paths that must be there, of files that all machines share
     setting: bytes  # pickled, without its store
+    job: bytes  # pickled, without its setting
 
 
-def outcomes_on(address: str, setting: Setting, trials: Sequence[Trial]) -> Iterator[tuple[int, Outcome]]:
-    """Give what comes of each trial, as it comes, from the workers of a cluster.
+def outcomes_on(
+    address: str, setting: Setting, tasks: Sequence[Any], job: Any = None, shared: Sequence[Path] = (),
+) -> Iterator[tuple[int, Any]]:
+    """Give what comes of each task, as it comes, from the workers of a cluster.
 
     Parameters
     ----------
@@ -47,7 +51,12 @@ def outcomes_on(address: str, setting: Setting, trials: Sequence[Trial]) -> Iter
         Of its scheduler, such as ``tcp://host:8786``.
     setting : Setting
         Over a store in a folder that all workers have under the same path.
-    trials : sequence of Trial
+    tasks : sequence
+        Trials, or whatever the job's ``run`` takes.
+    job : dataclass, optional
+        Has a field ``setting``, which is left out when it travels; by default trials are run.
+    shared : sequence of Path
+        Files that all workers must have under the same path.
 
     Raises
     ------
@@ -59,11 +68,11 @@ def outcomes_on(address: str, setting: Setting, trials: Sequence[Trial]) -> Iter
         distributed = importlib.import_module('distributed')
     except ImportError:
         raise DataError(f'--dask needs distributed: {EXTRA}') from None
-    parcel = pickle.dumps(parcel_of(setting))
+    parcel = pickle.dumps(parcel_of(setting, job, shared))
     client = _connected(distributed, address)
     try:
         _check_workers(client, parcel)
-        yield from _results(distributed, client, parcel, trials)
+        yield from _results(distributed, client, parcel, tasks)
     finally:
         client.close(timeout=5)
 
@@ -84,8 +93,8 @@ def _connected(distributed: Any, address: str) -> Any:
     return client
 
 
-def parcel_of(setting: Setting) -> Parcel:
-    """Return what a worker needs of a setting.
+def parcel_of(setting: Setting, job: Any = None, shared: Sequence[Path] = ()) -> Parcel:
+    """Return what a worker needs of a setting, and of a job; see `outcomes_on`.
 
     Raises
     ------
@@ -113,7 +122,8 @@ def parcel_of(setting: Setting) -> Parcel:
         params['script'] = str(files[-1])
     setting = replace(setting, store=None, params=params)  # type: ignore[arg-type]
     return Parcel(__version__, str(store.path), store.checksum(), folders, {str(path): _crc(path) for path in files},
-                  bytes(ForkingPickler.dumps(setting)))
+                  tuple(str(path.resolve()) for path in shared), bytes(ForkingPickler.dumps(setting)),
+                  bytes(ForkingPickler.dumps(None if job is None else replace(job, setting=None))))
 
 
 def _check_workers(client: Any, parcel: bytes) -> None:
@@ -130,16 +140,16 @@ def _check_workers(client: Any, parcel: bytes) -> None:
             raise DataError(f'--dask: the worker {worker}: {answer}')
 
 
-def _results(distributed: Any, client: Any, parcel: bytes, trials: Sequence[Trial]) -> Iterator[tuple[int, Outcome]]:
+def _results(distributed: Any, client: Any, parcel: bytes, tasks: Sequence[Any]) -> Iterator[tuple[int, Any]]:
     threads = sum(client.nthreads().values()) or 1
-    left = iter(enumerate(trials))
+    left = iter(range(len(tasks)))
     numbers: dict[Any, int] = {}
 
     def submit() -> Any:
-        number, trial = next(left, (-1, None))
-        if trial is None:
+        number = next(left, None)
+        if number is None:
             return None
-        future = client.submit(_run, parcel, bytes(ForkingPickler.dumps(trial)), pure=False)
+        future = client.submit(_run, parcel, bytes(ForkingPickler.dumps(tasks[number])), pure=False)
         numbers[future] = number
         return future
 
@@ -170,7 +180,7 @@ def _line(error: BaseException) -> str:
 # -- in a worker ---------------------------------------------------------------------------------------------
 
 _ONE_AT_A_TIME = threading.Lock()  # a run changes what a whole process has, such as its warnings
-_SETTINGS: dict[bytes, Setting] = {}  # the last one
+_JOBS: dict[bytes, Any] = {}  # the last one
 _READ: dict[str, int] = {}  # the user's own files that this process has read -> their checksum then
 
 
@@ -178,21 +188,35 @@ def _prepared(parcel: bytes) -> str:
     """Get ready for runs; return in one line why that fails, empty where it does not."""
     with _ONE_AT_A_TIME:
         try:
-            _setting(parcel)
+            _job(parcel)
         except DataError as error:
             return str(error)
     return ''
 
 
-def _setting(parcel: bytes) -> Setting:
+@dataclass(frozen=True)
+class _Trials:
+    """Runs trials."""
+
+    setting: Setting
+
+    def run(self, trial: Trial) -> Outcome:
+        return run_trial(self.setting, trial)
+
+
+def _job(parcel: bytes) -> Any:
     from .. import __version__
 
-    if parcel not in _SETTINGS:
+    if parcel not in _JOBS:
         wanted: Parcel = pickle.loads(parcel)
         if wanted.version != __version__:
             raise DataError(f'has version {__version__} of the package, expected {wanted.version}')
         for name, mark in wanted.files.items():
             _check_file(Path(name), mark)
+        for path in wanted.there:
+            if not Path(path).is_file():
+                raise DataError(f'{path}: there is no such file here; --out has to be a folder that all machines share, under '
+                                'the same path')
         for folder in wanted.folders:
             if folder not in sys.path:
                 sys.path.append(folder)
@@ -201,9 +225,10 @@ def _setting(parcel: bytes) -> Setting:
         if store.checksum() != wanted.mark:
             raise DataError(f'{wanted.store}: found a store with the mark {store.checksum():08x}, expected {wanted.mark:08x}: it '
                             'is another market, or an earlier state of it; copy the store anew')
-        _SETTINGS.clear()
-        _SETTINGS[parcel] = replace(pickle.loads(wanted.setting), store=store)
-    return _SETTINGS[parcel]
+        setting, job = replace(pickle.loads(wanted.setting), store=store), pickle.loads(wanted.job)
+        _JOBS.clear()
+        _JOBS[parcel] = _Trials(setting) if job is None else replace(job, setting=setting)
+    return _JOBS[parcel]
 
 
 def _check_file(path: Path, mark: int) -> None:
@@ -215,10 +240,10 @@ def _check_file(path: Path, mark: int) -> None:
         raise DataError(f'{path}: was changed since this worker has read it; restart the worker')
 
 
-def _run(parcel: bytes, trial: bytes) -> tuple[Outcome | None, str]:
+def _run(parcel: bytes, task: bytes) -> tuple[Any, str]:
     """Make a run; return what came of it, or in one line why it failed."""
     with _ONE_AT_A_TIME:
         try:
-            return run_trial(_setting(parcel), pickle.loads(trial)), ''
+            return _job(parcel).run(pickle.loads(task)), ''
         except DataError as error:
             return None, str(error)

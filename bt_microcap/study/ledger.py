@@ -30,15 +30,16 @@ FIGURES = (
     'skew', 'kurtosis', 'value_at_risk', 'conditional_value_at_risk', 'best_day', 'worst_day', 'positive_days', 'alpha',
     'beta', 'tracking_error', 'information_ratio', 'information_ratio_annual', 'excess_return', 'longest_drawdown',
     'closed_trades', 'win_rate', 'payoff', 'expectancy', 'expectancy_rate', 'profit_factor', 'mean_days_held',
-    'time_in_market', 'commission', 'tax', 'transfer_fee', 'slippage', 'delisted', 'delisted_cash', 'median_volume_share',
-    'volume_share_95', 'volume_share_max', 'filled_share', 'traded_value', 'end_holdings_value', 'start_value', 'end_value',
-    'days', 'first_day', 'last_day', 'trades', 'rejections')
+    'time_in_market', 'commission_yuan', 'tax_yuan', 'transfer_fee_yuan', 'slippage_yuan', 'delisted', 'delisted_cash',
+    'median_volume_share', 'volume_share_95', 'volume_share_max', 'filled_share', 'traded_value', 'end_holdings_value',
+    'start_value', 'end_value', 'days', 'first_day', 'last_day', 'trades', 'rejections')
 COUNTS = ('trades', 'rejections', 'longest_drawdown', 'closed_trades', 'delisted', 'days')  # of them the whole numbers
 DATES = ('first_day', 'last_day')  # and those that are no numbers
 # a smaller one is better; of all others a larger one
-LESS_IS_BETTER = ('max_drawdown', 'turnover', 'fees', 'rejections', 'volatility', 'longest_drawdown', 'commission', 'tax',
-                  'transfer_fee', 'slippage', 'delisted', 'tracking_error', 'median_volume_share', 'volume_share_95',
-                  'volume_share_max')
+LESS_IS_BETTER = (
+    'max_drawdown', 'turnover', 'fees', 'rejections', 'volatility', 'longest_drawdown', 'commission_yuan', 'tax_yuan',
+    'transfer_fee_yuan', 'slippage_yuan', 'delisted', 'tracking_error', 'median_volume_share', 'volume_share_95',
+    'volume_share_max')
 RESULTS, RETURNS, JOURNAL, SETTINGS, LOCK = 'results.csv', 'returns.parquet', 'runs.journal', 'settings.json', '.lock'
 SELDOM = 20.0  # times what it took before a file is written anew, while the runs go on
 Key = tuple[str, ...]

@@ -119,7 +119,8 @@ class Outcome(NamedTuple):
 class Books(Figures):
     """The figures of a run and the return of each day.
 
-    Beside those of `Figures`: ``filled_share``, part of the shares ordered that were filled, None without an order;
+    Beside those of `Figures`: what was paid as ``commission_yuan``, ``tax_yuan``, ``transfer_fee_yuan`` and ``slippage_yuan``;
+    ``filled_share``, part of the shares ordered that were filled, None without an order;
     ``traded_value``, yuan of all fills; ``end_holdings_value``, yuan in stocks after the last day.
     """
 
@@ -128,7 +129,9 @@ class Books(Figures):
         self.days = np.array([row.date.toordinal() for row in self.equity], dtype='int32')
         self.returns = returns_of(self, cash)
         wanted = sum(order.wanted for order in self.orders)
-        return {**figures, 'filled_share': sum(order.quantity for order in self.orders) / wanted if wanted else None,
+        # yuan that were paid: results.csv may have the rates of the same names beside them
+        paid = {f'{name}_yuan': figures[name] for name in ('commission', 'tax', 'transfer_fee', 'slippage')}
+        return {**figures, **paid, 'filled_share': sum(order.quantity for order in self.orders) / wanted if wanted else None,
                 'traded_value': sum(fill.quantity * fill.price for fill in self.fills),
                 'end_holdings_value': self.equity[-1].market_value if self.equity else 0.0}
 

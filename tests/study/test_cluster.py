@@ -1,5 +1,6 @@
 """Studies on a Dask cluster: real processes of a scheduler and two workers on this machine, one of which is killed."""
 
+import csv
 import json
 import os
 import pickle
@@ -247,3 +248,26 @@ def test_without_distributed(store, tmp_path, monkeypatch):
 def test_both_places_at_once_are_refused(store, tmp_path):
     line = one_error_line(call('optimize', '--data', store, '--dask', 'tcp://x:1', '--maxcpus', 2, '--out', tmp_path / 'out'))
     assert 'not allowed with argument' in line
+
+
+def test_a_search_on_the_cluster(scheduler, workers, store, tmp_path):
+    """The workers ask Optuna's journal themselves: each trial is there once, and its row is the run of its params."""
+    pytest.importorskip('optuna')
+    given = ['--data', store, '--space', 'stocknum=1:6', '--space', 'slippage=0,0.002', '--no-plot', '--out', tmp_path / 'found']
+    outcome = command('search', *given, '--trials', 8, '--dask', scheduler)
+    assert outcome.status == 0, outcome.err
+    assert command('search', *given, '--trials', 12, '--maxcpus', 1).status == 0
+    with open(tmp_path / 'found' / 'trials.csv', newline='', encoding='utf-8') as stream:
+        trials = list(csv.DictReader(stream))
+    assert [int(row['number']) for row in trials] == list(range(12))
+    with open(tmp_path / 'found' / 'results.csv', newline='', encoding='utf-8') as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == sum(row['state'] == 'complete' for row in trials)
+    row = rows[3]
+    params = '--stocknum', row['stocknum'], '--slippage', row['slippage']
+    assert command('backtest', '--data', store, *params, '--no-plot', '--out', tmp_path / 'one').status == 0
+    single = json.loads((tmp_path / 'one' / 'summary.json').read_text('utf-8'))
+    assert float(row['end_value']) == single['end_value']
+    # a worker that does not see the folder says so
+    parcel = cluster.parcel_of(setting_over(MarketStore.open(store)), None, [tmp_path / 'elsewhere' / 'search.journal'])
+    assert '--out has to be a folder that all machines share' in cluster._prepared(pickle.dumps(parcel))

@@ -122,7 +122,7 @@ def test_each_start_is_a_run_of_its_own(table, tmp_path):
     first = {}
     for day in days[1:]:  # the first one of all has no day before it
         first.setdefault(f'{day:%Y-%m}', day)
-    left = [month for month, day in first.items() if sum(other >= day for other in days) >= 60]
+    left = [month for month, day in first.items() if sum(other >= day for other in days) >= 120]
     assert [key[0] for key in study.keys] == left
     for month in (left[0], left[7], left[-1]):
         single = run_market(table, start=first[month]).analyzers.blotter

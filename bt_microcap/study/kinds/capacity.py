@@ -52,7 +52,7 @@ class Capacity(Kind):
             rows.append({
                 'cash': cash, 'annual_return': figures['annual_return'], 'profit_a_year': cash * figures['annual_return'],
                 'filled_share': figures['filled_share'],
-                'cost_rate': (figures['fees'] + figures['slippage']) / traded if traded else None})
+                'cost_rate': (figures['fees'] + figures['slippage_yuan']) / traded if traded else None})
         best = max(rows, key=lambda row: row['annual_return'])
         most = max(rows, key=lambda row: row['profit_a_year'])
         return {'rows': rows, **self.rules(setting), 'best_cash': best['cash'], 'best_return': best['annual_return'],

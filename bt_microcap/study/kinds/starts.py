@@ -10,7 +10,9 @@ import numpy as np
 from ...feeds.errors import DataError
 from ..ledger import Ledger
 from ..trials import Setting, Trial
-from .base import FEWEST_DAYS, Kind, Plan, as_date, check_length, done, quantiles
+from .base import Kind, Plan, as_date, check_length, done, quantiles
+
+LEAST_DAYS = 120  # half a year: of less an annual return is mostly stretched
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Starts(Kind):
     """
 
     name: ClassVar[str] = 'starts'
-    least_days: int = FEWEST_DAYS
+    least_days: int = LEAST_DAYS
 
     def plan(self, setting: Setting) -> Plan:
         """Return a run for each month."""
