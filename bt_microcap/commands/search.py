@@ -146,8 +146,9 @@ def said_of_doubt(found: Found, setting: Any, out: Path, by: Sequence[str]) -> l
     best = found.best[0]
     known = luck_of(found.ledger, keys, best.key, setting)
     write_json(out / OVERFITTING, {'by': list(by), 'best': dict(zip(found.ledger.names, best.key, strict=True)), **known})
-    return [*said_of(known), 'a guided search makes most of its trials where it is good, and they are alike: the deflated Sharpe '
-            'ratio and the probability of overfitting tell the least doubt there has to be']
+    return [*said_of(known), 'a guided search makes most of its trials where it is good, they are alike, and those that were '
+            'ended early do not count: the deflated Sharpe ratio and the probability of overfitting tell the least doubt there '
+            'has to be']
 
 
 @one_line_errors

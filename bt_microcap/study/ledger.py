@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import date
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -220,8 +221,12 @@ class Ledger:
         found = {}
         with open(path, newline='', encoding='utf-8', errors='replace') as stream:
             reader = csv.reader(stream)
-            if tuple(next(reader, ())) != self.columns:
-                raise DataError(f'{path}, line 1: found other columns than {", ".join(self.columns)}; give another --out')
+            heads = tuple(next(reader, ()))
+            if heads != self.columns:
+                pairs = zip_longest(heads, self.columns, fillvalue='nothing')
+                place, (was, wanted) = next((place, pair) for place, pair in enumerate(pairs, 1) if len(set(pair)) > 1)
+                raise DataError(f'{path}, line 1, column {place}: found {was}, expected {wanted}: the results are of another '
+                                'study, or of another version; give another --out')
             for row in reader:
                 try:
                     if len(row) != len(self.columns):

@@ -122,7 +122,7 @@ def test_other_settings_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(('name', 'text', 'said'), [
-    ('results.csv', 'a,b\n', 'line 1: found other columns than a, b, total_return'),
+    ('results.csv', 'a,b\n', 'line 1, column 3: found nothing, expected total_return: the results are of another study'),
     ('returns.parquet', 'no parquet', 'cannot be read as the returns of a study'),
     ('settings.json', '{', 'cannot be read, so it is not known what'),
 ])
