@@ -133,12 +133,18 @@ def main(pargs: list[str] | None = None) -> int:
     # else the title tells the params that differ from the class's own
     name = chosen.label if args.joinquant or chosen.preset and set(chosen.params) - set(ORIGINAL) else ''
     summary = save_run(strategy, args.out, not args.no_plot, name=name, source=source, conventions=conventions(args),
-                       about=chosen.about(), language=args.lang, warned=warned)
+                       about={**chosen.about(), **content_of(strategy)}, language=args.lang, warned=warned)
     if args.report:
         compare_with_chance(strategy, args.out, summary, args)
         path = of_folder(args.out, args.out / REPORT, args.lang)
         print(say(args.lang, 'report: {path}', path=path))
     return 0
+
+
+def content_of(strategy: bt.Strategy) -> dict[str, int]:
+    """Return the checksum of the store of a run, by which its studies are told from those of other data; of a folder alone."""
+    store = strategy.datas[0].store
+    return {'content': store.checksum()} if store.path is not None and not store.is_temporary else {}
 
 
 def compare_with_chance(strategy: bt.Strategy, folder: Path, summary: dict[str, Any], args: argparse.Namespace) -> None:

@@ -194,7 +194,7 @@ def about_of(args: argparse.Namespace, chosen: Chosen, setting: Setting, source:
     days = setting.days()
     return {
         'title': ', '.join(filter(None, [chosen.label, source, args.profile])), 'data': source,
-        'content': setting.store.checksum(), 'strategy': chosen.strategy.__name__, 'params': as_json(chosen.all_params()),
+        'content': setting.store.checksum(), **chosen.about(), 'params': as_json(chosen.all_params()),
         'profile': args.profile, 'rules': as_json({**PROFILES[args.profile], **overrides(args)}), 'cash': args.cash,
         'first_day': str(as_date(days[0])), 'last_day': str(as_date(days[-1]))}
 
@@ -224,6 +224,29 @@ def make(kind: Kind, args: argparse.Namespace, chosen: Chosen, feed: MarketFeed,
     print(say(args.lang, 'written {folder}/: {files}', folder=folder, files=', '.join(written)) + '\n')
 
 
+def possible(kinds: list[Kind], setting: Setting, args: argparse.Namespace) -> list[Kind]:
+    """Return the studies that the market and the strategy allow, before anything is written; of all kinds say which are not.
+
+    Raises
+    ------
+    DataError
+        None is, or the one that was asked for.
+    """
+    found, said = [], []
+    for kind in kinds:
+        try:
+            kind.plan(setting)
+        except DataError as error:
+            said.append((kind.name, error))
+        else:
+            found.append(kind)
+    if not found:
+        raise said[0][1]
+    for name, error in said:
+        print(say(args.lang, 'not made: {title}: {why}', title=say(args.lang, TITLES[name]), why=error) + '\n')
+    return found
+
+
 @one_line_errors
 def main(pargs: Sequence[str] | None = None) -> int:
     """Make the studies."""
@@ -240,8 +263,8 @@ def main(pargs: Sequence[str] | None = None) -> int:
             few = one_by_one(kind.dimensions)
             check_each(few, lambda combination: check_params(chosen, **of_strategy(combination, chosen)), few)
             check_each(few, lambda combination: try_out(chosen, feed, args, combination), few)
-        kind.plan(setting)  # here, before anything is written
-    for kind in kinds:
+    planned = possible(kinds, setting, args)
+    for kind in planned:
         make(kind, args, chosen, feed, setting, source)
     for text in notes(unknown_of(feed.store), *findings_of(feed.store), args.out):
         print(say(args.lang, 'note: {text}', text=text))

@@ -12,6 +12,8 @@ from ..feeds.errors import DataError
 
 BLOCKS = 10  # of the cross-validation
 REPETITIONS = 1_000  # of the bootstrap
+FEWEST_REPETITIONS, WORK = 200, 5e8  # of very many runs: returns that all repetitions together may look at
+MOST_RETURNS = 5e7  # of all runs together, above which memory and minutes would be gone
 FEWEST_DAYS = 60  # below which none of it means anything
 EXTRA = 'pip install "bt-microcap[doubt]", in a checkout pip install -e ".[doubt]"'
 
@@ -171,8 +173,8 @@ def doubts(
     dict
         ``runs``, ``different_runs`` (with returns of their own: the same run under two names is one trial), ``days``,
         ``best_sharpe``, ``expected_sharpe`` (of the best of as many without any merit), ``deflated_sharpe_ratio``,
-        ``probability_of_overfitting``, ``blocks``, ``reality_check`` and ``spa`` (against the benchmark); None where it is not
-        known, and ``why`` says why.
+        ``probability_of_overfitting``, ``blocks``, ``repetitions`` of the bootstrap, ``reality_check`` and ``spa`` (against the
+        benchmark); None where it is not known, and ``why`` says why.
     """
     known = np.where(returns == returns, returns, 0.0)
     # first column of each group of equal runs: a grid over what is of no effect is no search
@@ -184,11 +186,13 @@ def doubts(
     said: dict[str, Any] = {
         'runs': returns.shape[1], 'different_runs': len(first), 'days': len(days), 'best_sharpe': _known(own),
         'expected_sharpe': None, 'deflated_sharpe_ratio': None, 'probability_of_overfitting': None, 'blocks': blocks,
-        'reality_check': None, 'spa': None, 'why': ''}
+        'repetitions': 0, 'reality_check': None, 'spa': None, 'why': ''}
     if len(alive) < 2:
         return {**said, 'why': 'fewer than two runs differ'}
     if len(days) < max(FEWEST_DAYS, 2 * blocks):
         return {**said, 'why': f'only {len(days)} trading days'}
+    if len(days) * len(alive) > MOST_RETURNS:
+        return {**said, 'why': f'{len(alive):,} runs of {len(days):,} days are too many to be compared'}
     ratios = ratios[ratios == ratios]
     try:
         ffn = needed('ffn', 'the deflated Sharpe ratio')
@@ -197,7 +201,8 @@ def doubts(
         said['probability_of_overfitting'] = _known(probability_of_overfitting(
             known[:, alive] - risk_free / days_a_year, blocks))
         against = np.zeros(len(days)) if benchmark is None else benchmark
-        said |= reality_check(known[:, alive], against, seed=seed)
+        repetitions = min(REPETITIONS, max(FEWEST_REPETITIONS, int(WORK / len(days) / len(alive))))
+        said |= {'repetitions': repetitions, **reality_check(known[:, alive], against, repetitions, seed)}
     except DataError as error:
         said['why'] = str(error)
     return said

@@ -19,6 +19,10 @@ STUDIES: dict[str, Entry] = {
     '{spread} percentage points are luck of the day':
         '同一策略换到 {count} 个不同的调仓日，年化收益在 {low} 到 {high} 之间，中位数 {median}：'
         '相差的 {spread} 个百分点只是调仓日的运气',
+    'Begun on each of {count} days, one after the other, the same strategy made between {low} and {high} a year, {median} in the '
+    'middle: {spread} percentage points are luck of the day':
+        '同一策略在连续 {count} 天分别开始，年化收益在 {low} 到 {high} 之间，中位数 {median}：'
+        '相差的 {spread} 个百分点只是开始那天的运气',
     '; yours, {param} {own}, made {made} and is number {rank} of {count}.':
         '；您的（{param} {own}）为 {made}，在 {count} 个中排第 {rank}。',
     'Begun in each of {count} months it made between {low} and {high} a year to the end, {median} in the middle; the worst month '
@@ -90,6 +94,7 @@ STUDIES: dict[str, Entry] = {
     # the command
     'written {folder}/: {files}': '已写入 {folder}/：{files}',
     'note: {text}': '提示：{text}',
+    'not made: {title}: {why}': '未做：{title}：{why}',
     '{command} shows it in the report of the run': '{command} 会把它放进该回测的报告',
     'not shown, as it is of another run than this folder\'s: {names}': '未显示（不属于本目录的这次回测）：{names}',
 }

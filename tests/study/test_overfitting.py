@@ -139,3 +139,16 @@ def test_without_the_extra_it_is_said_and_nothing_else_is_lost(monkeypatch):
         overfitting.needed('ffn', 'the deflated Sharpe ratio')
     found = doubts(np.arange(300), returns, 0, days_a_year=252)
     assert found['best_sharpe'] is not None and found['deflated_sharpe_ratio'] is None and 'bt-microcap[doubt]' in found['why']
+
+
+def test_very_many_runs(monkeypatch):
+    rng = np.random.default_rng(8)
+    returns = rng.normal(0, 0.01, (100, 6))
+    days = np.arange(100)
+    assert doubts(days, returns, 0, days_a_year=252)['repetitions'] == 1000
+    monkeypatch.setattr(overfitting, 'WORK', 100 * 6 * 300)
+    assert doubts(days, returns, 0, days_a_year=252)['repetitions'] == 300
+    monkeypatch.setattr(overfitting, 'WORK', 1)
+    assert doubts(days, returns, 0, days_a_year=252)['repetitions'] == 200
+    monkeypatch.setattr(overfitting, 'MOST_RETURNS', 599)
+    assert doubts(days, returns, 0, days_a_year=252)['why'] == '6 runs of 100 days are too many to be compared'

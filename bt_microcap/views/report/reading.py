@@ -260,14 +260,22 @@ def read_run(folder: Path) -> RunFiles:
 
 
 def is_of(study: Study, summary: dict[str, Any]) -> bool:
-    """Return whether a study is of the run that a summary.json tells: the same data, days, strategy, rules and cash."""
+    """Return whether a study is of the run that a summary.json tells: the same data, days, strategy, rules and cash.
+
+    Where the run itself is one of the study's, it must have come to the same value, too.
+    """
     about = study.about
-    params = {name: value for name, value in summary['params'].items() if name in about.get('params', {})}
-    rules = {name: value for name, value in summary['rules'].items() if name in about.get('rules', {})}
-    same = ('first_day', 'last_day', 'data', 'profile')
-    own = all(about.get(name) == summary[name] for name in same) and about.get('params') == params and about.get('cash') == (
-        summary['start_value'])
-    return own and rules == {name: value for name, value in about['rules'].items() if name in rules}
+    if study.own in study.ledger and not math.isclose(
+            study.ledger.figures[study.own]['end_value'], summary['end_value'], rel_tol=1e-12):
+        return False
+    same = ('first_day', 'last_day', 'data', 'profile', 'strategy', 'strategy_content')
+    own = all(about.get(name) == summary.get(name) for name in same) and summary.get('content') in (None, about['content'])
+    if not own or about.get('cash') != summary['start_value']:
+        return False
+    if summary['strategy'].endswith('.py'):  # a JoinQuant script has set rules of its own since
+        return True
+    return all({name: value for name, value in summary[part].items() if name in about.get(part, {})} == {
+        name: value for name, value in about.get(part, {}).items() if name in summary[part]} for part in ('params', 'rules'))
 
 
 def _of_one_run(run: RunFiles) -> Iterable[tuple[str, bool]]:
