@@ -47,8 +47,8 @@ def sentence(study: Study, language: str) -> str:
 def _phases(facts: dict[str, Any], language: str) -> str:
     low, median, high, spread = *(percent(facts[name]) for name in ('low', 'median', 'high')), points(facts['spread'])
     if facts['param'] == 'days_later':  # of a rhythm that is not known
-        said = say(language, 'Begun on each of {count} days, one after the other, the same strategy made between {low} and {high} a '
-                   'year, {median} in the middle: {spread} percentage points are luck of the day',
+        said = say(language, 'Begun on each of {count} days, one after the other, the same strategy made between {low} and '
+                   '{high} a year, {median} in the middle: {spread} percentage points are luck of the day',
                    count=facts['count'], low=low, high=high, median=median, spread=spread)
     else:
         said = say(language, 'On the {count} shifts of its rebalance day the same strategy made between {low} and {high} a year, '

@@ -2,7 +2,12 @@
 
 import csv
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -121,8 +126,29 @@ def test_a_report_leaves_out_the_studies_of_another_run(folder, data, tmp_path):
         assert "not shown, as it is of another run than this folder&#39;s: phases, costs" in page
 
 
-def test_a_killed_study_leaves_what_it_had(data, tmp_path):
-    """See test_ledger for the files: here a study of fewer runs is gone on with."""
+@pytest.mark.parametrize('kind', ['starts', 'walk-forward'])
+def test_a_killed_study_resumes_to_the_same_files(data, tmp_path, kind):
+    given = ['study', kind, '--data', data, *(['--train', 6, '--test', 4] if kind == 'walk-forward' else []), '--no-plot']
+    whole, cut = tmp_path / 'whole', tmp_path / 'cut'
+    assert command(*given, '--out', whole).status == 0
+    killed = subprocess.Popen([sys.executable, '-m', 'bt_microcap', *map(str, given), '--maxcpus', '2', '--out', cut],
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not (cut / kind / 'runs.journal').exists() or (cut / kind / 'runs.journal').read_text().count('\n') < 3:
+        assert killed.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    assert not (cut / kind / 'study.json').exists()
+    done = (cut / kind / 'runs.journal').read_text().count('\n')
+    assert 3 <= done < len(rows(whole / kind / 'results.csv'))
+    assert command(*given, '--out', cut).status == 0
+    assert sorted(path.name for path in (cut / kind).iterdir()) == sorted(path.name for path in (whole / kind).iterdir())
+    for path in (whole / kind).iterdir():
+        assert (cut / kind / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_a_study_of_fewer_runs_is_gone_on_with(data, tmp_path):
     assert command('study', 'capacity', '--data', data, '--sums', '1e5,1e6', '--out', tmp_path / 'one').status == 0
     assert command('study', 'capacity', '--data', data, '--sums', '1e5,1e6,1e7', '--out', tmp_path / 'one').status == 0
     assert command('study', 'capacity', '--data', data, '--sums', '1e5,1e6,1e7', '--out', tmp_path / 'two').status == 0
