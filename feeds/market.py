@@ -275,7 +275,9 @@ class _StoreValues:
         self._market, self._store, self._day, self._cache, self._past = market, store, {True: previous, False: today}, {}, past
         self.before = int(store.days[max(previous, 0)])
         # an index renewed every few days is that of the run's first bar; a listing day is counted by the run's calendar
-        self.shared = store.shared, (market.offset, market.end, previous, today)
+        # of a subclass it is not known what it gives
+        shared = store.shared if type(self) is _StoreValues else None
+        self.shared = shared, (market.offset, market.end, previous, today)
 
     @property
     def reference_data(self) -> Any:

@@ -41,8 +41,10 @@ class CrossSection:
     def shared(self) -> tuple[Any, Any]:
         """What other runs of this process have worked out, a `shared.SharedVectors`, and what stands for this section there.
 
-        (None, None) where nothing is shared: only a study's runs over a store share.
+        (None, None) where nothing is shared: only a study's runs over a store share, and only sections as the store gives them.
         """
+        if type(self) is not CrossSection or vars(self).keys() - {'codes', '_source', 'memo'}:
+            return None, None
         return getattr(self._source, 'shared', (None, None))
 
     @property

@@ -99,6 +99,9 @@ def _read_settings(path: Path) -> tuple[tuple[str, ...], str]:
     """Return the dimensions of a study, and what its pictures are called."""
     try:
         settings = json.loads(path.read_text(encoding='utf-8'))
+        other = 'a study' if 'study' in settings else 'a search' if 'space' in settings else ''
+        if other:
+            raise DataError(f'{path.parent}: is the folder of {other}, expected one of optimize: only a grid has neighbours')
         dimensions = tuple(settings['dimensions'])
         if not dimensions or not all(isinstance(name, str) for name in dimensions):
             raise ValueError

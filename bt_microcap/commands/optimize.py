@@ -29,6 +29,7 @@ from ..study.overfitting import doubts
 from ..study.trials import Setting
 from ..views.heatmap import SIDE_BY_SIDE, heatmap
 from ..views.results import notes
+from .backtest import with_benchmark_of
 from .command_line import (
     Parser,
     add_market_arguments,
@@ -87,13 +88,19 @@ def try_out(chosen: Chosen, feed: MarketFeed, args: argparse.Namespace, combinat
         rehearse(cerebro, chosen)
 
 
+def open_for(args: argparse.Namespace, chosen: Chosen) -> tuple[MarketFeed, str]:
+    """Return a feed over the bars of a study, with the benchmark that a JoinQuant script sets; and what the market is called."""
+    feed, source = open_feed(args.data, args.start, args.end, args=args)
+    return (with_benchmark_of(chosen, feed) if args.joinquant else feed), source
+
+
 def setting_of(args: argparse.Namespace, chosen: Chosen, feed: MarketFeed) -> Setting:
     """Return what all runs of a study have in common."""
     # a feed begins with the day before the first on which it may trade
     first = date.fromordinal(int(feed.days[feed.offset + 1]))
     last = date.fromordinal(int(feed.days[feed.end - 1]))
     return Setting(feed.store, chosen.strategy, chosen.params, args.profile, overrides(args), args.cash, first, last,
-                   conventions(args))
+                   conventions(args), feed.p.benchmark)
 
 
 def settings_of(args: argparse.Namespace, chosen: Chosen, feed: MarketFeed, source: str, varied: Iterable[str] = ()
@@ -108,6 +115,7 @@ def settings_of(args: argparse.Namespace, chosen: Chosen, feed: MarketFeed, sour
         'profile': args.profile,
         **{name: value for name, value in {**PROFILES[args.profile], **overrides(args)}.items() if name not in varied},
         **conventions(args),
+        **({'benchmark': feed.p.benchmark} if feed.p.benchmark else {}),
     }
 
 
@@ -127,8 +135,9 @@ def said_of(found: dict[str, Any]) -> list[str]:
     lines = []
     if found['deflated_sharpe_ratio'] is not None:
         lines.append(f'deflated Sharpe ratio {found["deflated_sharpe_ratio"]:.2f}: the probability that the Sharpe ratio of the '
-                     f'best, {found["best_sharpe"]:.2f}, is above 0 once it is known that {found["different_runs"]} different '
-                     f'runs were tried, the best of which would have {found["expected_sharpe"]:.2f} by luck alone')
+                     f'best, {found["best_sharpe"]:.2f} by its daily returns, is above 0 once it is known that '
+                     f'{found["different_runs"]} different runs were tried, the best of which would have '
+                     f'{found["expected_sharpe"]:.2f} by luck alone')
     if found['probability_of_overfitting'] is not None:
         lines.append(f'probability of overfitting {found["probability_of_overfitting"]:.0%}: how often the best of one half of '
                      f'the time ({found["blocks"]} blocks) is in the worse half of all in the other')
@@ -160,7 +169,7 @@ def main(pargs: list[str] | None = None) -> int:
     few = one_by_one(dimensions)
     check_each(combinations, lambda combination: check_params(chosen, **of_strategy(combination, chosen)), few)
     check_output_folder(args.out)
-    feed, source = open_feed(args.data, args.start, args.end, args=args)
+    feed, source = open_for(args, chosen)
     universe = feed.universe()
     bands = grid.combinations({name: dimensions[name] for name in ('min_cap', 'max_cap') if name in dimensions})
     check_each(bands, lambda band: check_data(chosen, universe, **band), bands)

@@ -38,8 +38,7 @@ from .command_line import (
     progress,
 )
 from .grid_arguments import figure, of_strategy, one_by_one
-from .market_data import open_feed
-from .optimize import BEST, OVERFITTING, SHOWN, luck_of, said_of, setting_of, settings_of, table, try_out
+from .optimize import BEST, OVERFITTING, SHOWN, luck_of, open_for, said_of, setting_of, settings_of, table, try_out
 from .space_arguments import add_space_arguments, space_of
 from .strategy_arguments import Chosen, add_strategy_arguments, check_data, check_params, choose
 
@@ -159,7 +158,7 @@ def main(pargs: list[str] | None = None) -> int:
     chosen = choose(args)
     space = space_of(args, chosen)
     check_output_folder(args.out)
-    feed, source = open_feed(args.data, args.start, args.end, args=args)
+    feed, source = open_for(args, chosen)
     check_ends(chosen, feed, args, space)
     out = output_folder(args.out)
     setting = setting_of(args, chosen, feed)

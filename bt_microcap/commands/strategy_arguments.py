@@ -19,8 +19,9 @@ from ..record.param_texts import as_text
 from ..rotation.screens import check_band
 from ..rotation.strategy import MicroCapStrategy
 from ..rotation.tally import NothingTradedWarning
+from ..study.own_code import checksum, own_files
 from .command_line import number
-from .strategy_file import checksum, load_strategy, parted, place
+from .strategy_file import load_strategy, parted, place
 
 # Params that have an option of their own: option, type, what the help says.
 EXPLICIT = {
@@ -84,7 +85,7 @@ class Chosen:
         """Return what files say of it: its name, its preset, and of a file of the user's own a checksum."""
         about: dict[str, Any] = {'strategy': self.name, 'preset': self.preset or None}
         if self.file:
-            about['strategy_content'] = checksum(self.path)
+            about['strategy_content'] = checksum(own_files(self.strategy, self.path))
         return about
 
 

@@ -67,11 +67,6 @@ def is_strategy(value: Any) -> bool:
     return isinstance(value, type) and issubclass(value, bt.Strategy)
 
 
-def checksum(path: Path) -> int:
-    """Return a number that changes with the content of a file."""
-    return zlib.crc32(path.read_bytes())
-
-
 def load_module(path: Path) -> ModuleType:
     """Import a file, by its stem where no other module has that name, so that any process can find it again.
 

@@ -22,14 +22,13 @@ from typing import Any
 
 from ..feeds.errors import DataError
 from ..feeds.invocation import command, title
-from ..feeds.market import MarketFeed
 from ..profiles import PROFILES
 from ..record.param_texts import as_json
 from ..record.run import findings_of, unknown_of
 from ..study import studies
 from ..study.kinds import KINDS, Capacity, Costs, Kind, Phases, Starts, WalkForward
 from ..study.kinds.base import as_date
-from ..study.trials import Setting
+from ..study.trials import Setting, Trial, run_trial
 from ..views.language import ENGLISH, LANGUAGES, say
 from ..views.results import notes
 from ..views.study_texts import TITLES, aligned, sentence, table
@@ -42,6 +41,7 @@ from .command_line import (
     add_statistics_arguments,
     check_market_arguments,
     check_output_folder,
+    conventions,
     number,
     one_line_errors,
     output_folder,
@@ -49,8 +49,7 @@ from .command_line import (
     progress,
 )
 from .grid_arguments import add_figure_argument, add_grid_arguments, check_each, dimensions_of, of_strategy, one_by_one
-from .market_data import open_feed
-from .optimize import setting_of, settings_of, try_out
+from .optimize import open_for, setting_of, settings_of, try_out
 from .strategy_arguments import Chosen, add_strategy_arguments, assignment, check_data, check_params, choose
 
 ALL = 'all'
@@ -65,7 +64,8 @@ def parse_args(pargs: Sequence[str] | None = None) -> argparse.Namespace:
         parser.add_argument('kind', choices=(*KINDS, ALL), help=f'{title("study")} KIND --help tells the options of a kind')
         parser.parse_args(pargs[:1])
         parser.error('give the kind of the study first')
-    parser = Parser(f'study {kind}', description=f'{TITLES.get(kind, "All kinds of studies")}. {" ".join(__doc__.split())}')
+    what = ' '.join(__doc__.split('all of these')[1].split())
+    parser = Parser(f'study {kind}', description=f'{TITLES.get(kind, "All kinds of studies")}. {what}')
     parser.set_defaults(kind=kind)
     parser.add_argument('--of', type=Path, metavar='OUT_DIR',
                         help='the folder of a run of backtest: its data, strategy and rules, and --out')
@@ -163,7 +163,7 @@ def kinds_of(args: argparse.Namespace, chosen: Chosen) -> list[Kind]:
         elif name == Starts.name:
             found.append(Starts(args.least_days))
         elif name == Capacity.name:
-            found.append(Capacity(args.sums))
+            found.append(Capacity((*args.sums, args.cash)))  # the user's own is among them
         elif name == Costs.name:
             found.append(Costs(_varied(args.vary)) if args.vary else Costs())
         else:
@@ -190,16 +190,21 @@ def _varied(given: Sequence[tuple[str, str]]) -> dict[str, list[Any]]:
 
 
 def about_of(args: argparse.Namespace, chosen: Chosen, setting: Setting, source: str) -> dict[str, Any]:
-    """Return what a study says of what was run, by which a report tells whether it is of its run."""
+    """Return what a study says of what was run, by which a report tells whether it is of its run.
+
+    The user's own run is made, and its end is what tells most: it depends on all that a run depends on.
+    """
     days = setting.days()
+    own = run_trial(setting, Trial(('the run itself',))).figures
     return {
         'title': ', '.join(filter(None, [chosen.label, source, args.profile])), 'data': source,
         'content': setting.store.checksum(), **chosen.about(), 'params': as_json(chosen.all_params()),
         'profile': args.profile, 'rules': as_json({**PROFILES[args.profile], **overrides(args)}), 'cash': args.cash,
-        'first_day': str(as_date(days[0])), 'last_day': str(as_date(days[-1]))}
+        'first_day': str(as_date(days[0])), 'last_day': str(as_date(days[-1])), 'conventions': as_json(conventions(args)),
+        'end_value': own.get('end_value'), 'trades': own.get('trades')}
 
 
-def make(kind: Kind, args: argparse.Namespace, chosen: Chosen, feed: MarketFeed, setting: Setting, source: str) -> None:
+def make(kind: Kind, args: argparse.Namespace, setting: Setting, settings: dict[str, Any], about: dict[str, Any]) -> None:
     """Make a study, and print what it found."""
     folder = output_folder(args.out / kind.name)
     bars: list[Any] = []
@@ -208,8 +213,7 @@ def make(kind: Kind, args: argparse.Namespace, chosen: Chosen, feed: MarketFeed,
         bars.append(progress(total=total, label=kind.name))
         return bars[0].update
 
-    study = studies.make(kind, setting, folder, settings_of(args, chosen, feed, source), about_of(args, chosen, setting, source),
-                         processes=args.maxcpus, dask=args.dask, progress=bar)
+    study = studies.make(kind, setting, folder, settings, about, processes=args.maxcpus, dask=args.dask, progress=bar)
     bars[0].close()
     picture = folder / f'{kind.name}.png'
     picture.unlink(missing_ok=True)  # of a study before
@@ -220,6 +224,8 @@ def make(kind: Kind, args: argparse.Namespace, chosen: Chosen, feed: MarketFeed,
     print(f'{say(args.lang, TITLES[kind.name])}\n')
     print(aligned(*table(study, args.lang)))
     print(f'\n{sentence(study, args.lang)}')
+    if study.facts.get('left_out'):
+        print(say(args.lang, 'The last {days} trading days are in no window.', days=study.facts['left_out']))
     written = sorted(path.name for path in folder.iterdir() if not path.name.startswith('.'))
     print(say(args.lang, 'written {folder}/: {files}', folder=folder, files=', '.join(written)) + '\n')
 
@@ -255,7 +261,7 @@ def main(pargs: Sequence[str] | None = None) -> int:
     check_params(chosen)
     kinds = kinds_of(args, chosen)
     check_output_folder(args.out)
-    feed, source = open_feed(args.data, args.start, args.end, args=args)
+    feed, source = open_for(args, chosen)
     setting = setting_of(args, chosen, feed)
     check_data(chosen, feed.universe())
     for kind in kinds:
@@ -264,8 +270,9 @@ def main(pargs: Sequence[str] | None = None) -> int:
             check_each(few, lambda combination: check_params(chosen, **of_strategy(combination, chosen)), few)
             check_each(few, lambda combination: try_out(chosen, feed, args, combination), few)
     planned = possible(kinds, setting, args)
+    settings, about = settings_of(args, chosen, feed, source), about_of(args, chosen, setting, source)
     for kind in planned:
-        make(kind, args, chosen, feed, setting, source)
+        make(kind, args, setting, settings, about)
     for text in notes(unknown_of(feed.store), *findings_of(feed.store), args.out):
         print(say(args.lang, 'note: {text}', text=text))
     if (args.out / 'summary.json').exists():

@@ -10,6 +10,7 @@ from backtrader.order import Order
 
 from . import rules
 from .account import AccountBroker, line_value
+from .commission import AShareCommission
 from .fills import affordable, on_tick, slipped
 
 # Why an order was refused or cut; what notify_order finds in order.info.reason and rejections.csv shows.
@@ -135,6 +136,23 @@ class ExecutionBroker(AccountBroker):
             return fill if worst is None else worst(fill, limit)
 
         return at
+
+    def sale_cost(self, data: Any) -> float:
+        """Return what it would cost to sell a holding whole at its last close, yuan: one order's fees, and its slippage.
+
+        Without impact, as no volume is known, and without the tax on dividends that a sale may make due.
+        """
+        size = self.getposition(data).size
+        price = self.marks.get(data, math.nan)
+        if not size > 0 or not price > 0:
+            return 0.0
+        fill = slipped(price, False, **{**self._slip_of(data._name), 'impact': 0.0})
+        comminfo = self.getcommissioninfo(data)
+        if isinstance(comminfo, AShareCommission):
+            fees = comminfo.fees(-size, fill, self.day, data._name).total
+        else:
+            fees = comminfo.getcommission(size, fill)
+        return size * (price - fill) + fees
 
     def _slip_of(self, code: str) -> dict[str, float]:
         """Return how far an order of a stock or fund slips: keyword arguments of `fills.slipped`."""

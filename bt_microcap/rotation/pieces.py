@@ -12,6 +12,7 @@ one and returns a vector: such a function can stand wherever a piece can.
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -71,8 +72,7 @@ class Piece:
     def _shared(self, section: CrossSection, key: Any) -> np.ndarray:
         """Work the vector out, or take it from another run of a study; what a function of the user's does is not known."""
         vectors, day = section.shared
-        if vectors is None or self.function in CHEAP or not (
-                self.function.__module__.startswith(OURS) and all(map(_is_plain, self.args))):
+        if vectors is None or self.function in CHEAP or not (_is_ours(self.function) and all(map(_is_plain, self.args))):
             return self.function(section, *self.args)
         found = vectors.get((day, key))
         if found is None:
@@ -88,6 +88,13 @@ class Piece:
                         'as (a < b) & (b < c)')
 
     __hash__ = object.__hash__  # Value defines ==, which makes a Screen
+
+
+def _is_ours(function: Any) -> bool:
+    """Return whether a function is one of the package, by itself: neither a piece around others nor a wrapper."""
+    home = sys.modules.get(getattr(function, '__module__', None) or '')
+    return (home is not None and home.__name__.startswith(OURS)
+            and vars(home).get(getattr(function, '__name__', '')) is function)
 
 
 def _is_plain(value: Any) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pickle
+import re
 import sys
 import threading
 import zlib
@@ -20,10 +21,12 @@ from typing import Any, NamedTuple
 from ..feeds.errors import DataError
 from ..feeds.invocation import command
 from ..feeds.store import MarketStore
+from .own_code import own_files
 from .trials import Outcome, Setting, Trial, run_trial
 
 EXTRA = 'pip install "bt-microcap[dask]", in a checkout pip install -e ".[dask]"'
-PATIENCE = 30  # seconds to wait for the scheduler, and for a first worker
+ADDRESS = re.compile(r'((tcp|tls|ws|wss|ucx)://)?[^/:\s]+:\d{1,5}|((tcp|tls|ws|wss|ucx)://)\[[0-9a-fA-F:]+\]:\d{1,5}')
+PATIENCE = 10  # seconds to wait for the scheduler, and for a first worker
 AHEAD = 3  # runs that each thread of a worker is given ahead, so that it never waits for the next one
 
 
@@ -79,6 +82,8 @@ def outcomes_on(
 
 def _connected(distributed: Any, address: str) -> Any:
     """Return a client of a scheduler that has a worker."""
+    if not ADDRESS.fullmatch(address):  # said here: a client of it would go on trying in the background
+        raise DataError(f'--dask {address}: found no address of a scheduler, expected such as tcp://host:8786')
     try:
         client = distributed.Client(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError, TypeError, KeyError, ImportError) as error:
@@ -115,7 +120,7 @@ def parcel_of(setting: Setting, job: Any = None, shared: Sequence[Path] = ()) ->
     own = not kind.__module__.startswith(__name__.partition('.')[0] + '.')
     parents = Path(file).resolve().parents
     folders = (str(parents[kind.__module__.count('.')]),) if own else ()
-    files = [Path(file).resolve()] if own else []
+    files = own_files(kind) if own else []
     params = dict(setting.params)
     if 'script' in params:  # of JoinQuantStrategy: a worker has another working folder
         files.append(Path(params['script']).resolve())

@@ -33,7 +33,7 @@ FIGURES = (
     'closed_trades', 'win_rate', 'payoff', 'expectancy', 'expectancy_rate', 'profit_factor', 'mean_days_held',
     'time_in_market', 'commission_yuan', 'tax_yuan', 'transfer_fee_yuan', 'slippage_yuan', 'delisted', 'delisted_cash',
     'median_volume_share', 'volume_share_95', 'volume_share_max', 'filled_share', 'traded_value', 'end_holdings_value',
-    'start_value', 'end_value', 'days', 'first_day', 'last_day', 'trades', 'rejections')
+    'end_sale_cost', 'start_value', 'end_value', 'days', 'first_day', 'last_day', 'trades', 'rejections')
 COUNTS = ('trades', 'rejections', 'longest_drawdown', 'closed_trades', 'delisted', 'days')  # of them the whole numbers
 DATES = ('first_day', 'last_day')  # and those that are no numbers
 # a smaller one is better; of all others a larger one

@@ -14,6 +14,7 @@ BLOCKS = 10  # of the cross-validation
 REPETITIONS = 1_000  # of the bootstrap
 FEWEST_REPETITIONS, WORK = 200, 5e8  # of very many runs: returns that all repetitions together may look at
 MOST_RETURNS = 5e7  # of all runs together, above which memory and minutes would be gone
+NOTHING = 1e-9  # weight of a lag below which it is left out
 FEWEST_DAYS = 60  # below which none of it means anything
 EXTRA = 'pip install "bt-microcap[doubt]", in a checkout pip install -e ".[doubt]"'
 
@@ -122,9 +123,10 @@ def reality_check(
 ) -> dict[str, float]:
     """Return the p-values that no run is better than a benchmark, given how many were tried.
 
-    White: A Reality Check for Data Snooping, Econometrica 68(5), 2000: ``reality_check``, the upper p-value of the test without
-    studentising. Hansen: A Test for Superior Predictive Ability, Journal of Business & Economic Statistics 23(4), 2005: ``spa``,
-    its consistent p-value. Both by the stationary bootstrap of ``arch``; a loss is a return with its sign turned.
+    White: A Reality Check for Data Snooping, Econometrica 68(5), 2000: ``reality_check``, the upper p-value of the test of plain
+    means. Hansen: A Test for Superior Predictive Ability, Journal of Business & Economic Statistics 23(4), 2005: ``spa``,
+    the consistent p-value of the test of means over their deviations. Both by the stationary bootstrap of ``arch``, in blocks of
+    sqrt(days); a loss is a return with its sign turned.
 
     Parameters
     ----------
@@ -141,12 +143,42 @@ def reality_check(
         arch is not installed.
     """
     bootstrap = needed('arch.bootstrap', "White's reality check")
+    better = returns - benchmark[:, None]
+    # the maximum of plain means, as arch takes it whatever its `studentize` says, and that of means over their deviations
+    deviations = long_run_deviations(better, math.sqrt(len(better)))
     found = {}
-    for name, studentize, which in (('reality_check', False, 'upper'), ('spa', True, 'consistent')):
-        test = bootstrap.SPA(-benchmark, -returns, reps=repetitions, studentize=studentize, seed=seed)
+    for name, gains, which in (('reality_check', better, 'upper'), ('spa', better / deviations, 'consistent')):
+        test = bootstrap.SPA(np.zeros(len(gains)), -gains, reps=repetitions, studentize=False, seed=seed)
         test.compute()
         found[name] = float(test.pvalues[which])
     return found
+
+
+def long_run_deviations(gains: np.ndarray, block: float) -> np.ndarray:
+    """Return the deviation of the mean of each column, times sqrt(days), as the stationary bootstrap has it.
+
+    ``sum over lags i of k(i) x autocovariance(i)``, ``k(i) = (1 - i / T)(1 - p)^i + i / T (1 - p)^(T - i)``, ``p = 1 / block``:
+    Politis, Romano: The Stationary Bootstrap, Journal of the American Statistical Association 89, 1994; Hansen 2005, section 3.1.
+
+    Parameters
+    ----------
+    gains : ndarray of float, shape (days, runs)
+    block : float
+        Mean length of a block, days.
+
+    Returns
+    -------
+    ndarray of float, shape (runs,)
+        Above 0: a column that never moves has 1, as it has no best.
+    """
+    days, rest = len(gains), 1 - 1 / block
+    centred = gains - gains.mean(axis=0)
+    found = np.square(centred).sum(axis=0) / days
+    lags = np.arange(1, days)
+    weights = (1 - lags / days) * rest ** lags + lags / days * rest ** (days - lags)
+    for lag in lags[weights > NOTHING]:
+        found = found + 2 * weights[lag - 1] * (centred[:-lag] * centred[lag:]).sum(axis=0) / days
+    return np.where(found > 0, np.sqrt(np.maximum(found, 0)), 1.0)
 
 
 def doubts(
@@ -171,8 +203,8 @@ def doubts(
     Returns
     -------
     dict
-        ``runs``, ``different_runs`` (with returns of their own: the same run under two names is one trial), ``days``,
-        ``best_sharpe``, ``expected_sharpe`` (of the best of as many without any merit), ``deflated_sharpe_ratio``,
+        ``runs``, ``different_runs`` (that move and have returns of their own: the same run under two names is one trial),
+        ``days``, ``best_sharpe``, ``expected_sharpe`` (of the best of as many without any merit), ``deflated_sharpe_ratio``,
         ``probability_of_overfitting``, ``blocks``, ``repetitions`` of the bootstrap, ``reality_check`` and ``spa`` (against the
         benchmark); None where it is not known, and ``why`` says why.
     """
@@ -184,7 +216,7 @@ def doubts(
     alive = first[ratios == ratios]
     own = sharpe_ratios(known[:, [best]], days_a_year, risk_free)[0]
     said: dict[str, Any] = {
-        'runs': returns.shape[1], 'different_runs': len(first), 'days': len(days), 'best_sharpe': _known(own),
+        'runs': returns.shape[1], 'different_runs': len(alive), 'days': len(days), 'best_sharpe': _known(own),
         'expected_sharpe': None, 'deflated_sharpe_ratio': None, 'probability_of_overfitting': None, 'blocks': blocks,
         'repetitions': 0, 'reality_check': None, 'spa': None, 'why': ''}
     if len(alive) < 2:

@@ -36,7 +36,7 @@ def run_all(
     DataError
         A run fails, a process ends before its time, or the cluster cannot run them. What is done is in the ledger.
     """
-    left = tuple(trial for trial in trials if trial.key not in ledger)
+    left = tuple(trial._replace(names=ledger.names) for trial in trials if trial.key not in ledger)
     progress(len(trials) - len(left))
     if not left:
         return

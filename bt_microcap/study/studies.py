@@ -49,8 +49,8 @@ class Study:
 
     @property
     def keys(self) -> list[Key]:
-        """The keys of the runs, in the order of the table."""
-        return self.ledger.keys()
+        """The keys of the runs that were asked for, in the order of the table; an earlier study may have left more."""
+        return [key for key in dict.fromkeys(self.ledger.order) if key in self.ledger]
 
 
 def make(
@@ -124,7 +124,7 @@ def read(folder: Path) -> Study:
     return Study(kind, names, None if own is None else tuple(own), facts, about, ledger)
 
 
-def stitched(folder: Path) -> tuple[list[str], list[float]]:
+def read_stitched(folder: Path) -> tuple[list[str], list[float]]:
     """Return the days and levels of a walk-forward's stitched run.
 
     Raises

@@ -47,6 +47,8 @@ class Setting:
         First and last day on which it may trade; by default the data's second and last one.
     conventions : dict
         How the figures are counted: keyword arguments of `statistics.statistics`.
+    benchmark : str
+        What the figures are compared with, see `MarketFeed`; empty for the market.
     """
 
     store: MarketStore
@@ -58,6 +60,7 @@ class Setting:
     start: date | None = None
     end: date | None = None
     conventions: dict[str, Any] = field(default_factory=dict)
+    benchmark: str = ''
 
     def days(self, start: date | None = None, end: date | None = None) -> np.ndarray:
         """Return the days, as ordinals, on which a run from `start` to `end` may trade; by default one of the setting's."""
@@ -81,6 +84,8 @@ class Trial(NamedTuple):
         Yuan.
     start, end : date, optional
         First and last day on which it may trade.
+    names : tuple of str
+        What the parts of the key say.
     """
 
     key: tuple[str, ...]
@@ -89,6 +94,12 @@ class Trial(NamedTuple):
     cash: float | None = None
     start: date | None = None
     end: date | None = None
+    names: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """What messages call it: ``stocknum=3 refresh_rate=5``."""
+        return ' '.join(map('='.join, zip(self.names, self.key, strict=True)) if self.names else self.key)
 
 
 class Outcome(NamedTuple):
@@ -121,19 +132,22 @@ class Books(Figures):
 
     Beside those of `Figures`: what was paid as ``commission_yuan``, ``tax_yuan``, ``transfer_fee_yuan`` and ``slippage_yuan``;
     ``filled_share``, part of the shares ordered that were filled, None without an order;
-    ``traded_value``, yuan of all fills; ``end_holdings_value``, yuan in stocks after the last day.
+    ``traded_value``, yuan of all fills; ``end_holdings_value``, yuan in stocks after the last day, and ``end_sale_cost``,
+    what selling them at their last close would cost.
     """
 
     def summarize(self, figures: dict[str, Any], cash: float) -> dict[str, Any]:
         """Return the figures and what a study asks for beside."""
         self.days = np.array([row.date.toordinal() for row in self.equity], dtype='int32')
         self.returns = returns_of(self, cash)
+        broker = self.strategy.broker
         wanted = sum(order.wanted for order in self.orders)
         # yuan that were paid: results.csv may have the rates of the same names beside them
         paid = {f'{name}_yuan': figures[name] for name in ('commission', 'tax', 'transfer_fee', 'slippage')}
         return {**figures, **paid, 'filled_share': sum(order.quantity for order in self.orders) / wanted if wanted else None,
                 'traded_value': sum(fill.quantity * fill.price for fill in self.fills),
-                'end_holdings_value': self.equity[-1].market_value if self.equity else 0.0}
+                'end_holdings_value': self.equity[-1].market_value if self.equity else 0.0,
+                'end_sale_cost': sum(map(broker.sale_cost, [data for data, held in broker.positions.items() if held.size]))}
 
 
 def cerebro_of(setting: Setting, trial: Trial) -> bt.Cerebro:
@@ -151,8 +165,8 @@ def cerebro_of(setting: Setting, trial: Trial) -> bt.Cerebro:
                         f'{trial.end or setting.end or "the end"}')
     before = store.days[int(np.searchsorted(store.days, days[0])) - 1]
     cerebro = bt.Cerebro(stdstats=False)
-    cerebro.adddata(MarketFeed(dataname=store, fromdate=date.fromordinal(int(before)), todate=date.fromordinal(int(days[-1]))),
-                    name=MARKET)
+    cerebro.adddata(MarketFeed(dataname=store, fromdate=date.fromordinal(int(before)), todate=date.fromordinal(int(days[-1])),
+                               benchmark=setting.benchmark), name=MARKET)
     setup(cerebro, setting.profile, cash=setting.cash if trial.cash is None else trial.cash,
           **{**setting.rules, **trial.rules})
     cerebro.addstrategy(setting.strategy, **{**setting.params, **trial.params})
@@ -190,7 +204,7 @@ def run_trial(setting: Setting, trial: Trial, analyzers: Iterable[tuple[type[bt.
             seconds = time.perf_counter() - begun
     except Exception as error:
         said = str(error) if isinstance(error, DataError) else one_line(error)
-        raise DataError(f'{" ".join(trial.key)}: {said}') from error
+        raise DataError(f'{trial.label}: {said}') from error
     # that one of many has traded nothing is shown by its figures
     warned = tuple(dict.fromkeys(str(one.message) for one in caught if not issubclass(one.category, NothingTradedWarning)))
     if not found:

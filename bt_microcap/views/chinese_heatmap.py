@@ -15,6 +15,7 @@ FIGURES: dict[str, Entry] = {
     'commission, yuan': '佣金（元）',
     'filled share': '委托成交比例',
     'holdings at the end, yuan': '期末持仓市值（元）',
+    'cost of selling them, yuan': '卖出持仓的成本（元）',
     'longest drawdown, days': '最长回撤期（自然日）',
     'median share of the volume': '占当日成交量比例（中位数）',
     '95 % of the orders below, share of the volume': '占当日成交量比例（95% 分位）',

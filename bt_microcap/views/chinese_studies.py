@@ -46,12 +46,21 @@ STUDIES: dict[str, Entry] = {
     'most {limit} of the volume of the day, impact {impact}).':
         '表现最好时（资金 {cash}元）年化收益 {best}；{half}；每年盈利金额最多的是 {most}元资金，为 {profit}元'
         '（最多成交当日成交量的 {limit}，冲击系数 {impact}）。',
-    'Chosen by {by} on the {train} months before, and run on the next {test}, again and again, it made {made} a year, where the '
-    'choices had made {past} on their own past; the best in hindsight, {best}, made {hindsight}, the median of all {count} made '
-    '{median}, and the choice beat the median in {better} of {windows} windows.':
-        '每次按此前 {train} 个月的{by}选参数，再用于其后 {test} 个月，如此滚动，年化收益 {made}，'
-        '而这些参数在各自的选参区间里为 {past}；事后看最好的 {best} 为 {hindsight}，'
-        '全部 {count} 组的中位数为 {median}，{windows} 个窗口中有 {better} 个好于当期中位数。',
+    'Chosen by {by} on the {train} months before, and run on the next {test}':
+        '每次按此前 {train} 个月的{by}选参数，再用于其后 {test} 个月',
+    'The last {days} trading days are in no window.': '最后 {days} 个交易日不在任何窗口里。',
+    'Chosen by {by} on all that went before, {train} months at first, and run on the next {test}':
+        '每次按此前全部历史（起初 {train} 个月）的{by}选参数，再用于其后 {test} 个月',
+    '{chosen}, again and again, it made {made} a year, where the choices had made {past} on their own past; of the {count} '
+    'combinations, each run on the same windows, the best in hindsight, {best}, made {hindsight}, the median {median}, and the '
+    'choice beat the median in {better} of {windows} windows.':
+        '{chosen}，如此滚动，年化收益 {made}，而这些参数在各自的选参区间里为 {past}；'
+        '{count} 组参数在同样的窗口上运行，事后看最好的 {best} 为 {hindsight}，中位数 {median}，'
+        '{windows} 个窗口中有 {better} 个好于当期中位数。',
+    'All {count} shifts gave the same run: its own rhythm knows no shift, so that nothing is told of luck.':
+        '{count} 次平移得到同一次回测：策略自己的节奏不理会平移，因此说明不了运气。',
+    'No run has filled any order: there is nothing to tell.': '没有一次回测成交过委托，无从谈起。',
+    '; a year after the start none of {counted} was below its money.': '；入场一年后，{counted} 次都没有低于本金。',
     # heads of tables, words of pictures
     'phase': '相位',
     'days later': '推迟天数',
@@ -82,7 +91,7 @@ STUDIES: dict[str, Entry] = {
     'the market': '全 A 等权指数',
     'value, start = 1, log scale': '净值（期初为 1，对数坐标）',
     'annual return by {param}; dashed: the median': '年化收益，按{param}；虚线为中位数',
-    'annual return by month of the start; blue: the worst, dashed: the median': '年化收益，按入场月份；蓝色为最差，虚线为中位数',
+    'annual return by month of the start; dashed: the median': '年化收益，按入场月份；虚线为中位数',
     'annual return by {rule}': '年化收益，按{rule}',
     'half of the best is gone': '收益减半',
     'every combination': '每组参数',

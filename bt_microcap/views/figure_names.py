@@ -64,6 +64,7 @@ NAMED = {  # column of results.csv -> how a reader sees it; in English, `languag
     'volume_share_max': Named('largest share of the volume', SMALL_PERCENT),
     'filled_share': Named('filled share', PERCENT),
     'traded_value': Named('traded value, yuan', YUAN),
+    'end_sale_cost': Named('cost of selling them, yuan', YUAN),
     'end_holdings_value': Named('holdings at the end, yuan', YUAN),
     'start_value': Named('start value, yuan', YUAN),
     'end_value': Named('end value, yuan', YUAN),

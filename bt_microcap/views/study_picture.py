@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..study.studies import Study, stitched
+from ..study.kinds.walk_forward import Window, stitched
+from ..study.studies import Study, read_stitched
 from .fonts import chinese_font, families, without_missing
 from .language import CHINESE, ENGLISH, say, translate
 from .study_texts import HEADS, RULE_NAMES, TITLES, percent
@@ -99,14 +100,15 @@ def _dates(axes: Axes) -> None:
 
 
 def _log(axes: Axes) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
     low, high = axes.get_ylim()
     if low <= 0 and min((min(line.get_ydata()) for line in axes.lines if len(line.get_ydata())), default=1) <= 0:
         return
     axes.set_yscale('log')
     low, high = axes.get_ylim()
-    axes.yaxis.set_major_locator(LogLocator(10, subs=(1, 1.5, 2, 3, 5, 7) if high / low < 20 else (1, 2, 5)))
+    axes.yaxis.set_major_locator(MaxNLocator(6) if high / low < 4 else LogLocator(
+        10, subs=(1, 1.5, 2, 3, 5, 7) if high / low < 20 else (1, 2, 5)))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f'{value:.3g}'))
 
@@ -141,8 +143,8 @@ def _starts(figure: Figure, study: Study, _: Say) -> None:
     left, right = figure.subplots(1, 2, width_ratios=(1, 1))
     _fan(left, study, _, labels=False)
     keys = study.keys
-    _bars(right, [key[0] for key in keys], [study.ledger.figures[key]['annual_return'] for key in keys], study.facts['worst'],
-          _('annual return by month of the start; blue: the worst, dashed: the median'))
+    _bars(right, [key[0] for key in keys], [study.ledger.figures[key]['annual_return'] for key in keys], study.own[0],
+          _('annual return by month of the start; dashed: the median'))
 
 
 def _costs(figure: Figure, study: Study, _: Say) -> None:
@@ -153,9 +155,10 @@ def _costs(figure: Figure, study: Study, _: Say) -> None:
         values = [100 * value for _name, value in points]
         places = np.arange(len(names))
         axes.plot(places, values, color=BLUE, marker='o', markersize=4)
-        own = [name for name, _value in points].index(facts['own'][rule])
-        axes.plot([own], [values[own]], color=BLUE, marker='o', markersize=10, fillstyle='none', linestyle='none',
-                  label=_('yours'))
+        if rule in facts['own']:
+            own = [name for name, _value in points].index(facts['own'][rule])
+            axes.plot([own], [values[own]], color=BLUE, marker='o', markersize=10, fillstyle='none', linestyle='none',
+                      label=_('yours'))
         axes.axhline(0, color='black', linewidth=0.8)
         if facts['market_return'] is not None:
             axes.axhline(100 * facts['market_return'], color=GREY, linestyle='--', linewidth=1.2, label=_('the market'))
@@ -188,17 +191,21 @@ def _walk_forward(figure: Figure, study: Study, _: Say) -> None:
     facts, ledger = study.facts, study.ledger
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     windows = facts['windows']
-    whole = windows[0]['test_start'], windows[-1]['test_end']
-    best = (*whole, *facts['best_key'])
-    for key in study.keys:
-        if key[:2] == whole and key != best:
-            left.plot([date.fromordinal(int(day)) for day in ledger.days[key]], ledger.levels(key)[1:], color='#c5cad2',
-                      linewidth=0.7)
+    spans = [Window(*(date.fromisoformat(row[name]) for name in Window._fields)) for row in windows]
+    best = tuple(facts['best_key'] or ())
+    for combination in dict.fromkeys(key[2:] for key in study.keys):
+        if all((row['test_start'], row['test_end'], *combination) in ledger for row in windows):
+            days, levels = stitched(ledger, spans, [combination] * len(spans))
+            drawn = [date.fromordinal(int(day)) for day in days]
+            if combination == best:
+                left.plot(drawn, levels, color=AMBER, linewidth=1.8, zorder=3,
+                          label=_('best in hindsight: {best}', best=facts['best']))
+            else:
+                left.plot(drawn, levels, color='#c5cad2', linewidth=0.7)
     left.plot([], [], color='#c5cad2', label=_('every combination'))
-    left.plot([date.fromordinal(int(day)) for day in ledger.days[best]], ledger.levels(best)[1:], color=AMBER, linewidth=1.8,
-              label=_('best in hindsight: {best}', best=facts['best']))
-    days, levels = stitched(ledger.folder)
-    left.plot([date.fromisoformat(day) for day in days], levels, color=BLUE, linewidth=2.2, label=_('chosen on the past'))
+    days, levels = read_stitched(ledger.folder)
+    left.plot([date.fromisoformat(day) for day in days], levels, color=BLUE, linewidth=2.2, zorder=4,
+              label=_('chosen on the past'))
     for window in windows[1:]:
         left.axvline(date.fromisoformat(window['test_start']), color=GREY, linewidth=0.6, linestyle=':')
     _log(left)

@@ -35,16 +35,22 @@ def yuan(value: float, language: str) -> str:
     units = ((1e8, '亿'), (1e4, '万')) if language == CHINESE else ((1e9, 'billion'), (1e6, 'million'))
     for unit, name in units:
         if abs(value) >= unit:
-            return f'{value / unit:,.3g} {name}'
+            parts = value / unit
+            return f'{parts:,.0f} {name}' if parts >= 100 else f'{parts:.3g} {name}'
     return f'{value:,.0f}'
 
 
 def sentence(study: Study, language: str) -> str:
     """Return what a study says, in one sentence of plain words."""
+    if not any(study.ledger.figures[key]['trades'] for key in study.keys):
+        return say(language, 'No run has filled any order: there is nothing to tell.')
     return _SENTENCES[study.kind](study.facts, language)
 
 
 def _phases(facts: dict[str, Any], language: str) -> str:
+    if facts['distinct'] == 1:
+        return say(language, 'All {count} shifts gave the same run: its own rhythm knows no shift, so that nothing is told of '
+                   'luck.', count=facts['count'])
     low, median, high, spread = *(percent(facts[name]) for name in ('low', 'median', 'high')), points(facts['spread'])
     if facts['param'] == 'days_later':  # of a rhythm that is not known
         said = say(language, 'Begun on each of {count} days, one after the other, the same strategy made between {low} and '
@@ -68,8 +74,10 @@ def _starts(facts: dict[str, Any], language: str) -> str:
                lost=facts['lost'])
     if not facts['counted']:
         return said + END[language]
+    if not facts['under']:
+        return said + say(language, '; a year after the start none of {counted} was below its money.', counted=facts['counted'])
     return said + say(language, '; a year after the start {under} of {counted} were below their money, the worst by {loss}.',
-                      under=facts['under'], counted=facts['counted'], loss=percent(-min(facts['worst_year_return'], 0.0)))
+                      under=facts['under'], counted=facts['counted'], loss=percent(-facts['worst_year_return']))
 
 
 def _costs(facts: dict[str, Any], language: str) -> str:
@@ -106,13 +114,17 @@ def _capacity(facts: dict[str, Any], language: str) -> str:
 
 
 def _walk_forward(facts: dict[str, Any], language: str) -> str:
-    return say(language, 'Chosen by {by} on the {train} months before, and run on the next {test}, again and again, it made '
-               '{made} a year, where the choices had made {past} on their own past; the best in hindsight, {best}, made '
-               '{hindsight}, the median of all {count} made {median}, and the choice beat the median in {better} of {windows} '
-               'windows.',
-               by=label_of(facts['by'], language), train=facts['train'], test=facts['test'],
-               made=percent(facts['stitched_return']), past=percent(facts['past_return']), best=facts['best'],
-               hindsight=percent(facts['best_return']), median=percent(facts['median_return']), count=facts['count'],
+    past = {'by': label_of(facts['by'], language), 'train': facts['train'], 'test': facts['test']}
+    if facts['anchored']:
+        chosen = say(language, 'Chosen by {by} on all that went before, {train} months at first, and run on the next {test}',
+                     **past)
+    else:
+        chosen = say(language, 'Chosen by {by} on the {train} months before, and run on the next {test}', **past)
+    return say(language, '{chosen}, again and again, it made {made} a year, where the choices had made {past} on their own past; '
+               'of the {count} combinations, each run on the same windows, the best in hindsight, {best}, made {hindsight}, the '
+               'median {median}, and the choice beat the median in {better} of {windows} windows.', chosen=chosen,
+               made=percent(facts['stitched_return']), past=percent(facts['past_return']), count=facts['count'],
+               best=facts['best'], hindsight=percent(facts['best_return']), median=percent(facts['median_return']),
                better=facts['better'], windows=len(facts['windows']))
 
 

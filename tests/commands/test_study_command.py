@@ -113,7 +113,8 @@ def test_a_report_leaves_out_the_studies_of_another_run(folder, data, tmp_path):
     pytest.importorskip('bokeh')
     out, _ = folder
     other, usual = tmp_path / 'other', {'--cash': 5e5, '--slippage': 0.003}
-    for changes in ({'--cash': 6e5}, {'--slippage': 0.004}, {'--stocknum': 4}, {'--start': '2019-06-03'}):
+    for changes in ({'--cash': 6e5}, {'--slippage': 0.004}, {'--stocknum': 4}, {'--start': '2019-06-03'},
+                    {'--days-a-year': 365}):
         given = [*PARAMS, *(part for pair in {**usual, **changes}.items() for part in pair)]
         assert command('backtest', '--data', data, *given, '--no-plot', '--out', other).status == 0
         for kind in ('phases', 'costs'):
@@ -124,6 +125,50 @@ def test_a_report_leaves_out_the_studies_of_another_run(folder, data, tmp_path):
         page = (tmp_path / 'page.html').read_text('utf-8')
         assert 'src="data:image/png' not in page, changes
         assert "not shown, as it is of another run than this folder&#39;s: phases, costs" in page
+
+
+SCRIPT = '''
+def initialize(context):
+    g.n = 2
+    set_slippage(FixedSlippage(0.04))
+    set_order_cost(OrderCost(open_commission=0.002, close_commission=0.002, close_tax=0.001, min_commission=5), type='stock')
+    run_weekly(trade, 1, time='9:30')
+
+
+def trade(context):
+    for code in list(context.portfolio.positions):
+        order_target(code, 0)
+    table = get_fundamentals(query(valuation.code).order_by(valuation.market_cap.asc()).limit(g.n))
+    for code in table['code']:
+        order_value(code, context.portfolio.available_cash / g.n)
+'''
+
+
+def test_studies_of_a_joinquant_script(data, tmp_path):
+    pytest.importorskip('bokeh')
+    script, out, other = tmp_path / 'script.py', tmp_path / 'out', tmp_path / 'other'
+    script.write_text(SCRIPT)
+    given = '--joinquant', script, '--data', data
+    assert command('backtest', *given, '--no-plot', '--out', out).status == 0
+    outcome = command('study', 'all', *given, '--grid', 'g.n=2,3', '--train', 6, '--test', 4, '--sums', '1e5,1e6', '--out', out)
+    assert outcome.status == 0, outcome.err
+    assert 'Begun on each of 5 days, one after the other, the same strategy made between' in outcome.out
+    assert float(rows(out / 'costs' / 'results.csv')[0]['end_value']) == summary(out)['end_value']
+    facts = json.loads((out / 'costs' / 'study.json').read_text('utf-8'))['facts']
+    assert facts['own'] == {}  # the script sets its own slippage and fees: none of the table is its
+    # what a window's holdings cost to sell goes by the script's commission
+    costs = [float(row['sale_cost']) for row in rows(out / 'walk-forward' / 'windows.csv')]
+    assert max(costs) > 0.0035
+    assert command('report', out, '--random-picks', 0).status == 0
+    assert (out / 'report.html').read_text('utf-8').count('src="data:image/png') == len(KINDS)
+    # of the same script with another number of stocks none is shown
+    assert command('backtest', *given, '--set', 'g.n=4', '--no-plot', '--out', other).status == 0
+    for kind in KINDS:
+        (other / kind).mkdir()
+        for path in (out / kind).iterdir():
+            (other / kind / path.name).write_bytes(path.read_bytes())
+    assert command('report', other, '--random-picks', 0).status == 0
+    assert 'src="data:image/png' not in (other / 'report.html').read_text('utf-8')
 
 
 @pytest.mark.parametrize('kind', ['starts', 'walk-forward'])

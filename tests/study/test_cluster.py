@@ -168,7 +168,7 @@ def test_a_run_that_fails_is_named(scheduler, workers, store, tmp_path):
                                       "        if day == self.p.last:\n            raise KeyError('mine')\n")
     line = one_error_line(call('optimize', '--data', store, '--strategy', f'{mine}/my_fault.py:Fault', '--grid', 'last=5000,7',
                                '--no-plot', '--dask', scheduler, '--out', tmp_path / 'out'))
-    assert line == "error: 7: KeyError: 'mine'"
+    assert line == "error: last=7: KeyError: 'mine'"
 
 
 def test_what_travels_is_kilobytes(store):
@@ -223,8 +223,9 @@ def test_no_scheduler_and_no_worker(store, tmp_path, monkeypatch):
     given = ['--data', store, '--stocknum', 1, '--refresh-rate', 5, '--no-plot', '--out', tmp_path / 'out']
     line = one_error_line(call('optimize', *given, '--dask', 'tcp://127.0.0.1:9'))
     assert line.startswith('error: --dask tcp://127.0.0.1:9: found no scheduler there (')
-    line = one_error_line(call('optimize', *given, '--dask', 'nonsense://x'))
-    assert line.startswith('error: --dask nonsense://x: found no scheduler there (')
+    for text in ('nonsense://x', 'nonsense', 'tcp://127.0.0.1', 'host:port'):
+        assert one_error_line(call('optimize', *given, '--dask', text)) == (
+            f'error: --dask {text}: found no address of a scheduler, expected such as tcp://host:8786')
     file = tmp_path / 'scheduler.json'
     process = start(tmp_path, 'scheduler', '--host', '127.0.0.1', '--port', '0', '--no-dashboard', '--scheduler-file', file)
     try:

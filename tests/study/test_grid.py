@@ -75,7 +75,8 @@ def test_what_is_fixed_is_in_every_run(tmp_path, data):
     assert {name: value for name, value in figures(row).items() if name in expected} == {
         name: expected[name] for name in grid.FIGURES if name in expected}
     assert set(grid.FIGURES) - set(expected) == {
-        'filled_share', 'traded_value', 'end_holdings_value', 'commission_yuan', 'tax_yuan', 'transfer_fee_yuan', 'slippage_yuan'}
+        'filled_share', 'traded_value', 'end_holdings_value', 'end_sale_cost', 'commission_yuan', 'tax_yuan', 'transfer_fee_yuan',
+        'slippage_yuan'}
     assert expected['trades'] > 10
     settings = json.loads((tmp_path / 'one' / 'settings.json').read_text('utf-8'))
     assert (settings['preset'], settings['strategy'], settings['dimensions']) == ('ten_weekly', 'MicroCapStrategy', ['stocknum'])

@@ -154,7 +154,7 @@ def test_each_cost_is_a_run_of_its_own_and_only_that_rule_differs(table, tmp_pat
         assert study.ledger.figures[key]['end_value'] == own
     values = [study.ledger.figures['slippage', text]['annual_return'] for text in ('0', '0.002', '0.03')]
     assert values[0] > values[1] > values[2]
-    assert study.facts['slope'] == pytest.approx(np.polyfit([0, 0.002, 0.03], values, 1)[0] / 1000)
+    assert study.facts['slope'] == pytest.approx((values[2] - values[1]) / 28)  # from 0.002 to 0.03 by steps of 0.001
     days = setting.days()
     close = setting.store.index()['close']
     market = (close[-1] / close[0]) ** (252 / len(days)) - 1
@@ -164,7 +164,7 @@ def test_each_cost_is_a_run_of_its_own_and_only_that_rule_differs(table, tmp_pat
 def test_where_a_line_falls_below_a_level():
     points = [(0.0, 0.3), (0.01, 0.1), (0.02, -0.1), (0.03, -0.2)]
     assert _crossing(points, 0.0) == pytest.approx(0.015)
-    assert _crossing(points, 0.2) == pytest.approx(0.005)
+    assert _crossing(points, 0.2) == 0.01  # between none and the first price step nobody trades
     assert _crossing(points, 0.4) is None and _crossing(points, -0.5) is None
     assert _crossing(points, 0.1) == pytest.approx(0.01)
 
@@ -267,14 +267,16 @@ def test_the_choice_and_its_run(table, tmp_path, by):
                     found[stocknum, rate] = run_trial(setting, trial)
         best = (max if by == 'annual_return' else min)(past, key=lambda key: past[key].figures[by])
         assert row['chosen'] == f'stocknum={best[0]} refresh_rate={best[1]}'
-        cost = sale_cost(setting, later[best].figures, window.test_end)
+        cost = later[best].figures['end_sale_cost'] / later[best].figures['end_value']
+        assert row['sale_cost'] == cost
         returns = [*later[best].returns[:-1], (1 + later[best].returns[-1]) * (1 - cost) - 1]
         for one in returns:
             value *= 1 + one
             expected.append(value)
         others = [outcome.figures['total_return'] for outcome in later.values()]
         assert (row['best'], row['worst'], row['median']) == (max(others), min(others), np.median(others))
-        assert row['rank'] == 1 + sum(other > later[best].figures['total_return'] for other in others)
+        own = later[best].figures['total_return']
+        assert (row['total_return'], row['rank']) == (own, 1 + sum(other > own for other in others))
     stitched = pd.read_csv(tmp_path / 'walk' / 'stitched.csv')
     assert stitched['level'].tolist() == pytest.approx(expected, rel=1e-12)
     assert study.facts['stitched_total'] == pytest.approx(expected[-1] - 1)
@@ -307,13 +309,43 @@ def test_it_never_sees_its_test_window(table, tmp_path):
     assert before[1]['total_return'] != after[1]['total_return']
 
 
-def test_what_selling_the_last_holdings_costs():
-    """Half of 0.2 % of slippage, 0.03 % commission, 0.1 % stamp duty and 0.002 % transfer fee, of 600,000 of 1,000,000 yuan."""
-    setting = setting_over(demo_market(20, days=5))
-    figures = {'end_holdings_value': 600_000.0, 'end_value': 1_000_000.0}
-    assert sale_cost(setting, figures, dt.date(2021, 6, 30)) == pytest.approx(0.6 * (0.001 + 0.0003 + 0.001 + 0.00002))
-    assert sale_cost(setting, figures, dt.date(2023, 9, 1)) == pytest.approx(0.6 * (0.001 + 0.0003 + 0.0005 + 0.00001))
-    assert sale_cost(setting, {'end_holdings_value': 0.0, 'end_value': 1e6}, dt.date(2021, 6, 30)) == 0.0
+def test_what_selling_the_last_holdings_costs(tmp_path):
+    """Each holding's own order: its fees by the day's rates, its slippage in price steps; worked out from positions.csv."""
+    table = demo_market(60, start='2023-01-03', years=1, seed=3)
+    rules = {'slippage': 0.03, 'commission': 0.002}
+    found = run_trial(setting_over(table, rules=rules, stocknum=4), Trial(('x',))).figures
+    single = run_market(table, stocknum=4, **rules)
+    day, expected = single.analyzers.blotter.equity[-1].date, 0.0
+    held = [row for row in single.analyzers.blotter.get_analysis()['positions'] if row[0] == day]
+    assert day >= dt.date(2023, 8, 28) and len(held) == 4  # stamp duty is 0.05 % since
+    for _, _code, shares, price in held:
+        fill = int(price * (1 - 0.015) * 100 + 0.5) / 100
+        expected += shares * (price - fill) + shares * fill * (0.0005 + 0.00001) + max(5, shares * fill * 0.002)
+    assert found['end_sale_cost'] == pytest.approx(expected)
+    assert sale_cost(found) == pytest.approx(expected / found['end_value'])
+    assert sale_cost({'end_sale_cost': 0.0, 'end_value': 0.0}) == 0.0
+
+
+def test_the_rules_of_the_choice_are_charged(table, tmp_path):
+    study = made(WalkForward({'slippage': [0.04, 0.05]}, 6, 4), setting_over(table), tmp_path / 'walk')
+    assert all(row['sale_cost'] > 0.018 for row in study.facts['windows'])
+
+
+def test_two_names_of_one_run_are_equal(table, tmp_path):
+    facts = made(WalkForward({'max_price': [1e4, 2e4]}, 6, 4), setting_over(table), tmp_path / 'walk').facts
+    assert {row['rank'] for row in facts['windows']} == {1}
+    assert all(row['total_return'] == row['median'] == row['best'] for row in facts['windows'])
+    assert facts['better'] == 0  # of none of them: they are the median
+
+
+def test_short_months_are_no_end(table):
+    """February and October have fewer than 20 trading days: only the last window may be left out for that."""
+    windows = WalkForward({'stocknum': [1, 2]}, 6, 1).windows(setting_over(table))
+    days = sorted(set(table['date'].dt.date))
+    assert len(windows) >= 17
+    assert windows[-1].test_end >= days[-20]
+    for one, other in zip(windows, windows[1:], strict=False):
+        assert other.test_start == min(day for day in days if day > one.test_end)
 
 
 # -- files -------------------------------------------------------------------------------------------------

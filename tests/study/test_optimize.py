@@ -78,7 +78,7 @@ def test_a_broken_row_is_named(tmp_path, data):
     with open(tmp_path / 'results.csv', 'a') as stream:
         stream.write('2,5,0.1\n')
     line = one_error_line(sweep(data, tmp_path, '--stocknum', '2', '--refresh-rate', '5'))
-    for text in ('results.csv, line 3', "'2,5,0.1'", 'expected 53 numbers', 'remove the line'):
+    for text in ('results.csv, line 3', "'2,5,0.1'", 'expected 54 numbers', 'remove the line'):
         assert text in line
 
 

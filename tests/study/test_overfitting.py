@@ -98,7 +98,38 @@ def test_the_reality_check_by_a_bootstrap_of_its_own():
     assert 0.03 < own < 0.6  # else it would be no test
     found = reality_check(returns, np.zeros(300), 2000)
     assert found['reality_check'] == pytest.approx(own, abs=0.08)
-    assert found['spa'] <= found['reality_check'] + 0.1
+
+
+def stationary(days, block, rng):
+    """Return one draw of the stationary bootstrap: places in blocks of random length, round the end."""
+    places = [int(rng.integers(days))]
+    while len(places) < days:
+        places.append(int(rng.integers(days)) if rng.random() < 1 / block else (places[-1] + 1) % days)
+    return np.array(places)
+
+
+def test_spa_by_a_bootstrap_of_its_own():
+    """Hansen (2005): the maximum of t-values, centred where a run is not much worse than the benchmark."""
+    rng = np.random.default_rng(9)
+    returns = np.column_stack([rng.normal(0.00004, 0.0005, 300), rng.normal(0.0, 0.03, 300), rng.normal(-0.01, 0.01, 300)])
+    means, block = returns.mean(axis=0), math.sqrt(300)
+    draws = np.array([returns[stationary(300, block, rng)].mean(axis=0) for _ in range(1500)])
+    deviations = draws.std(axis=0)
+    worse = means < -deviations * math.sqrt(2 * math.log(math.log(300)))
+    assert worse.tolist() == [False, False, True]
+    centred = np.where(worse, draws, draws - means) / deviations
+    own = float((centred.max(axis=1) >= (means / deviations).max()).mean())
+    assert 0.05 < own < 0.5
+    found = reality_check(returns, np.zeros(300), 1000)
+    assert found['spa'] == pytest.approx(own, abs=0.06)
+
+
+def test_a_steady_gain_is_seen_beside_a_wild_run():
+    """The plain maximum looks at the wild one alone; over their deviations the steady one has a t-value above 10."""
+    rng = np.random.default_rng(10)
+    returns = np.column_stack([rng.normal(0.0003, 0.0005, 500), rng.normal(0.0, 0.05, 500)])
+    found = reality_check(returns, np.zeros(500))
+    assert found['spa'] < 0.01 < found['reality_check']
 
 
 def test_the_reality_check_against_a_benchmark():
@@ -118,6 +149,8 @@ def test_equal_runs_are_one_trial():
     once = doubts(days, returns, 1, days_a_year=252)
     twice = doubts(days, np.hstack([returns, returns[:, :3]]), 1, days_a_year=252)
     assert (twice['runs'], twice['different_runs'], once['different_runs']) == (7, 4, 4)
+    idle = doubts(days, np.hstack([returns, np.zeros((300, 1))]), 1, days_a_year=252)
+    assert (idle['different_runs'], idle['expected_sharpe']) == (4, once['expected_sharpe'])  # what never moves is no try
     for name in ('best_sharpe', 'expected_sharpe', 'deflated_sharpe_ratio', 'probability_of_overfitting', 'spa'):
         assert once[name] == twice[name] is not None, name
     assert doubts(days, np.repeat(returns[:, :1], 3, axis=1), 0, days_a_year=252)['why'] == 'fewer than two runs differ'

@@ -1,6 +1,7 @@
 """One run of a study is the run that a script would make, also when another one has filled what they share."""
 
 import datetime as dt
+import functools
 
 import backtrader as bt
 import numpy as np
@@ -10,8 +11,10 @@ from bt_microcap import MarketStore, MicroCapStrategy
 from bt_microcap.feeds.demo import demo_market
 from bt_microcap.feeds.errors import DataError
 from bt_microcap.feeds.shared import SharedVectors
+from bt_microcap.feeds.universe import CrossSection
 from bt_microcap.record.statistics import statistics
-from bt_microcap.rotation.pieces import Value
+from bt_microcap.rotation import ranks, screens, values
+from bt_microcap.rotation.pieces import Screen, Value
 from bt_microcap.rotation.presets import PRESETS
 from bt_microcap.study.processes import outcomes
 from bt_microcap.study.trials import Trial, TrialsJob, run_trial
@@ -95,6 +98,68 @@ def test_what_a_function_of_the_users_says_is_asked_in_every_run(table):
     first = run_trial(setting, Trial(('a',)))
     turned.append(True)
     assert run_trial(setting, Trial(('a',))).figures['total_return'] != first.figures['total_return']
+
+
+LIMIT = [0.0]
+
+
+def below_the_limit(section):
+    return section.previous('close') < LIMIT[0]
+
+
+def cap_of_the_limit(section):
+    return section.previous('market_cap') * (1 if LIMIT[0] > 8 else -1)
+
+
+@functools.wraps(values._previous)
+def wrapped(section, name):
+    return section.previous(name) * (1 if LIMIT[0] > 8 else -1)
+
+
+class Noisy(CrossSection):
+    def previous(self, name):
+        found = super().previous(name)
+        return found if LIMIT[0] > 8 or name != 'market_cap' else 1e20 / found
+
+
+class OwnUniverse:
+    def __init__(self, theirs):
+        self.theirs = theirs
+
+    def section(self, at_open):
+        given = self.theirs.section(at_open)
+        return Noisy(given.codes, given._source)
+
+    def __getattr__(self, name):
+        return getattr(self.theirs, name)
+
+
+class OfOwnUniverse(MicroCapStrategy):
+    params = (('min_cap', 0.0), ('max_cap', 1e20))
+
+    def make_universe(self):
+        return OwnUniverse(super().make_universe())
+
+
+@pytest.mark.parametrize('params', [
+    {'extra_screen': Screen(Screen(below_the_limit) & screens.on_boards(('main',)), name='cheap')},
+    {'extra_screen': Screen(~Screen(below_the_limit), name='dear')},
+    {'rank': Value(ranks.weighted_ranks((values.market_cap, 0.1), (cap_of_the_limit, 0.9)), name='score')},
+    {'rank': Value(wrapped, 'market_cap')},
+    {},
+], ids=['screen in a screen', 'negated', 'weighted', 'wrapped', 'universe'])
+def test_what_a_piece_hides_is_asked_in_every_run(table, params):
+    """A function of the user's inside a piece of ours, or sections of his own: what they go by may be another in each run."""
+    store = MarketStore.from_table(table)
+    setting = setting_over(store, **params) if params else setting_over(store, OfOwnUniverse)
+    found = {}
+    for limit in (12.0, 6.0):
+        LIMIT[0], store.shared = limit, None
+        found[limit] = run_trial(setting, Trial(('alone',))).figures
+    assert found[12.0] != found[6.0]
+    for limit in (12.0, 6.0, 12.0):  # and now one after the other
+        LIMIT[0] = limit
+        assert run_trial(setting, Trial(('after another',))).figures == found[limit]
 
 
 def test_shared_vectors_hold_what_they_may_and_hand_out_copies():

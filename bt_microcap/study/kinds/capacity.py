@@ -35,7 +35,7 @@ class Capacity(Kind):
     def rules(self, setting: Setting) -> dict[str, float]:
         """Return the volume limit and the impact of all runs."""
         own = rules_of(setting)
-        return {'volume_limit': own['volume_limit'] or VOLUME_LIMIT, 'impact': own['impact'] or IMPACT}
+        return {'volume_limit': own.get('volume_limit') or VOLUME_LIMIT, 'impact': own.get('impact') or IMPACT}
 
     def plan(self, setting: Setting) -> Plan:
         """Return a run for each sum."""

@@ -40,8 +40,8 @@ class Costs(Kind):
         trials = [Trial(('own', 'own'))]
         rules = rules_of(setting)
         for name, values in self.values.items():
-            own = rules[name]
-            listed = [*values, *([] if as_text(own) in map(as_text, values) else [own])]
+            own = rules.get(name)  # not known of a JoinQuant script, which sets its own
+            listed = [*values, *([] if own is None or as_text(own) in map(as_text, values) else [own])]
             trials += [Trial((name, as_text(value)), rules={name: value}) for value in sorted(listed, key=_severity(name))]
         return Plan(('rule', 'value'), trials, ('own', 'own'))
 
@@ -57,12 +57,13 @@ class Costs(Kind):
             if rule != 'own':
                 curves.setdefault(rule, []).append([value, ledger.figures[rule, value]['annual_return']])
         found: dict[str, Any] = {'own_return': own, 'market_return': market, 'curves': curves,
-                                 'own': {name: as_text(rules[name]) for name in self.values}, 'slope': None,
+                                 'own': {name: as_text(rules[name]) for name in self.values if name in rules}, 'slope': None,
                                  'break_even': None, 'market_even': None, 'most': None}
         points = [(float(value), annual) for value, annual in curves.get('slippage', []) if _is_number(value)]
-        if len(points) > 1:
-            across, up = zip(*points, strict=True)
-            # of each further 0.1 %, by all values: of one step alone the price steps would be most
+        slipping = [point for point in points if point[0] > 0]
+        if len(slipping) > 1:
+            # of each further 0.1 %: between none and the least lies the first price step, which is another matter
+            across, up = zip(*slipping, strict=True)
             found |= {'slope': float(np.polyfit(across, up, 1)[0]) / 1000, 'most': max(across),
                       'break_even': _crossing(points, 0.0),
                       'market_even': None if market is None else _crossing(points, market)}
@@ -70,8 +71,9 @@ class Costs(Kind):
 
 
 def rules_of(setting: Setting) -> dict[str, Any]:
-    """Return the profile of a setting with its own values."""
-    return {**PROFILES[setting.profile], **setting.rules}
+    """Return the profile of a setting with its own values; of a JoinQuant script, which may set others, only these."""
+    script = hasattr(setting.strategy.params, 'script')
+    return dict(setting.rules) if script else {**PROFILES[setting.profile], **setting.rules}
 
 
 def _severity(name: str) -> Any:
@@ -90,8 +92,11 @@ def _is_number(text: str) -> bool:
 
 
 def _crossing(points: list[tuple[float, float]], level: float) -> float | None:
-    """Return where a line through some points first falls below a level; None where it never does, or begins below."""
+    """Return where a line through some points first falls below a level; None where it never does, or begins below.
+
+    From none to the least slippage it goes in one step, that of the price.
+    """
     for (left, high), (right, low) in zip(points, points[1:], strict=False):
         if high >= level > low:
-            return left + (right - left) * (high - level) / (high - low)
+            return right if not left else left + (right - left) * (high - level) / (high - low)
     return None

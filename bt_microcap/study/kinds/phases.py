@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from ...feeds.errors import DataError
 from ...record.param_texts import as_text
+from ...rotation.strategy import MicroCapStrategy
 from ..ledger import Ledger
 from ..trials import Setting, Trial
 from .base import Kind, Plan, as_date, check_length, done, quantiles, value_of
@@ -15,12 +16,20 @@ MONTH_DAYS = 18  # trading days that every month has, but for February
 SHIFTS = 5  # of a strategy whose rhythm is not known
 
 
+def knows_phase(strategy: type) -> bool:
+    """Return whether a strategy is shifted by `MicroCapStrategy`'s own params."""
+    return issubclass(strategy, MicroCapStrategy) and all(
+        getattr(strategy, name) is getattr(MicroCapStrategy, name) for name in ('is_rebalance_day', 'trade'))
+
+
 @dataclass(frozen=True)
 class Phases(Kind):
     """The same strategy on every shift of its rebalance day.
 
-    `MicroCapStrategy` is shifted by its param ``phase``; with ``weekday`` or ``month_day`` these are varied. Any other strategy,
-    and a JoinQuant script, begins that many days later instead, with the same cash.
+    `MicroCapStrategy` is shifted by its param ``phase``; with ``weekday`` or ``month_day`` these are varied. A strategy that says
+    by itself when to rebalance (`is_rebalance_day` or `trade` of its own), any other one, and a JoinQuant script begin that many
+    days later instead, with the same cash. An index that is renewed every few days from the run's first day on
+    (``microcap:renew=5`` as ``market_index``) is not shifted by ``phase``.
 
     Parameters
     ----------
@@ -34,7 +43,7 @@ class Phases(Kind):
     def plan(self, setting: Setting) -> Plan:
         """Return a run for each shift."""
         days = check_length(setting)
-        for param, count in (('weekday', 5), ('month_day', MONTH_DAYS)):
+        for param, count in (('weekday', 5), ('month_day', MONTH_DAYS)) if knows_phase(setting.strategy) else ():
             if value_of(setting, param):
                 chosen = [value_of(setting, param)]
                 values = [*range(1, (self.shifts or count) + 1)]
@@ -49,7 +58,7 @@ class Phases(Kind):
         if len(days) - count < 20:
             raise DataError(f'found {len(days)} trading days for {count} shifts; give fewer with --shifts, or a longer period')
         own = value_of(setting, 'phase')
-        if own is not None:
+        if own is not None and knows_phase(setting.strategy):
             values = [*range(count), *([own] if own >= count else [])]
             return Plan(('phase',), [Trial((as_text(value),), {'phase': value}) for value in values], (as_text(own),))
         return Plan(('days_later',), [Trial((str(number),), start=as_date(days[number])) for number in range(count)], ('0',))
@@ -61,6 +70,7 @@ class Phases(Kind):
         found = {'count': len(annual), 'param': plan.names[0], **quantiles(list(annual.values())),
                  'best': max(annual, key=annual.__getitem__), 'worst': min(annual, key=annual.__getitem__),
                  'own': None, 'own_return': None, 'own_rank': None}
+        found['distinct'] = len({ledger.returns[key].tobytes() for key in keys})
         found['spread'] = found['high'] - found['low']
         if plan.own in ledger:
             own = annual[plan.own[0]]

@@ -9,17 +9,14 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from ...exchange.commission import FEES, AShareCommission
 from ...feeds.errors import DataError
 from ...record.figures import annual_return, max_drawdown
 from ..grid import combinations, key_of, trials_of
-from ..ledger import LESS_IS_BETTER, Key, Ledger
+from ..ledger import LESS_IS_BETTER, Key, Ledger, label_of
 from ..trials import Setting, Trial
 from .base import Kind, Plan, as_date, done, market_return
-from .costs import rules_of
 
 FEWEST_TEST_DAYS = 20  # of the last window
-STOCK = '600000.XSHG'  # any A share, to ask what its sale costs
 
 
 class Window(NamedTuple):
@@ -69,10 +66,10 @@ class WalkForward(Kind):
             start = months_later(first, self.train)
             while start <= last:
                 begin = first if self.anchored else months_later(first, self.test * len(found))
-                train, test = _within(days, begin, start), _within(days, start, months_later(first, self.train + self.test * (
-                    len(found) + 1)))
-                if len(test) < FEWEST_TEST_DAYS or not len(train):
-                    break
+                end = months_later(first, self.train + self.test * (len(found) + 1))
+                train, test = _within(days, begin, start), _within(days, start, end)
+                if not len(train) or not len(test) or end > last and len(test) < FEWEST_TEST_DAYS:
+                    break  # of the last window too little is left
                 found.append(Window(*map(as_date, (train[0], train[-1], test[0], test[-1]))))
                 start = months_later(first, self.train + self.test * len(found))
         if len(found) < 2:
@@ -86,8 +83,7 @@ class WalkForward(Kind):
         """Return the runs of every combination on every part of the time, and on all windows together."""
         windows = self.windows(setting)
         spans = dict.fromkeys((*((one.train_start, one.train_end) for one in windows),
-                               *((one.test_start, one.test_end) for one in windows),
-                               (windows[0].test_start, windows[-1].test_end)))
+                               *((one.test_start, one.test_end) for one in windows)))
         trials = [Trial((str(start), str(end), *one.key), one.params, one.rules, None, start, end)
                   for start, end in spans for one in trials_of(self.dimensions, setting)]
         return Plan(('from', 'to', *self.dimensions), trials)
@@ -97,43 +93,42 @@ class WalkForward(Kind):
         done(plan, ledger)
         windows = self.windows(setting)
         year = setting.conventions.get('days_a_year', 252)
-        rows, levels, days = [], [1.0], []
+        rows, choices = [], []
         for window in windows:
             chosen = self.choose(ledger, window)
             if chosen is None:
                 raise DataError(f'from {window.train_start} to {window.train_end} no combination has a {self.by}: there '
                                 'is nothing to choose by')
-            key = (str(window.test_start), str(window.test_end), *chosen)
+            key = _key(window, chosen)
             if key not in ledger:
                 raise DataError(f'{ledger.label(key)}: was chosen, but the strategy skips that run (StrategySkipError)')
-            made = {other: self._total(ledger, window, other) for other in self._keys()}
-            others = [value for value in made.values() if value is not None]
-            cost = sale_cost(setting, ledger.figures[key], window.test_end)
-            returns = ledger.returns[key].copy()
-            returns[-1] = (1 + returns[-1]) * (1 - cost) - 1
-            levels += (levels[-1] * np.cumprod(1 + returns)).tolist()
-            days += ledger.days[key].tolist()
+            choices.append(chosen)
+            made = {other: ledger.figures[_key(window, other)]['total_return'] for other in self._keys()
+                    if _key(window, other) in ledger}
             past = ledger.figures[(str(window.train_start), str(window.train_end), *chosen)]
             rows.append({**{name: str(day) for name, day in window._asdict().items()},
-                         'chosen': ledger.label(key).partition(f'to={window.test_end} ')[2], 'past_figure': past[self.by],
-                         'past_return': past['annual_return'], 'total_return': float(np.prod(1 + returns) - 1), 'sale_cost': cost,
-                         'median': float(np.median(others)), 'best': float(max(others)), 'worst': float(min(others)),
-                         'rank': 1 + sum(value > made[chosen] for value in others), 'count': len(others)})
-        whole = {other: ledger.figures[key] for other in self._keys()
-                 if (key := (str(windows[0].test_start), str(windows[-1].test_end), *other)) in ledger}
-        annual = {other: figures['annual_return'] for other, figures in whole.items()}
-        best = max(annual, key=annual.__getitem__)
-        names = tuple(self.dimensions)
+                         'chosen': label_of(tuple(self.dimensions), chosen), 'past_figure': past[self.by],
+                         'past_return': past['annual_return'], 'total_return': made[chosen],
+                         'sale_cost': sale_cost(ledger.figures[key]), 'median': float(np.median(list(made.values()))),
+                         'best': max(made.values()), 'worst': min(made.values()),
+                         'rank': 1 + sum(value > made[chosen] for value in made.values()), 'count': len(made)})
+        days, levels = stitched(ledger, windows, choices)
+        # every combination on the same windows, begun anew with cash in each: else unlike things would be compared
+        whole = {other: stitched(ledger, windows, [other] * len(windows))[1] for other in self._keys()
+                 if all(_key(window, other) in ledger for window in windows)}
+        annual = {other: annual_return(float(each[-1]), len(days), year) for other, each in whole.items()}
+        best = max(annual, key=annual.__getitem__) if annual else None
+        covered = setting.days()
         return {
             'by': self.by, 'train': self.train, 'test': self.test, 'anchored': self.anchored, 'windows': rows,
-            'count': len(whole), 'stitched_return': annual_return(levels[-1], len(days), year), 'stitched_total': levels[-1] - 1,
-            'stitched_drawdown': max_drawdown(np.array(levels)),
-            'past_return': float(np.mean([row['past_return'] for row in rows])), 'best': ' '.join(
-                f'{name}={text}' for name, text in zip(names, best, strict=True)), 'best_key': list(best),
-            'best_return': annual[best], 'median_return': float(np.median(list(annual.values()))),
+            'count': len(whole), 'stitched_return': annual_return(float(levels[-1]), len(days), year),
+            'stitched_total': float(levels[-1] - 1), 'stitched_drawdown': max_drawdown(np.concatenate([[1.0], levels])),
+            'past_return': float(np.mean([row['past_return'] for row in rows])),
+            'best': '' if best is None else label_of(tuple(self.dimensions), best), 'best_key': best and list(best),
+            'best_return': best and annual[best], 'median_return': float(np.median(list(annual.values()))) if annual else None,
             'better': sum(row['total_return'] > row['median'] for row in rows), 'choices': len({row['chosen'] for row in rows}),
-            'market_return': market_return(setting, np.array(days)), 'days': [str(as_date(day)) for day in days],
-            'levels': levels[1:]}
+            'left_out': int((covered > windows[-1].test_end.toordinal()).sum()),
+            'market_return': market_return(setting, days), 'days': [str(as_date(day)) for day in days], 'levels': levels.tolist()}
 
     def choose(self, ledger: Ledger, window: Window) -> Key | None:
         """Return the combination that was best on a window's past; the first in the order of the grid among equals."""
@@ -151,9 +146,37 @@ class WalkForward(Kind):
     def _keys(self) -> list[Key]:
         return [key_of(one) for one in combinations(self.dimensions)]
 
-    def _total(self, ledger: Ledger, window: Window, key: Key) -> float | None:
-        figures = ledger.figures.get((str(window.test_start), str(window.test_end), *key))
-        return None if figures is None else figures['total_return']
+
+def _key(window: Window, combination: Key) -> Key:
+    """Return the key of a combination's run on a window."""
+    return str(window.test_start), str(window.test_end), *combination
+
+
+def stitched(ledger: Ledger, windows: Sequence[Window], choices: Sequence[Key]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the days and levels of runs on windows one after the other, each of which ends with the sale of what it holds.
+
+    Parameters
+    ----------
+    ledger : Ledger
+    windows : sequence of Window
+    choices : sequence of tuple of str
+        The combination of each.
+
+    Returns
+    -------
+    days : ndarray of int
+        Ordinals.
+    levels : ndarray of float
+        What 1 has become after each.
+    """
+    days, returns = [], []
+    for window, combination in zip(windows, choices, strict=True):
+        key = _key(window, combination)
+        made = ledger.returns[key].copy()
+        made[-1] = (1 + made[-1]) * (1 - sale_cost(ledger.figures[key])) - 1
+        days.append(ledger.days[key])
+        returns.append(made)
+    return np.concatenate(days), np.cumprod(1 + np.concatenate(returns))
 
 
 def months_later(day: date, months: int) -> date:
@@ -170,16 +193,10 @@ def _within(days: np.ndarray, start: date, end: date) -> np.ndarray:
     return days[low:high]
 
 
-def sale_cost(setting: Setting, figures: Mapping[str, Any], day: date) -> float:
-    """Return the part of the account that selling all of a run's last holdings would cost, at the rates of a day.
+def sale_cost(figures: Mapping[str, Any]) -> float:
+    """Return the part of the account that selling all of a run's last holdings would cost.
 
-    A window ends with stocks in hand, and the next one begins with cash: their sale is in neither run. Commission, stamp duty,
-    transfer fee and half of the slippage; neither the least commission of an order nor impact, which depend on the single orders.
+    A window ends with stocks in hand, and the next one begins with cash: their sale is in neither run. See
+    `exchange.execution`, ``sale_cost``: fees and slippage at the last close.
     """
-    held = figures['end_holdings_value']
-    if not held or not figures['end_value'] > 0:
-        return 0.0
-    rules = rules_of(setting)
-    commission = AShareCommission(**{**{name: rules[name] for name in FEES}, 'min_commission': 0.0})
-    fees = commission.fees(-held, 1.0, day.toordinal(), STOCK)
-    return (fees.total + held * rules['slippage'] / 2) / figures['end_value']
+    return figures['end_sale_cost'] / figures['end_value'] if figures['end_value'] > 0 else 0.0
