@@ -17,6 +17,8 @@ from bt_microcap.study.kinds.capacity import _half
 from bt_microcap.study.kinds.costs import _crossing
 from bt_microcap.study.kinds.walk_forward import months_later, sale_cost
 from bt_microcap.study.trials import Trial, run_trial
+from bt_microcap.views.study_texts import _phases, _starts, sentence, yuan
+from bt_microcap.views.study_texts import table as text_table
 from tests.support.running import run_market
 from tests.support.studying import setting_over
 
@@ -366,3 +368,61 @@ def test_a_study_is_read_back_and_goes_on(table, tmp_path, kind):
     assert {path.name: path.read_bytes() for path in (tmp_path / 'study').iterdir()} == before
     with pytest.raises(DataError, match='the folder has results with cash None, found 1 now'):
         studies.make(kind, setting, tmp_path / 'study', {'cash': 1}, {})
+
+
+class OwnRhythm(MicroCapStrategy):
+    """Says by itself when to rebalance, and knows nothing of a phase."""
+
+    def is_rebalance_day(self, day):
+        return day % 7 == 0
+
+
+class OwnTrade(MicroCapStrategy):
+    def trade(self, day):
+        if day % 6 == 0:
+            self.rebalance()
+
+
+@pytest.mark.parametrize('strategy', [OwnRhythm, OwnTrade])
+def test_a_rhythm_of_its_own_is_begun_later(table, tmp_path, strategy):
+    study = made(Phases(), setting_over(table, strategy, weekday=2), tmp_path / 'phases')
+    assert (study.names, study.facts['distinct']) == (('days_later',), 5)
+
+
+def test_shifts_that_are_all_one_run_tell_nothing():
+    facts = {'distinct': 1, 'count': 4, 'param': 'phase', 'low': 0.1, 'median': 0.1, 'high': 0.1, 'spread': 0.0}
+    assert _phases(facts, 'en') == ('All 4 shifts gave the same run: its own rhythm knows no shift, so that nothing is told of '
+                                    'luck.')
+
+
+class Idle(bt.Strategy):
+    pass
+
+
+def test_a_strategy_that_never_trades(table, tmp_path):
+    for kind in (Phases(), Starts(), Costs(), Capacity((1e5, 1e6))):
+        study = made(kind, setting_over(table, Idle), tmp_path / kind.name)
+        assert sentence(study, 'en') == 'No run has filled any order: there is nothing to tell.'
+
+
+def test_what_is_told_of_the_year_after_the_start():
+    facts = {'count': 9, 'low': 0.1, 'high': 0.5, 'median': 0.3, 'worst': '2020-01', 'lost': 0, 'counted': 4, 'under': 0,
+             'worst_year_return': 0.113}
+    assert _starts(facts, 'en').endswith('lost money; a year after the start none of 4 was below its money.')
+    assert _starts({**facts, 'under': 1, 'worst_year_return': -0.113}, 'en').endswith(
+        '; a year after the start 1 of 4 were below their money, the worst by 11.3%.')
+
+
+def test_fewer_shifts_in_the_same_folder(table, tmp_path):
+    made(Phases(), setting_over(table), tmp_path / 'phases')
+    study = made(Phases(2), setting_over(table), tmp_path / 'phases')
+    assert [key[0] for key in study.keys] == [row[0] for row in text_table(study, 'en')[1]] == ['0', '1']
+    assert study.facts['count'] == 2
+    assert len(studies.read(tmp_path / 'phases').keys) == 2
+
+
+@pytest.mark.parametrize(('value', 'english', 'chinese'), [
+    (18_200_000, '18.2 million', '1,820 万'), (1.07e7, '10.7 million', '1,070 万'), (1e9, '1 billion', '10 亿'),
+    (123_456, '123,456', '12.3 万'), (4_604, '4,604', '4,604'), (-7.57e6, '-7.57 million', '-757 万')])
+def test_yuan_in_words(value, english, chinese):
+    assert (yuan(value, 'en'), yuan(value, 'zh')) == (english, chinese)
