@@ -9,6 +9,7 @@ from typing import Any
 from ..feeds.errors import DataError
 from ..record.param_texts import as_text
 from ..study.ledger import DATES, FIGURES
+from ..study.overfitting import BLOCKS
 from .command_line import RULES
 from .strategy_arguments import Chosen, assignment, check_name, near, read_value
 
@@ -69,6 +70,19 @@ def add_figure_argument(parser: argparse.ArgumentParser, what: str, option: str 
     parser.add_argument(option, type=figure, metavar='FIGURE', default=default,
                         help=f'the figure that {what}, a column of results.csv such as sharpe, calmar or max_drawdown (default: '
                              f'{default})')
+
+
+def add_blocks_argument(parser: argparse.ArgumentParser) -> None:
+    """Add how finely the time is cut for the probability of overfitting."""
+    parser.add_argument('--blocks', type=even, default=BLOCKS, metavar='N',
+                        help=f'blocks of the time for the probability of overfitting, an even number (default: {BLOCKS})')
+
+
+def even(text: str) -> int:
+    """Argument type: an even number from 2 to 20."""
+    if not (text.isascii() and text.isdigit() and 2 <= int(text) <= 20 and not int(text) % 2):
+        raise argparse.ArgumentTypeError(f'found {text!r}, expected an even number from 2 to 20')
+    return int(text)
 
 
 def figure(text: str) -> str:

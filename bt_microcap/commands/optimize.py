@@ -44,7 +44,15 @@ from .command_line import (
     overrides,
     progress,
 )
-from .grid_arguments import add_figure_argument, add_grid_arguments, check_each, dimensions_of, of_strategy, one_by_one
+from .grid_arguments import (
+    add_blocks_argument,
+    add_figure_argument,
+    add_grid_arguments,
+    check_each,
+    dimensions_of,
+    of_strategy,
+    one_by_one,
+)
 from .market_data import open_feed
 from .strategy_arguments import Chosen, Skipped, add_strategy_arguments, check_data, check_params, choose, rehearse
 
@@ -61,6 +69,7 @@ def parse_args(pargs: list[str] | None = None) -> argparse.Namespace:
     add_process_arguments(parser)
     parser.add_argument('--out', type=Path, default=Path('sweep'), help='folder for the results (default: sweep)')
     add_figure_argument(parser, 'the best is chosen by')
+    add_blocks_argument(parser)
     parser.add_argument('--no-plot', action='store_true', help='write no picture')
     add_grid_arguments(parser)
     add_strategy_arguments(parser, ('min_cap', 'max_cap'))
@@ -119,13 +128,16 @@ def settings_of(args: argparse.Namespace, chosen: Chosen, feed: MarketFeed, sour
     }
 
 
-def luck_of(ledger: Ledger, keys: list[tuple[str, ...]], best: tuple[str, ...], setting: Setting) -> dict[str, Any]:
+def luck_of(
+    ledger: Ledger, keys: list[tuple[str, ...]], best: tuple[str, ...], setting: Setting, blocks: int,
+) -> dict[str, Any]:
     """Return how much of the best of some runs is luck; see `overfitting.doubts`."""
     days, returns = ledger.table(keys)
     level = setting.store.index()['close']
     places = np.searchsorted(setting.store.days, days)
     how = {name: setting.conventions[name] for name in ('days_a_year', 'risk_free')}
-    return doubts(days, returns, keys.index(best), benchmark=level[places] / level[places - 1] - 1, **how)
+    return doubts(days, returns, keys.index(best), benchmark=level[places] / level[places - 1] - 1, blocks=blocks,
+                  **how)
 
 
 def said_of(found: dict[str, Any]) -> list[str]:
@@ -191,7 +203,7 @@ def main(pargs: list[str] | None = None) -> int:
     if len(rows) > 1 and best:
         keys = [grid.key_of(dict(zip(dimensions, row, strict=False))) for row in rows]
         first = keys[rows.index(best[0])]
-        found = luck_of(ledger, keys, first, setting)
+        found = luck_of(ledger, keys, first, setting, args.blocks)
         write_json(out / OVERFITTING, {'by': args.by, 'best': dict(zip(dimensions, first, strict=True)), **found})
         written += f', {OVERFITTING}'
         print('\n'.join(said_of(found)))

@@ -37,7 +37,7 @@ from .command_line import (
     output_folder,
     progress,
 )
-from .grid_arguments import figure, of_strategy, one_by_one
+from .grid_arguments import add_blocks_argument, figure, of_strategy, one_by_one
 from .optimize import BEST, OVERFITTING, SHOWN, luck_of, open_for, said_of, setting_of, settings_of, table, try_out
 from .space_arguments import add_space_arguments, space_of
 from .strategy_arguments import Chosen, add_strategy_arguments, check_data, check_params, choose
@@ -66,6 +66,7 @@ def parse_args(pargs: list[str] | None = None) -> argparse.Namespace:
                              'than the median of the complete ones then, as soon as there are 5; with several --by none does, '
                              'as Optuna has nothing of the kind for them')
     parser.add_argument('--no-plot', action='store_true', help='write no picture')
+    add_blocks_argument(parser)
     add_space_arguments(parser)
     add_strategy_arguments(parser)
     add_profile_arguments(parser)
@@ -139,12 +140,12 @@ def typed(one: Tried, space: Sequence[Dimension]) -> str:
                     for name, text in texts.items())
 
 
-def said_of_doubt(found: Found, setting: Any, out: Path, by: Sequence[str]) -> list[str]:
+def said_of_doubt(found: Found, setting: Any, out: Path, args: argparse.Namespace) -> list[str]:
     """Write overfitting.json, and return in plain words how much of the best is luck."""
     keys = found.ledger.keys()
     best = found.best[0]
-    known = luck_of(found.ledger, keys, best.key, setting)
-    write_json(out / OVERFITTING, {'by': list(by), 'best': dict(zip(found.ledger.names, best.key, strict=True)), **known})
+    known = luck_of(found.ledger, keys, best.key, setting, args.blocks)
+    write_json(out / OVERFITTING, {'by': args.by, 'best': dict(zip(found.ledger.names, best.key, strict=True)), **known})
     return [*said_of(known), 'a guided search makes most of its trials where it is good, they are alike, and those that were '
             'ended early do not count: the deflated Sharpe ratio and the probability of overfitting tell the least doubt there '
             'has to be']
@@ -181,7 +182,7 @@ def main(pargs: list[str] | None = None) -> int:
     written = 'results.csv, returns.parquet, trials.csv, search.journal, settings.json'
     (out / OVERFITTING).unlink(missing_ok=True)  # of a search before
     if len(found.ledger) > 1:
-        print('\n'.join(said_of_doubt(found, setting, out, args.by)))
+        print('\n'.join(said_of_doubt(found, setting, out, args)))
         written += f', {OVERFITTING}'
     if args.no_plot or not found.best:
         (out / PICTURE).unlink(missing_ok=True)

@@ -100,3 +100,27 @@ def test_wrong_ranges(tmp_path, data, text):
 def test_ranges(text, numbers):
 
     assert values(text) == numbers
+
+
+def test_the_luck_of_the_choice_is_said_and_written(tmp_path, data):
+    pytest.importorskip('ffn')
+    given = '--stocknum', '1:3', '--refresh-rate', '3,5'
+    outcome = sweep(data, tmp_path / 'out', *given, '--by', 'sharpe', '--blocks', 4)
+    assert (outcome.status, outcome.err) == (0, '')
+    said = json.loads((tmp_path / 'out' / 'overfitting.json').read_text('utf-8'))
+    best = max(rows(tmp_path / 'out'), key=lambda row: float(row['sharpe']))
+    assert (said['by'], said['best']) == ('sharpe', {'stocknum': best['stocknum'], 'refresh_rate': best['refresh_rate']})
+    assert (said['runs'], said['different_runs'], said['blocks']) == (6, 6, 4)
+    assert said['best_sharpe'] == pytest.approx(float(best['sharpe']), rel=1e-9)
+    assert any(line.startswith(f'deflated Sharpe ratio {said["deflated_sharpe_ratio"]:.2f}: ') for line in outcome.lines)
+    assert any(f'probability of overfitting {said["probability_of_overfitting"]:.0%}: ' in line and '(4 blocks)' in line
+               for line in outcome.lines)
+    # of one run alone there is no choice
+    assert sweep(data, tmp_path / 'out', '--stocknum', 3, '--refresh-rate', 5, '--by', 'sharpe').status == 0
+    assert not (tmp_path / 'out' / 'overfitting.json').exists()
+
+
+@pytest.mark.parametrize('text', ['3', '0', '22', 'ten'])
+def test_blocks_that_are_none(tmp_path, data, text):
+    line = one_error_line(call('optimize', '--data', data, '--blocks', text, '--out', tmp_path / 'out'))
+    assert f'argument --blocks: found {text!r}, expected an even number from 2 to 20' in line
