@@ -80,7 +80,7 @@ class WalkForward(Kind):
         return found
 
     def plan(self, setting: Setting) -> Plan:
-        """Return the runs of every combination on every part of the time, and on all windows together."""
+        """Return the runs of every combination on every past and on every window."""
         windows = self.windows(setting)
         spans = dict.fromkeys((*((one.train_start, one.train_end) for one in windows),
                                *((one.test_start, one.test_end) for one in windows)))
