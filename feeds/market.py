@@ -275,9 +275,7 @@ class _StoreValues:
         self._market, self._store, self._day, self._cache, self._past = market, store, {True: previous, False: today}, {}, past
         self.before = int(store.days[max(previous, 0)])
         # an index renewed every few days is that of the run's first bar; a listing day is counted by the run's calendar
-        # of a subclass it is not known what it gives
-        shared = store.shared if type(self) is _StoreValues else None
-        self.shared = shared, (market.offset, market.end, previous, today)
+        self.shared = None, (market.offset, market.end, previous, today)
 
     @property
     def reference_data(self) -> Any:
@@ -338,4 +336,7 @@ class MarketUniverse:
         market = self._market
         check_close(at_open, market._env)
         day = market.offset + market.lines.datetime.idx
-        return CrossSection(self.codes, _StoreValues(market, day - 1 if at_open else day, day, self._history))
+        values = _StoreValues(market, day - 1 if at_open else day, day, self._history)
+        if type(self) is MarketUniverse and type(self._history) is History:  # of others it is not known what they give
+            values.shared = market.store.shared, values.shared[1]
+        return CrossSection(self.codes, values)

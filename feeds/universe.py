@@ -45,6 +45,8 @@ class CrossSection:
         """
         if type(self) is not CrossSection or vars(self).keys() - {'codes', '_source', 'memo'}:
             return None, None
+        if {'vector', 'history', 'benchmark'} & getattr(self._source, '__dict__', {}).keys():  # put in place of the class's own
+            return None, None
         return getattr(self._source, 'shared', (None, None))
 
     @property

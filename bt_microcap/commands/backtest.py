@@ -23,6 +23,7 @@ from ..feeds.market import MarketFeed
 from ..feeds.store.benchmarks import FORMS, parse
 from ..profiles import setup
 from ..record.blotter import Blotter
+from ..record.param_texts import as_json
 from ..study.chance import COUNT
 from ..views.html_report import check_extra, of_folder, run_beside
 from ..views.language import ENGLISH, LANGUAGES, say
@@ -133,12 +134,17 @@ def main(pargs: list[str] | None = None) -> int:
     # else the title tells the params that differ from the class's own
     name = chosen.label if args.joinquant or chosen.preset and set(chosen.params) - set(ORIGINAL) else ''
     summary = save_run(strategy, args.out, not args.no_plot, name=name, source=source, conventions=conventions(args),
-                       about={**chosen.about(), **content_of(strategy)}, language=args.lang, warned=warned)
+                       about={**chosen.about(), **content_of(strategy), **given_of(args)}, language=args.lang, warned=warned)
     if args.report:
         compare_with_chance(strategy, args.out, summary, args)
         path = of_folder(args.out, args.out / REPORT, args.lang)
         print(say(args.lang, 'report: {path}', path=path))
     return 0
+
+
+def given_of(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the rules that options gave: of a JoinQuant script, which sets others, its studies are told by them."""
+    return {'given_rules': as_json(overrides(args))} if args.joinquant and overrides(args) else {}
 
 
 def content_of(strategy: bt.Strategy) -> dict[str, int]:

@@ -15,6 +15,7 @@ study goes on where it was.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -195,13 +196,15 @@ def about_of(args: argparse.Namespace, chosen: Chosen, setting: Setting, source:
     The user's own run is made, and its end is what tells most: it depends on all that a run depends on.
     """
     days = setting.days()
-    own = run_trial(setting, Trial(('the run itself',))).figures
+    own: dict[str, Any] = {}
+    with contextlib.suppress(DataError):  # its params alone may not go; those of a walk-forward's grid may
+        own = run_trial(setting, Trial(('the run itself',))).figures
     return {
         'title': ', '.join(filter(None, [chosen.label, source, args.profile])), 'data': source,
         'content': setting.store.checksum(), **chosen.about(), 'params': as_json(chosen.all_params()),
         'profile': args.profile, 'rules': as_json({**PROFILES[args.profile], **overrides(args)}), 'cash': args.cash,
         'first_day': str(as_date(days[0])), 'last_day': str(as_date(days[-1])), 'conventions': as_json(conventions(args)),
-        'end_value': own.get('end_value'), 'trades': own.get('trades')}
+        'end_value': own.get('end_value'), 'trades': own.get('trades'), 'given_rules': as_json(overrides(args))}
 
 
 def make(kind: Kind, args: argparse.Namespace, setting: Setting, settings: dict[str, Any], about: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,7 +33,8 @@ def as_text(value: Any) -> str:
         return type(value).__qualname__  # without the address in memory, which is another in every run
     if callable(value) and hasattr(value, '__qualname__'):
         return value.__qualname__
-    return str(value) if isinstance(value, (str, int)) else repr(value)
+    # without addresses in memory, as of functools.partial
+    return str(value) if isinstance(value, (str, int)) else re.sub(r' at 0x[0-9a-fA-F]+', '', repr(value))
 
 
 def typed(value: float, digits: int = 6) -> str:

@@ -93,7 +93,7 @@ class Piece:
 def _is_ours(function: Any) -> bool:
     """Return whether a function is one of the package, by itself: neither a piece around others nor a wrapper."""
     home = sys.modules.get(getattr(function, '__module__', None) or '')
-    return (home is not None and home.__name__.startswith(OURS)
+    return (home is not None and home.__name__.startswith(OURS) and not hasattr(function, '__wrapped__')
             and vars(home).get(getattr(function, '__name__', '')) is function)
 
 

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from ..feeds.errors import DataError
 from ..feeds.invocation import command
 from ..feeds.store import MarketStore
-from .own_code import own_files
+from .own_code import own_files, runs_script
 from .trials import Outcome, Setting, Trial, run_trial
 
 EXTRA = 'pip install "bt-microcap[dask]", in a checkout pip install -e ".[dask]"'
@@ -122,7 +122,7 @@ def parcel_of(setting: Setting, job: Any = None, shared: Sequence[Path] = ()) ->
     folders = (str(parents[kind.__module__.count('.')]),) if own else ()
     files = own_files(kind) if own else []
     params = dict(setting.params)
-    if 'script' in params:  # of JoinQuantStrategy: a worker has another working folder
+    if runs_script(kind):  # a worker has another working folder
         files.append(Path(params['script']).resolve())
         params['script'] = str(files[-1])
     setting = replace(setting, store=None, params=params)  # type: ignore[arg-type]

@@ -57,6 +57,10 @@ STUDIES: dict[str, Entry] = {
         '{chosen}，如此滚动，年化收益 {made}，而这些参数在各自的选参区间里为 {past}；'
         '{count} 组参数在同样的窗口上运行，事后看最好的 {best} 为 {hindsight}，中位数 {median}，'
         '{windows} 个窗口中有 {better} 个好于当期中位数。',
+    '{chosen}, again and again, it made {made} a year, where the choices had made {past} on their own past; no combination ran '
+    'on every window.':
+        '{chosen}，如此滚动，年化收益 {made}，而这些参数在各自的选参区间里为 {past}；'
+        '没有一组参数在每个窗口上都运行过。',
     'All {count} shifts gave the same run: its own rhythm knows no shift, so that nothing is told of luck.':
         '{count} 次平移得到同一次回测：策略自己的节奏不理会平移，因此说明不了运气。',
     'No run has filled any order: there is nothing to tell.': '没有一次回测成交过委托，无从谈起。',

@@ -120,6 +120,10 @@ def _walk_forward(facts: dict[str, Any], language: str) -> str:
                      **past)
     else:
         chosen = say(language, 'Chosen by {by} on the {train} months before, and run on the next {test}', **past)
+    if facts['best_key'] is None:  # the strategy skips some windows of each
+        return say(language, '{chosen}, again and again, it made {made} a year, where the choices had made {past} on their own '
+                   'past; no combination ran on every window.', chosen=chosen, made=percent(facts['stitched_return']),
+                   past=percent(facts['past_return']))
     return say(language, '{chosen}, again and again, it made {made} a year, where the choices had made {past} on their own past; '
                'of the {count} combinations, each run on the same windows, the best in hindsight, {best}, made {hindsight}, the '
                'median {median}, and the choice beat the median in {better} of {windows} windows.', chosen=chosen,

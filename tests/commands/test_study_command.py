@@ -144,7 +144,7 @@ def trade(context):
 '''
 
 
-def test_studies_of_a_joinquant_script(data, tmp_path):
+def test_studies_of_a_joinquant_script(data, tmp_path, monkeypatch):
     pytest.importorskip('bokeh')
     script, out, other = tmp_path / 'script.py', tmp_path / 'out', tmp_path / 'other'
     script.write_text(SCRIPT)
@@ -161,7 +161,11 @@ def test_studies_of_a_joinquant_script(data, tmp_path):
     assert max(costs) > 0.0035
     assert command('report', out, '--random-picks', 0).status == 0
     assert (out / 'report.html').read_text('utf-8').count('src="data:image/png') == len(KINDS)
-    # of the same script with another number of stocks none is shown
+    # by an absolute or a relative path it is the same script; with another number of stocks none is shown
+    monkeypatch.chdir(tmp_path)
+    assert command('backtest', '--joinquant', 'script.py', '--data', data, '--no-plot', '--out', out).status == 0
+    assert command('report', out, '--random-picks', 0).status == 0
+    assert (out / 'report.html').read_text('utf-8').count('src="data:image/png') == len(KINDS)
     assert command('backtest', *given, '--set', 'g.n=4', '--no-plot', '--out', other).status == 0
     for kind in KINDS:
         (other / kind).mkdir()

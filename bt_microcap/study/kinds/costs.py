@@ -11,6 +11,7 @@ import numpy as np
 from ...profiles import PROFILES
 from ...record.param_texts import as_text
 from ..ledger import Ledger
+from ..own_code import runs_script
 from ..trials import Setting, Trial
 from .base import Kind, Plan, check_length, done, market_return
 
@@ -72,8 +73,7 @@ class Costs(Kind):
 
 def rules_of(setting: Setting) -> dict[str, Any]:
     """Return the profile of a setting with its own values; of a JoinQuant script, which may set others, only these."""
-    script = hasattr(setting.strategy.params, 'script')
-    return dict(setting.rules) if script else {**PROFILES[setting.profile], **setting.rules}
+    return dict(setting.rules) if runs_script(setting.strategy) else {**PROFILES[setting.profile], **setting.rules}
 
 
 def _severity(name: str) -> Any:

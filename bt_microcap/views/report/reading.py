@@ -265,14 +265,24 @@ def is_of(study: Study, summary: dict[str, Any]) -> bool:
     And the same result: the study has made that run, too.
     """
     about = study.about
-    same = ('end_value', 'trades', 'conventions', 'first_day', 'last_day', 'data', 'profile', 'strategy', 'strategy_content')
+    same = ('end_value', 'trades', 'conventions', 'first_day', 'last_day', 'profile', 'strategy_content')
     own = all(about.get(name) == summary.get(name) for name in same) and summary.get('content') in (None, about['content'])
+    own = own and all(_same_place(about.get(name), summary.get(name)) for name in ('data', 'strategy'))
     if not own or about.get('cash') != summary['start_value']:
         return False
-    if summary['strategy'].endswith('.py'):  # a JoinQuant script has set rules of its own since
-        return True
-    return all({name: value for name, value in summary[part].items() if name in about.get(part, {})} == {
-        name: value for name, value in about.get(part, {}).items() if name in summary[part]} for part in ('params', 'rules'))
+    theirs = {part: dict(summary[part]) for part in ('params', 'rules')}
+    if summary['strategy'].endswith('.py'):  # a JoinQuant script: it has set rules of its own since, and stands there by a path
+        theirs = {'params': theirs['params'], 'given_rules': summary.get('given_rules', {})}
+        theirs['params'].pop('script', None)
+        if about.get('given_rules', {}) != theirs['given_rules']:
+            return False
+    return all({name: value for name, value in found.items() if name in about.get(part, {})} == {
+        name: value for name, value in about.get(part, {}).items() if name in found} for part, found in theirs.items())
+
+
+def _same_place(one: Any, other: Any) -> bool:
+    """Return whether two texts name the same, be it by an absolute and a relative path."""
+    return one == other or None not in (one, other) and Path(one).absolute() == Path(other).absolute()
 
 
 def _of_one_run(run: RunFiles) -> Iterable[tuple[str, bool]]:
