@@ -172,7 +172,7 @@ def compare(results: dict[str, list[Figures]], stocks: list[int]) -> list[Row]:
         row('grid 2', 'optimizer, 20 combinations, 2 cores', middle['grid 1']['wall'] / middle['grid 2']['wall'],
             'x faster by the clock', 1.7, True),
         Row(f'optimize, {SWEEP} runs around the original, 7 years, 2 cores', cpu['optimize'], middle['optimize']['peak'],
-            middle['optimize']['wall'], 's by the clock, start-up and doubts included', 60),
+            middle['optimize']['wall'], 's by the clock, start-up included', 60),
         Row('a run of it, beside cerebro.run() itself', ratio=middle['sweep']['overhead'], unit='ms', target=30),
         Row('cerebro, pickled', ratio=middle['grid 2']['pickled'], unit='kB', target=100),
         row('imports', 'a process that imports backtrader and pandas'),
