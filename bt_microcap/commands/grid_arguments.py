@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..feeds.errors import DataError
 from ..record.param_texts import as_text
+from ..study import grid
 from ..study.ledger import DATES, FIGURES
 from ..study.overfitting import BLOCKS
 from .command_line import RULES
@@ -123,11 +124,9 @@ def dimensions_of(args: argparse.Namespace, chosen: Chosen) -> dict[str, list[An
             raise DataError(f'{said}: {name} is given twice')
         if of_profile and getattr(args, name, None) is not None:
             raise DataError(f'{said}: {name} is also given as --{name.replace("_", "-")}; give it once')
-        found[name] = _rules(text, name, said) if of_profile else _listed(text, name, defaults.get(name), said)
-        texts = [as_text(value) for value in found[name]]
-        twice = next((text for text in texts if texts.count(text) > 1), None)
-        if twice is not None:
-            raise DataError(f'{said}: found {twice} twice, expected each value once')
+        listed = ([rule_value(part, name, said) for part in text.split(',')] if of_profile
+                  else _listed(text, name, defaults.get(name), said))
+        found[name] = list(once(listed, said))
     if not found:
         raise DataError(f'found no dimension, and {chosen.name} has neither stocknum nor refresh_rate to vary; give '
                         '--grid NAME=V1,V2,...')
@@ -162,7 +161,7 @@ def _listed(text: str, name: str, default: Any, said: str) -> list[Any]:
 
 def is_rule(name: str, chosen: Chosen) -> bool:
     """Return whether a name is a key of the profile, and no param of the strategy."""
-    return name in RULES and name not in chosen.defaults
+    return grid.is_rule(name, chosen.strategy)
 
 
 def of_strategy(combination: dict[str, Any], chosen: Chosen) -> dict[str, Any]:
@@ -170,12 +169,27 @@ def of_strategy(combination: dict[str, Any], chosen: Chosen) -> dict[str, Any]:
     return {name: value for name, value in combination.items() if not is_rule(name, chosen)}
 
 
-def _rules(text: str, name: str, said: str) -> list[Any]:
-    """Return the values of a key of the profile."""
+def rule_value(text: str, name: str, said: str) -> Any:
+    """Return a value of a key of the profile.
+
+    Raises
+    ------
+    DataError
+        It cannot be read; begins with what was said.
+    """
     try:
-        return [RULES[name].kind(part.strip()) for part in text.split(',')]
+        return RULES[name].kind(text.strip())
     except argparse.ArgumentTypeError as error:
         raise DataError(f'{said}: {error}') from None
+
+
+def once(values: Sequence[Any], said: str) -> Sequence[Any]:
+    """Return values; refuse one that is there twice."""
+    texts = [as_text(value) for value in values]
+    twice = next((text for text in texts if texts.count(text) > 1), None)
+    if twice is not None:
+        raise DataError(f'{said}: found {twice} twice, expected each value once')
+    return values
 
 
 def check_each(combinations: list[dict[str, Any]], check: Callable[[dict[str, Any]], Any], few: list[dict[str, Any]]) -> None:

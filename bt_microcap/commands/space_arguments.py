@@ -10,7 +10,7 @@ from ..profiles import PROFILES
 from ..record.param_texts import as_text
 from ..study.space import Dimension
 from .command_line import RULES
-from .grid_arguments import is_rule, whole_numbers
+from .grid_arguments import is_rule, once, rule_value, whole_numbers
 from .strategy_arguments import Chosen, assignment, check_name, is_of_g, near, read_value
 
 WHOLE = 'whole numbers as 1:20, 1:20:2 (a step), 1:20:log or 1,5,10'
@@ -72,19 +72,13 @@ def _check_name(name: str, chosen: Chosen, said: str) -> None:
 
 def _of_profile(name: str, text: str, said: str) -> Dimension:
     """Return what a key of the profile may be."""
-    def kind(part: str) -> Any:
-        try:
-            return RULES[name].kind(part)
-        except argparse.ArgumentTypeError as error:
-            raise DataError(f'{said}: {error}') from None
-
     if ':' not in text:
-        return Dimension(name, choices=_values(text, ',', kind, said), of_profile=True)
+        return Dimension(name, choices=_values(text, ',', lambda part: rule_value(part, name, said), said), of_profile=True)
     defaults = [profile[name] for profile in PROFILES.values()]
     whole = all(isinstance(default, int) and not isinstance(default, bool) for default in defaults)
     found = _range(name, text, whole, said)
     for end in found.ends():
-        kind(as_text(end))
+        rule_value(as_text(end), name, said)
     return Dimension(name, found.low, found.high, found.step, found.log, of_profile=True)
 
 
@@ -103,7 +97,7 @@ def _of_strategy(name: str, text: str, chosen: Chosen, said: str) -> Dimension:
         return _range(name, text, isinstance(default, int), said)
     if number and isinstance(default, int):
         try:
-            return Dimension(name, choices=_once(whole_numbers(text), said))
+            return Dimension(name, choices=tuple(once(whole_numbers(text), said)))
         except ValueError:
             raise DataError(f'{said}: found {text!r}, expected {WHOLE}') from None
     between = ';' if isinstance(default, tuple) or ';' in text else ','
@@ -111,15 +105,7 @@ def _of_strategy(name: str, text: str, chosen: Chosen, said: str) -> Dimension:
 
 
 def _values(text: str, between: str, read: Any, said: str) -> tuple[Any, ...]:
-    return _once([read(part.strip()) for part in text.split(between)], said)
-
-
-def _once(values: list[Any], said: str) -> tuple[Any, ...]:
-    texts = [as_text(value) for value in values]
-    twice = next((text for text in texts if texts.count(text) > 1), None)
-    if twice is not None:
-        raise DataError(f'{said}: found {twice} twice, expected each value once')
-    return tuple(values)
+    return tuple(once([read(part.strip()) for part in text.split(between)], said))
 
 
 def _range(name: str, text: str, whole: bool, said: str) -> Dimension:

@@ -49,7 +49,15 @@ from .command_line import (
     overrides,
     progress,
 )
-from .grid_arguments import add_figure_argument, add_grid_arguments, check_each, dimensions_of, of_strategy, one_by_one
+from .grid_arguments import (
+    add_figure_argument,
+    add_grid_arguments,
+    check_each,
+    dimensions_of,
+    of_strategy,
+    one_by_one,
+    rule_value,
+)
 from .optimize import open_for, setting_of, settings_of, try_out
 from .strategy_arguments import Chosen, add_strategy_arguments, assignment, check_data, check_params, choose
 
@@ -181,10 +189,7 @@ def _varied(given: Sequence[tuple[str, str]]) -> dict[str, list[Any]]:
             raise DataError(f'{said}: the profile has no {name}, expected one of {", ".join(RULES)}')
         if name in found:
             raise DataError(f'{said}: {name} is given twice')
-        try:
-            found[name] = [RULES[name].kind(part.strip()) for part in text.split(',')]
-        except argparse.ArgumentTypeError as error:
-            raise DataError(f'{said}: {error}') from None
+        found[name] = [rule_value(part, name, said) for part in text.split(',')]
         if len(set(map(str, found[name]))) < len(found[name]):
             raise DataError(f'{said}: found a value twice, expected each once')
     return found

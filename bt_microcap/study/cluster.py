@@ -11,7 +11,6 @@ import pickle
 import re
 import sys
 import threading
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.reduction import ForkingPickler
@@ -21,10 +20,11 @@ from typing import Any, NamedTuple
 from ..feeds.errors import DataError
 from ..feeds.invocation import command
 from ..feeds.store import MarketStore
-from .own_code import own_files, runs_script
+from . import extras
+from .again import one_line
+from .own_code import checksum, own_files, runs_script
 from .trials import Outcome, Setting, Trial, run_trial
 
-EXTRA = 'pip install "bt-microcap[dask]", in a checkout pip install -e ".[dask]"'
 ADDRESS = re.compile(r'((tcp|tls|ws|wss|ucx)://)?[^/:\s]+:\d{1,5}|((tcp|tls|ws|wss|ucx)://)\[[0-9a-fA-F:]+\]:\d{1,5}')
 PATIENCE = 10  # seconds to wait for the scheduler, and for a first worker
 AHEAD = 3  # runs that each thread of a worker is given ahead, so that it never waits for the next one
@@ -67,10 +67,7 @@ def outcomes_on(
         distributed is not installed, there is no such scheduler, a worker has another version, store or strategy file, or a run
         fails.
     """
-    try:
-        distributed = importlib.import_module('distributed')
-    except ImportError:
-        raise DataError(f'--dask needs distributed: {EXTRA}') from None
+    distributed = extras.needed('distributed', '--dask', 'dask')
     parcel = pickle.dumps(parcel_of(setting, job, shared))
     client = _connected(distributed, address)
     try:
@@ -87,7 +84,7 @@ def _connected(distributed: Any, address: str) -> Any:
     try:
         client = distributed.Client(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError, TypeError, KeyError, ImportError) as error:
-        raise DataError(f'--dask {address}: found no scheduler there ({_line(error)}); start one '
+        raise DataError(f'--dask {address}: found no scheduler there ({one_line(error)}); start one '
                         'with: dask scheduler, and on each machine: dask worker ADDRESS --nthreads 1') from None
     try:
         client.wait_for_workers(1, timeout=PATIENCE)
@@ -126,7 +123,7 @@ def parcel_of(setting: Setting, job: Any = None, shared: Sequence[Path] = ()) ->
         files.append(Path(params['script']).resolve())
         params['script'] = str(files[-1])
     setting = replace(setting, store=None, params=params)  # type: ignore[arg-type]
-    return Parcel(__version__, str(store.path), store.checksum(), folders, {str(path): _crc(path) for path in files},
+    return Parcel(__version__, str(store.path), store.checksum(), folders, {str(path): checksum([path]) for path in files},
                   tuple(str(path.resolve()) for path in shared), bytes(ForkingPickler.dumps(setting)),
                   bytes(ForkingPickler.dumps(None if job is None else replace(job, setting=None))))
 
@@ -136,10 +133,10 @@ def _check_workers(client: Any, parcel: bytes) -> None:
     try:
         said = client.run(_prepared, parcel, on_error='return')
     except Exception as error:
-        raise DataError(f'--dask: the workers cannot be asked: {_line(error)}') from None
+        raise DataError(f'--dask: the workers cannot be asked: {one_line(error)}') from None
     for worker, answer in said.items():
         if isinstance(answer, BaseException):
-            raise DataError(f'--dask: the worker {worker} cannot make the runs: {_line(answer)}; it needs the same Python '
+            raise DataError(f'--dask: the worker {worker} cannot make the runs: {one_line(answer)}; it needs the same Python '
                             'packages as this machine')
         if answer:
             raise DataError(f'--dask: the worker {worker}: {answer}')
@@ -164,7 +161,7 @@ def _results(distributed: Any, client: Any, parcel: bytes, tasks: Sequence[Any])
         try:
             outcome, error = future.result()
         except Exception as problem:  # the worker was lost again and again, or the scheduler is gone
-            raise DataError(f'--dask: a run could not be made: {_line(problem)}; what is done is kept, start the same command '
+            raise DataError(f'--dask: a run could not be made: {one_line(problem)}; what is done is kept, start the same command '
                             'again') from None
         if error:
             raise DataError(error)
@@ -172,14 +169,6 @@ def _results(distributed: Any, client: Any, parcel: bytes, tasks: Sequence[Any])
         if following is not None:
             done.add(following)
         yield numbers.pop(future), outcome
-
-
-def _crc(path: Path) -> int:
-    return zlib.crc32(path.read_bytes())
-
-
-def _line(error: BaseException) -> str:
-    return f'{type(error).__name__}: {" ".join(str(error).split())}'
 
 
 # -- in a worker ---------------------------------------------------------------------------------------------
@@ -239,7 +228,7 @@ def _job(parcel: bytes) -> Any:
 def _check_file(path: Path, mark: int) -> None:
     if not path.is_file():
         raise DataError(f'{path}: there is no such file here; it has to be under the same path on all machines')
-    if _crc(path) != mark:
+    if checksum([path]) != mark:
         raise DataError(f'{path}: is another file here than where the study was started; copy it anew')
     if _READ.setdefault(str(path), mark) != mark:
         raise DataError(f'{path}: was changed since this worker has read it; restart the worker')

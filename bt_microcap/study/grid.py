@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import backtrader as bt
+
 from ..profiles import REALISTIC
 from ..record.param_texts import as_text
 from .ledger import FIGURES, Ledger
@@ -31,11 +33,15 @@ def key_of(combination: Mapping[str, Any]) -> tuple[str, ...]:
 
 def trials_of(dimensions: Mapping[str, Sequence[Any]], setting: Setting) -> list[Trial]:
     """Return a trial for each combination; a name that is no param of the strategy is a key of the profile."""
-    own = set(setting.strategy.params._getkeys())
-    return [Trial(key_of(combination),
-                  {name: value for name, value in combination.items() if name in own or name not in REALISTIC},
-                  {name: value for name, value in combination.items() if name not in own and name in REALISTIC})
+    rules = {name for name in dimensions if is_rule(name, setting.strategy)}
+    return [Trial(key_of(combination), {name: value for name, value in combination.items() if name not in rules},
+                  {name: value for name, value in combination.items() if name in rules})
             for combination in combinations(dimensions)]
+
+
+def is_rule(name: str, strategy: type[bt.Strategy]) -> bool:
+    """Return whether a name is a key of the profile, and no param of the strategy."""
+    return name in REALISTIC and name not in strategy.params._getkeys()
 
 
 def sweep(

@@ -12,7 +12,7 @@ import csv
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import date
 from itertools import zip_longest
@@ -117,15 +117,14 @@ class Ledger:
         self._journal.write(json.dumps(line) + '\n')
         self._journal.flush()
         self._keep(key, figures, outcome.days, outcome.returns)
-        for name, write in ((RESULTS, self._write_results), (RETURNS, self._write_returns)):
-            last, cost = self._written[name]
+        for name, (last, cost) in self._written.items():
             if time.monotonic() - last >= SELDOM * cost:
-                self._timed(name, write)
+                self._write(name)
 
     def write(self) -> None:
         """Write both files."""
-        for name, write in ((RESULTS, self._write_results), (RETURNS, self._write_returns)):
-            self._timed(name, write)
+        for name in self._written:
+            self._write(name)
 
     def keys(self) -> list[Key]:
         """Return the keys of what is there, in the order of the files."""
@@ -181,9 +180,9 @@ class Ledger:
     def _keep(self, key: Key, figures: dict[str, Any], days: np.ndarray, returns: np.ndarray) -> None:
         self.figures[key], self.days[key], self.returns[key] = figures, days, returns
 
-    def _timed(self, name: str, write: Callable[[], None]) -> None:
+    def _write(self, name: str) -> None:
         begun = time.monotonic()
-        write()
+        (self._write_results if name == RESULTS else self._write_returns)()
         self._written[name] = time.monotonic(), time.monotonic() - begun
 
     def _write_results(self) -> None:

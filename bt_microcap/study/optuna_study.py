@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import time
 import warnings
@@ -16,8 +15,8 @@ import numpy as np
 
 from ..feeds.errors import DataError
 from ..feeds.store.folder import lock_file
+from . import extras
 
-EXTRA = 'pip install "bt-microcap[search]", in a checkout pip install -e ".[search]"'
 JOURNAL, LOCK, NAME = 'search.journal', '.search.lock', 'search'
 COMPLETE, PRUNED, FAILED, RUNNING = 'complete', 'pruned', 'failed', 'running'
 INTERRUPTED = 'interrupted'  # also the attribute of the trial that has the params of one
@@ -34,12 +33,7 @@ def needed() -> Any:
     DataError
         It is not installed; how it is.
     """
-    try:
-        optuna = importlib.import_module('optuna')
-    except ImportError as error:
-        if error.name is not None and error.name.partition('.')[0] != 'optuna':
-            raise
-        raise DataError(f'the search needs optuna: {EXTRA}') from None
+    optuna = extras.needed('optuna', 'the search', 'search')
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
 

@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-import importlib
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..feeds.errors import DataError
+from ..record.statistics import FEW_DAYS
+from . import extras
 
 BLOCKS = 10  # of the cross-validation
 REPETITIONS = 1_000  # of the bootstrap
 FEWEST_REPETITIONS, WORK = 200, 5e8  # of very many runs: returns that all repetitions together may look at
 MOST_RETURNS = 5e7  # of all runs together, above which memory and minutes would be gone
 NOTHING = 1e-9  # weight of a lag below which it is left out
-FEWEST_DAYS = 60  # below which none of it means anything
-EXTRA = 'pip install "bt-microcap[doubt]", in a checkout pip install -e ".[doubt]"'
-
-
-def needed(module: str, said: str) -> Any:
-    """Return a module of the extra ``doubt``.
-
-    Raises
-    ------
-    DataError
-        It is not installed; how it is.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        if error.name is not None and error.name.partition('.')[0] != module.partition('.')[0]:
-            raise
-        raise DataError(f'{said} needs {module.partition(".")[0]}: {EXTRA}') from None
+needed = partial(extras.needed, extra='doubt')
 
 
 def sharpe_ratios(returns: np.ndarray, days_a_year: float, risk_free: float = 0.0) -> np.ndarray:
@@ -221,7 +206,7 @@ def doubts(
         'repetitions': 0, 'reality_check': None, 'spa': None, 'why': ''}
     if len(alive) < 2:
         return {**said, 'why': 'fewer than two runs differ'}
-    if len(days) < max(FEWEST_DAYS, 2 * blocks):
+    if len(days) < max(FEW_DAYS, 2 * blocks):
         return {**said, 'why': f'only {len(days)} trading days'}
     if len(days) * len(alive) > MOST_RETURNS:
         return {**said, 'why': f'{len(alive):,} runs of {len(days):,} days are too many to be compared'}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -41,18 +41,24 @@ def run_all(
     if not left:
         return
     setting.store.index()  # here once: processes that are copies of this one have it
-    said: set[str] = set()
     try:
         with closing(_outcomes(setting, left, processes, dask)) as found:
-            for number, outcome in found:
+            for number, outcome in warning_once(found):
                 ledger.add(left[number].key, outcome)
-                for text in outcome.warned:
-                    if text not in said:
-                        said.add(text)
-                        warnings.warn(text, stacklevel=2)
                 progress(1)
     finally:
         setting.store.shared = None  # of the runs that this process made
+
+
+def warning_once(found: Iterable[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
+    """Give what comes of runs, and warn here of what they have warned of elsewhere, each text once."""
+    said: set[str] = set()
+    for number, outcome in found:
+        for text in outcome.warned:
+            if text not in said:
+                said.add(text)
+                warnings.warn(text, stacklevel=2)
+        yield number, outcome
 
 
 def _outcomes(

@@ -8,7 +8,6 @@ and then put into the ledger; where the search is killed in between, the run is 
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
@@ -37,7 +36,7 @@ from .optuna_study import (
 )
 from .processes import cores, outcomes
 from .pruning import Watch, Years, ends_of, years_of
-from .runs import run_all
+from .runs import run_all, warning_once
 from .space import Dimension, key_of, parted
 from .trials import Outcome, Setting, Trial, run_trial
 
@@ -286,13 +285,9 @@ def _made(
 ) -> Iterator[Told]:
     """Give what comes of so many trials; end the search where all of the first ones are refused."""
     job.setting.store.index()  # here once: processes that are copies of this one have it
-    why, warned = '', set()
+    why = ''
     with closing(_outcomes(job, range(max(0, count)), processes, dask)) as found:
-        for _, told in found:
-            for text in told.warned:
-                if text not in warned:
-                    warned.add(text)
-                    warnings.warn(text, stacklevel=3)
+        for _, told in warning_once(found):
             refused.append(told.why.startswith(REFUSED))
             why = told.why or why
             yield told

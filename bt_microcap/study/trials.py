@@ -18,7 +18,7 @@ from ..feeds.shared import SharedVectors
 from ..feeds.store import MarketStore
 from ..profiles import setup
 from ..record.analyzers import Figures
-from ..record.statistics import returns_of
+from ..record.statistics import DAYS_A_YEAR, returns_of
 from ..rotation.tally import NothingTradedWarning
 from .again import one_line
 
@@ -61,6 +61,11 @@ class Setting:
     end: date | None = None
     conventions: dict[str, Any] = field(default_factory=dict)
     benchmark: str = ''
+
+    @property
+    def days_a_year(self) -> float:
+        """Trading days of the annual figures."""
+        return self.conventions.get('days_a_year', DAYS_A_YEAR)
 
     def days(self, start: date | None = None, end: date | None = None) -> np.ndarray:
         """Return the days, as ordinals, on which a run from `start` to `end` may trade; by default one of the setting's."""

@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..study.kinds.base import as_date
 from ..study.kinds.walk_forward import Window, stitched
 from ..study.studies import Study, read_stitched
 from .fonts import chinese_font, families, without_missing
 from .language import CHINESE, ENGLISH, say, translate
+from .picture import AMBER, BLUE, GREY, RED
 from .study_texts import HEADS, RULE_NAMES, TITLES, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BLUE, GREY, AMBER, RED, GREEN = '#3577d4', '#8a929e', '#c98a1b', '#d0493a', '#1f8f77'  # as in the report
+PALE = '#c5cad2'  # what is only there to be compared with
 MANY = 14  # bars beyond which not each has its name and number
 
 
@@ -73,11 +75,11 @@ def _fan(axes: Axes, study: Study, _: Say, labels: bool) -> None:
     for number, key in enumerate(study.keys):
         if key != study.own:
             shade = number / max(1, len(study.keys) - 1)
-            days = [date.fromordinal(int(day)) for day in ledger.days[key]]
+            days = list(map(as_date, ledger.days[key]))
             axes.plot(days, ledger.levels(key)[1:], color=(0.75 - 0.45 * shade, 0.6, 0.85 - 0.2 * shade), linewidth=0.9,
                       label=key[0] if labels and len(study.keys) <= 8 else None)
     if study.own in ledger:
-        days = [date.fromordinal(int(day)) for day in ledger.days[study.own]]
+        days = list(map(as_date, ledger.days[study.own]))
         drawn = axes.plot(days, ledger.levels(study.own)[1:], color=BLUE, linewidth=2.2,
                           label=_('yours: {own}', own=study.own[0]))
     _log(axes)
@@ -196,13 +198,13 @@ def _walk_forward(figure: Figure, study: Study, _: Say) -> None:
     for combination in dict.fromkeys(key[2:] for key in study.keys):
         if all((row['test_start'], row['test_end'], *combination) in ledger for row in windows):
             days, levels = stitched(ledger, spans, [combination] * len(spans))
-            drawn = [date.fromordinal(int(day)) for day in days]
+            drawn = list(map(as_date, days))
             if combination == best:
                 left.plot(drawn, levels, color=AMBER, linewidth=1.8, zorder=3,
                           label=_('best in hindsight: {best}', best=facts['best']))
             else:
-                left.plot(drawn, levels, color='#c5cad2', linewidth=0.7)
-    left.plot([], [], color='#c5cad2', label=_('every combination'))
+                left.plot(drawn, levels, color=PALE, linewidth=0.7)
+    left.plot([], [], color=PALE, label=_('every combination'))
     days, levels = read_stitched(ledger.folder)
     left.plot([date.fromisoformat(day) for day in days], levels, color=BLUE, linewidth=2.2, zorder=4,
               label=_('chosen on the past'))
@@ -213,7 +215,7 @@ def _walk_forward(figure: Figure, study: Study, _: Say) -> None:
     left.legend(fontsize=8, frameon=False)
     left.set_title(_('value, start = 1, log scale'), fontsize=10)
     places = np.arange(len(windows))
-    right.vlines(places, [100 * row['worst'] for row in windows], [100 * row['best'] for row in windows], color='#c5cad2',
+    right.vlines(places, [100 * row['worst'] for row in windows], [100 * row['best'] for row in windows], color=PALE,
                  linewidth=6, label=_('worst to best of all'))
     right.plot(places, [100 * row['median'] for row in windows], color=AMBER, marker='_', markersize=11, markeredgewidth=2,
                linestyle='none', label=_('median of all'))

@@ -16,6 +16,7 @@ from bt_microcap.feeds.demo import demo_market
 from bt_microcap.feeds.errors import DataError
 from bt_microcap.study import cluster, grid
 from bt_microcap.study.ledger import Ledger
+from bt_microcap.study.own_code import checksum
 from bt_microcap.study.runs import run_all
 from tests.support.script_calls import call, one_error_line
 from tests.support.studying import command, setting_over
@@ -195,10 +196,10 @@ def test_what_a_worker_refuses(store, tmp_path):
     assert f'{mine}: there is no such file here' in refused(parcel, files={str(mine): 1})
     mine.write_text('x = 1\n')
     assert f'{mine}: is another file here' in refused(parcel, files={str(mine): 1})
-    assert refused(parcel, files={str(mine): cluster._crc(mine)}) == ''
+    assert refused(parcel, files={str(mine): checksum([mine])}) == ''
     mine.write_text('x = 2\n')
     assert f'{mine}: was changed since this worker has read it; restart the worker' in refused(
-        parcel, files={str(mine): cluster._crc(mine)})
+        parcel, files={str(mine): checksum([mine])})
 
 
 def test_a_market_in_memory_cannot_travel(tmp_path):

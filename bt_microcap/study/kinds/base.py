@@ -11,11 +11,9 @@ import numpy as np
 
 from ...feeds.errors import DataError
 from ...record.figures import annual_return
-from ...record.param_texts import as_text
+from ...record.statistics import FEW_DAYS
 from ..ledger import Key, Ledger
 from ..trials import Setting, Trial
-
-FEWEST_DAYS = 60  # trading days of a run below which its annual figures mean nothing
 
 
 class Plan(NamedTuple):
@@ -82,7 +80,7 @@ def done(plan: Plan, ledger: Ledger) -> list[Key]:
     return keys
 
 
-def check_length(setting: Setting, fewest: int = FEWEST_DAYS) -> np.ndarray:
+def check_length(setting: Setting, fewest: int = FEW_DAYS) -> np.ndarray:
     """Return the days of the setting.
 
     Raises
@@ -103,8 +101,7 @@ def market_return(setting: Setting, days: np.ndarray) -> float | None:
     close = store.index()['close']
     places = np.searchsorted(store.days, days)
     growth = close[places[-1]] / close[places[0] - 1]
-    year = setting.conventions.get('days_a_year', 252)
-    return annual_return(float(growth), len(days), year) if growth == growth else None
+    return annual_return(float(growth), len(days), setting.days_a_year) if growth == growth else None
 
 
 def as_date(day: int | np.integer) -> date:
@@ -116,11 +113,6 @@ def value_of(setting: Setting, name: str) -> Any:
     """Return a param of the strategy, be it its default; None where it has no such param."""
     defaults: Mapping[str, Any] = dict(setting.strategy.params._getpairs())
     return setting.params.get(name, defaults.get(name))
-
-
-def texts(values: Sequence[Any]) -> list[str]:
-    """Return values as keys have them."""
-    return [as_text(value) for value in values]
 
 
 def quantiles(values: Sequence[float]) -> dict[str, float]:

@@ -44,7 +44,7 @@ class Starts(Kind):
         """Return how the starts ended, and where they stood after a year."""
         keys = done(plan, ledger)
         annual = {key[0]: ledger.figures[key]['annual_return'] for key in keys}
-        year = round(setting.conventions.get('days_a_year', 252))
+        year = round(setting.days_a_year)
         after = {key[0]: float(ledger.levels(key)[year] - 1) for key in keys if len(ledger.returns[key]) >= year}
         return {
             'count': len(keys), **quantiles(list(annual.values())), 'best': max(annual, key=annual.__getitem__),

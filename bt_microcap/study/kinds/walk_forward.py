@@ -92,7 +92,7 @@ class WalkForward(Kind):
         """Return the choices, and the stitched run beside the best in hindsight and the median."""
         done(plan, ledger)
         windows = self.windows(setting)
-        year = setting.conventions.get('days_a_year', 252)
+        year = setting.days_a_year
         rows, choices = [], []
         for window in windows:
             chosen = self.choose(ledger, window)
