@@ -60,7 +60,10 @@ CONVENTIONS = MappingProxyType({
 PROFILES = MappingProxyType({'joinquant': JOINQUANT, 'realistic': REALISTIC})
 
 
-def setup(cerebro: bt.Cerebro, profile: str = 'realistic', *, cash: float = 1e6, **overrides: Any) -> AShareBroker:
+def setup(
+    cerebro: bt.Cerebro, profile: str = 'realistic', *, cash: float = 1e6, broker_class: type[AShareBroker] = AShareBroker,
+    **overrides: Any,
+) -> AShareBroker:
     """Put broker, commission, cheat-on-open and observers in place.
 
     Each can be set by hand instead: ``cerebro.setbroker(AShareBroker(...))``,
@@ -87,6 +90,8 @@ def setup(cerebro: bt.Cerebro, profile: str = 'realistic', *, cash: float = 1e6,
         ``'realistic'`` or ``'joinquant'``.
     cash : float
         Yuan to start with.
+    broker_class : type
+        `AShareBroker`, or a subclass of it.
     **overrides
         Any key of the profile.
 
@@ -106,7 +111,7 @@ def setup(cerebro: bt.Cerebro, profile: str = 'realistic', *, cash: float = 1e6,
     if unknown:
         raise ValueError(f'setup() has no option {unknown[0]!r}: expected one of {", ".join(PROFILES[profile])}')
     values = {**PROFILES[profile], **overrides}
-    broker = AShareBroker(cash=cash, **{name: value for name, value in values.items() if name not in FEES})
+    broker = broker_class(cash=cash, **{name: value for name, value in values.items() if name not in FEES})
     broker.addcommissioninfo(AShareCommission(**{name: values[name] for name in FEES}))
     broker.before_run.append(use_ours)
     broker.given = tuple(overrides)  # what a script's own settings do not change, see `joinquant.api.costs`

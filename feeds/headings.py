@@ -282,3 +282,32 @@ def is_wide(names: Sequence[Any]) -> bool:
     known = recognise(names).columns
     stocks = [name for name in names if name != known.get('date') and not NAMELESS.fullmatch(str(name).strip())]
     return not set(known) - {'date'} and hold_codes(stocks)
+
+
+def columns_by(names: Sequence[Any], synonyms: Mapping[str, str]) -> dict[str, Any]:
+    """Return which column of a table of another kind is what; names are compared as those of a market.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The table's columns.
+    synonyms : mapping of str to str
+        Ours -> other names, with spaces between; the earlier one wins where a table has two.
+
+    Returns
+    -------
+    dict
+        Ours -> theirs, of those that are there. A name belongs to the first of ours that knows it.
+    """
+    found: dict[str, Any] = {}
+    for ours, words in synonyms.items():
+        known = [_compact(word) for word in f'{ours} {words}'.split()]
+        ranks = {}
+        for name in names:
+            stem, unit = _split_unit(_clean(name))
+            plain = unit is None or unit in (*_YUAN, '股', '元/股')
+            if _compact(stem) in known and name not in found.values() and plain:
+                ranks[name] = known.index(_compact(stem))
+        if ranks:
+            found[ours] = min(ranks, key=ranks.__getitem__)
+    return found

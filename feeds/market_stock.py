@@ -184,7 +184,10 @@ class MarketStock(bt.feed.DataBase):
         first = int(store.arrays['start'][self._number])
         bars = max(0, market.end - market.offset + self._shift)  # nothing after the last bar
         stop = min(int(store.arrays['start'][self._number + 1]), first + bars)
-        return ClockedLine.over(self, market, column[first:stop], self._shift, self._start, *market.labels[number])
+        block = column[first:stop]
+        if store.coming is not None:
+            block = store.until_coming(block, market.labels[number][0], self._number)
+        return ClockedLine.over(self, market, block, self._shift, self._start, *market.labels[number])
 
     def __getattr__(self, name: str) -> Any:
         try:

@@ -55,6 +55,11 @@ def open_market(data: Path | None, args: argparse.Namespace | None = None) -> tu
     return MarketStore.from_file(data, quarantine=Quarantine(args.strict, args.start, args.end), reading=reading(args)), str(data)
 
 
+def open_whole(data: Path | None, args: argparse.Namespace) -> tuple[MarketStore, str]:
+    """Return a market with all its days, whatever days the other options are about; see `open_market`."""
+    return open_market(data, argparse.Namespace(**{**vars(args), 'start': None, 'end': None}))
+
+
 def bars_of(days: np.ndarray, start: date | None, end: date | None, source: str) -> np.ndarray:
     """Return the days of the bars of a run: the day before its first, then every day up to its end.
 

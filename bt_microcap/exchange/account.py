@@ -221,6 +221,10 @@ class AccountBroker(bt.brokers.BackBroker):
                 if self.tax_lots is not None and happened.dividend and not rules.is_fund(data._name):
                     self.tax_lots.dividend(data, self.day, happened.dividend)
                 self._restate(data, happened)
+        self._restate_orders()
+
+    def _restate_orders(self) -> None:
+        """Apply the ex-rights of the day to what waits."""
         for order in self.pending:
             data = order.data
             if len(data) > 1 and (happened := self._ex_rights(data, NOTIONAL, data.close[-1])) is not None:

@@ -75,6 +75,7 @@ class MarketStore:
 
     _benchmarks: dict[tuple[str, int], dict[str, np.ndarray]] | None = None  # those asked for so far
     shared: SharedVectors | None = None  # of a study's runs: what they work out of the same days
+    coming: Any = None  # of a store that ends with a day nobody has seen trade yet: see `coming`
 
     def __init__(
         self, arrays: Mapping[str, np.ndarray], columns: Mapping[str, str], about: Mapping[str, Any] | None = None,

@@ -1,0 +1,105 @@
+"""Book what the broker really filled into an account.
+
+The file's columns are recognised as a broker's program calls them. All of it is booked, or nothing; a fill twice is refused.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..feeds.errors import DataError
+from ..live.account import Account, changing
+from ..live.booking import book, compared, last_fills
+from ..live.books import FillRow, differences
+from ..live.day import ex_rights_of
+from ..live.statement import Statement, read_statement
+from ..views.language import ENGLISH, LANGUAGES, say
+from ..views.order_text import compared_lines
+from .account_arguments import add_account_argument, read_holdings
+from .command_line import Parser, add_table_arguments, day, number, one_line_errors
+from .market_data import open_whole
+
+
+def parse_args(pargs: list[str] | None = None) -> argparse.Namespace:
+    """Return the arguments of the command line."""
+    parser = Parser('fills', description=__doc__.splitlines()[0])
+    add_account_argument(parser)
+    parser.add_argument('--fills', type=Path, metavar='FILE',
+                        help='what was filled, as the broker exports it: CSV, or text with tabs, in UTF-8 or GBK')
+    parser.add_argument('--date', type=day, metavar='D', help='of all rows, where the file has no dates')
+    parser.add_argument('--ex-rights', action='store_true',
+                        help='book ex-dates of holdings that the account knows nothing of as the data says, as a backtest does')
+    parser.add_argument('--data', type=Path, help='store or table: for --ex-rights, and for the opens that the fills are '
+                                                  'compared with')
+    add_table_arguments(parser, 'the file')
+    parser.add_argument('--cash', type=number(float, -1e15, 1e15), metavar='YUAN', help='that the broker shows now: refuse what '
+                                                                                        'differs')
+    parser.add_argument('--holdings', type=Path, metavar='FILE', help='that the broker shows now: refuse what differs')
+    parser.add_argument('--lang', choices=LANGUAGES, default=ENGLISH, help='(default: en)')
+    args = parser.parse_args(pargs)
+    if args.fills is None and not args.ex_rights and args.cash is None and args.holdings is None:
+        parser.error('give --fills FILE, or --ex-rights, or what the broker shows, --cash or --holdings')
+    if args.ex_rights and args.data is None:
+        parser.error('--ex-rights needs --data, which tells them')
+    return args
+
+
+@one_line_errors
+def main(pargs: list[str] | None = None) -> int:
+    """Book a statement."""
+    args = parse_args(pargs)
+    with changing(args.account) as account:
+        statement = Statement([], [], [], 0, {})
+        if args.fills is not None:
+            statement = read_statement(args.fills, account, args.date, dict(args.rename))
+            book(account, statement, str(args.fills))
+        booked = 0
+        if args.data is not None:
+            booked = _with_data(args, account)
+        books = account.books(str(args.fills or account.journal_path))
+        if found := differences(books, args.cash, _shown(args.holdings)):
+            raise DataError(f'{args.account}: {"; ".join(found)}; nothing is booked: a fill, a dividend or a fee is missing, or '
+                            'is there twice')
+        account.save()
+        day, on_day = last_fills(account, statement.fills)
+    print(say(args.lang, '{path}: {count} fills and {events} events booked; {cash} yuan of cash and {holdings} '
+                         'holdings', path=args.account,
+              count=len(statement.fills), events=len(statement.events) + booked, cash=f'{books.cash:,.2f}',
+              holdings=len(books.positions)))
+    if statement.computed:
+        print(say(args.lang, 'fees of {count} fills are not in the file: they are those of the account\'s profile',
+                  count=statement.computed))
+    for text in statement.skipped:
+        print(say(args.lang, 'left out: {text}', text=text))
+    if day is not None:
+        for line in compared_lines(compared(account, on_day, day), args.lang):
+            print(line)
+    return 0
+
+
+def _with_data(args: argparse.Namespace, account: Account) -> int:
+    """Note the opens of the fills, and book ex-dates where that is asked for; return how many."""
+    store, _ = open_whole(args.data, args)
+
+    def opened(fill: FillRow) -> FillRow:
+        if fill.open == fill.open:
+            return fill
+        number = store.day_number(fill.datetime.toordinal())
+        if number == len(store.days) or int(store.days[number]) != fill.datetime.toordinal():
+            return fill
+        try:
+            return fill._replace(open=float(store.vector('open', number)[store.stock_number(fill.code)]))
+        except KeyError:
+            return fill
+
+    account.fills = [opened(fill) for fill in account.fills]
+    if not args.ex_rights:
+        return 0
+    events = ex_rights_of(store, account)
+    account.events += events
+    return len(events)
+
+
+def _shown(path: Path | None) -> dict[str, int] | None:
+    return None if path is None else {each.code: each.shares for each in read_holdings(path)}

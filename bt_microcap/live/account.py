@@ -1,0 +1,264 @@
+"""The account file: what is held, the cash, for which strategy it trades, and beside it the journal of all that happened.
+
+Three files of one name. ``account.json`` says how the account began, what it holds now, and how much of the two others counts.
+``account.journal.csv`` has every fill, ``account.events.csv`` what changed without an order. These grow, row by row, and are
+never changed; they are written beside and renamed, the account last: what a killed process left behind it does not count.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from ..feeds.errors import DataError
+from ..feeds.invocation import command
+from ..feeds.store.folder import lock_file
+from .books import Books, EventRow, FillRow, Holding, add_up
+
+FORMAT = 1
+
+
+@dataclass
+class Account:
+    """An account, as its files say.
+
+    Parameters
+    ----------
+    path : Path
+        Of the account's JSON file.
+    begun : date
+        Day 0 of the rotation: the first day for which orders were, or are, made.
+    cash : float
+        Yuan at the start.
+    holdings : list of Holding
+        Held at the start.
+    strategy, rules : dict
+        Which strategy it trades, and by which profile, as the command ``orders`` notes them.
+    fills, events : list
+        All that happened since.
+    seen : dict
+        Up to which day the data was looked at, and its digest then; empty before the first list.
+    issued : list of dict
+        The orders of the last list that was written.
+    """
+
+    path: Path
+    begun: date
+    cash: float
+    holdings: list[Holding]
+    strategy: dict[str, Any]
+    rules: dict[str, Any]
+    fills: list[FillRow] = field(default_factory=list)
+    events: list[EventRow] = field(default_factory=list)
+    seen: dict[str, Any] = field(default_factory=dict)
+    issued: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def journal_path(self) -> Path:
+        """The file of the fills."""
+        return self.path.with_suffix('.journal.csv')
+
+    @property
+    def events_path(self) -> Path:
+        """The file of what changed without an order."""
+        return self.path.with_suffix('.events.csv')
+
+    @property
+    def may_owe(self) -> bool:
+        """Whether its cash may be below zero: by JoinQuant's sizes, which leave out fees."""
+        return not self.rules.get('values', {}).get('size_with_fees', True)
+
+    @property
+    def last_day(self) -> date | None:
+        """The day of the last change; None before the first."""
+        return max([*(row.datetime for row in self.fills), *(row.date for row in self.events)], default=None)
+
+    def books(self, source: str = '') -> Books:
+        """Return what is held now; `source` is what messages call the fills.
+
+        Raises
+        ------
+        DataError
+            They do not add up.
+        """
+        return add_up(self.cash, self.holdings, self.events, self.fills, source or str(self.journal_path), self.may_owe)
+
+    def save(self) -> None:
+        """Write the three files, the account's own last."""
+        books = self.books()
+        journal, events = _text(FillRow._fields, self.fills), _text(EventRow._fields, self.events)
+        last = self.last_day
+        content = {
+            'format': FORMAT, 'begun': self.begun.isoformat(), 'strategy': self.strategy, 'rules': self.rules,
+            'opening': {'cash': self.cash, 'holdings': [_holding(each) for each in self.holdings]},
+            'day': None if last is None else last.isoformat(),
+            'cash': books.cash, 'holdings': [_holding(each) for each in books.holdings()],
+            'journal': _mark(journal, len(self.fills)), 'events': _mark(events, len(self.events)),
+            'seen': self.seen, 'issued': self.issued,
+        }
+        _write(self.journal_path, journal)
+        _write(self.events_path, events)
+        _write(self.path, (json.dumps(content, indent=2, ensure_ascii=False) + '\n').encode())
+
+
+def load(path: Path) -> Account:
+    """Read an account, and check that it is what its journal adds up to.
+
+    Raises
+    ------
+    DataError
+        There is none, it is no account, or a file was changed by hand.
+    """
+    if not path.is_file():
+        raise DataError(f'{path}: there is no account; {command("orders")} --init --account {path} --cash YUAN makes one')
+    try:
+        content = json.loads(path.read_bytes())
+        if content['format'] != FORMAT:
+            raise DataError(f'{path}: found an account of format {content["format"]}, expected {FORMAT}')
+        opening = content['opening']
+        account = Account(path, date.fromisoformat(content['begun']), float(opening['cash']),
+                          [_holding_of(each) for each in opening['holdings']], content['strategy'], content['rules'],
+                          seen=content['seen'], issued=content['issued'])
+        marks = content['journal'], content['events']
+        cash, held = float(content['cash']), [_holding_of(each) for each in content['holdings']]
+    except DataError:
+        raise
+    except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
+        said = f'no entry {error}' if isinstance(error, KeyError) else str(error).splitlines()[0]
+        raise DataError(f'{path}: not readable as an account ({said}); expected the file that {command("orders")} --init made, '
+                        'or a copy of it') from None
+    account.fills = [_fill_of(row, account.journal_path, line)
+                     for line, row in _counted(account.journal_path, marks[0], FillRow._fields)]
+    account.events = [_event_of(row, account.events_path, line)
+                      for line, row in _counted(account.events_path, marks[1], EventRow._fields)]
+    books = account.books()
+    _check_same(path, books, cash, held)
+    return account
+
+
+def _check_same(path: Path, books: Books, cash: float, held: list[Holding]) -> None:
+    """Refuse an account that says something else than its journal."""
+    mine = {each.code: each.shares for each in books.holdings()}
+    said = {each.code: each.shares for each in held}
+    for code in sorted(mine.keys() | said.keys()):
+        if mine.get(code, 0) != said.get(code, 0):
+            raise DataError(f'{path}: found {said.get(code, 0):,} shares of {code}, expected {mine.get(code, 0):,}, to which '
+                            'its journal adds up; leave the file as it was written, and book what is missing as a fill or an '
+                            'event')
+    if abs(cash - books.cash) > 1e-6:
+        raise DataError(f'{path}: found {cash:,.2f} yuan of cash, expected {books.cash:,.2f}, to which its journal adds up; '
+                        'leave the file as it was written, and book money that came in or went out, a row with the side CASH')
+
+
+@contextmanager
+def changing(path: Path) -> Iterator[Account]:
+    """Hold an account for one writer and give it; who changes it calls `Account.save`.
+
+    Raises
+    ------
+    DataError
+        Another process is at work on it, or it cannot be read.
+    """
+    with held(path):
+        yield load(path)
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Hold the files of an account, be they there or not.
+
+    Raises
+    ------
+    DataError
+        Another process is at work on them.
+    """
+    if not path.absolute().parent.is_dir():
+        raise DataError(f'{path}: there is no folder {path.absolute().parent}; make it first')
+    with open(path.with_suffix('.lock'), 'a+') as lock:
+        if not lock_file(lock.fileno()):
+            raise DataError(f'{path}: another process is at work on this account; wait until it is done')
+        yield
+
+
+# -- rows as text -----------------------------------------------------------------------------------------------------------
+
+
+def _text(header: tuple[str, ...], rows: list) -> bytes:
+    stream = io.StringIO(newline='')
+    writer = csv.writer(stream, lineterminator='\n')
+    writer.writerow(header)
+    writer.writerows(['' if isinstance(value, float) and math.isnan(value) else value for value in row] for row in rows)
+    return stream.getvalue().encode()
+
+
+def _mark(content: bytes, rows: int) -> dict[str, int]:
+    return {'rows': rows, 'bytes': len(content), 'crc32': zlib.crc32(content)}
+
+
+def _counted(path: Path, mark: dict[str, int], header: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Give the rows of a journal that count, each with its line."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f'{path}: cannot be read ({error.strerror}), expected the journal of the account beside it') from None
+    counted = content[:mark['bytes']]
+    if len(counted) < mark['bytes'] or zlib.crc32(counted) != mark['crc32']:
+        raise DataError(f'{path}: found other rows than the account has booked; a journal only grows, by {command("fills")}: '
+                        'put back the file as it was written')
+    reader = csv.DictReader(io.StringIO(counted.decode(), newline=''))
+    if tuple(reader.fieldnames or ()) != header:
+        raise DataError(f'{path}: found the columns {", ".join(reader.fieldnames or ())}, expected {", ".join(header)}')
+    for row in reader:
+        yield reader.line_num, row
+
+
+def _number(text: str) -> float:
+    return float(text) if text else math.nan
+
+
+def _fill_of(row: dict[str, str], path: Path, line: int) -> FillRow:
+    try:
+        return FillRow(date.fromisoformat(row['datetime']), row['code'], row['side'], int(row['quantity']), float(row['price']),
+                       float(row['commission']), float(row['tax']), float(row['transfer_fee']), _number(row['open']),
+                       _number(row['reference_price']), row['order_id'], row['time'], row['fill_id'])
+    except ValueError as error:
+        raise DataError(f'{path}, line {line}: {error}') from None
+
+
+def _event_of(row: dict[str, str], path: Path, line: int) -> EventRow:
+    try:
+        return EventRow(date.fromisoformat(row['date']), row['code'], row['action'], int(row['shares_before']),
+                        int(row['shares_after']), float(row['cash']), float(row['ratio']), float(row['dividend']),
+                        row['event_id'])
+    except ValueError as error:
+        raise DataError(f'{path}, line {line}: {error}') from None
+
+
+def _holding(each: Holding) -> dict[str, Any]:
+    return {**each._asdict(), 'bought': None if each.bought is None else each.bought.isoformat()}
+
+
+def _holding_of(content: dict[str, Any]) -> Holding:
+    bought = content.get('bought')
+    return Holding(content['code'], int(content['shares']), int(content['sellable']), float(content['cost']),
+                   None if bought is None else date.fromisoformat(bought))
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file beside its place, on the disk for sure, then rename it."""
+    part = path.with_name(path.name + '.part')
+    with open(part, 'wb') as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(part, path)

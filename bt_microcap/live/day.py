@@ -1,0 +1,295 @@
+"""One day of an account: the strategy runs over all days since the account began, and gives the orders of the next one."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Any
+
+import backtrader as bt
+import numpy as np
+from backtrader.order import Order
+
+from ..feeds.errors import DataError
+from ..feeds.invocation import command
+from ..feeds.market import MarketFeed
+from ..feeds.store import MarketStore
+from ..feeds.store.coming import ComingDay, ComingStore, digest
+from ..profiles import setup
+from ..record.blotter import Blotter
+from ..rotation.strategy import MicroCapStrategy
+from . import sessions
+from .account import Account
+from .books import BUY, SELL, EventRow, FillRow, order_stem
+from .broker import JournalBroker
+from .order_list import OrderList, Pricing, listed
+
+LOOKBACK = 250  # trading days before the account's first whose rows are looked after, too: what screens and ranks look back on
+MONTHS = 70  # trading days that are looked ahead for the next rebalance
+
+Run = Callable[[bt.Cerebro], bt.Strategy]  # runs the one strategy of a Cerebro
+
+
+def check_day(store: MarketStore, account: Account, day: date, source: str) -> None:
+    """Refuse a day for which an account cannot have orders.
+
+    Raises
+    ------
+    DataError
+        Before the account's first day, booked already, or of a stock that the data has not.
+    """
+    if day < account.begun:
+        raise DataError(f'--date {day}: {account.path} begins on {account.begun}; give that day or a later one')
+    last = account.last_day
+    if last is not None and last >= day:
+        raise DataError(f'--date {day}: {account.path} has booked fills or events of {last}; give a later day')
+    if store.day_number(account.begun.toordinal()) == 0:
+        raise DataError(f'{source}: begins on {store.span()[0]}, expected days before {account.begun}, on which {account.path} '
+                        'begins')
+    books = account.books()
+    for code in dict.fromkeys([*(each.code for each in account.holdings), *(row.code for row in account.fills),
+    *books.positions]):
+        try:
+            number = store.stock_number(code)
+        except KeyError:
+            number = -1
+        if number < 0 or store.first[number] >= store.day_number(day.toordinal()):
+            raise DataError(f'{account.path}: has traded {code}, which {source} does not have; add its rows with '
+                            f'{command("ingest")}')
+
+
+def check_unchanged(store: MarketStore, account: Account, source: str, accept: bool) -> None:
+    """Refuse data whose past days are no longer what they were at the last list.
+
+    Raises
+    ------
+    DataError
+        They are not, and `accept` is False.
+    """
+    seen = account.seen
+    if not seen or accept:
+        return
+    first, until = (date.fromisoformat(seen[name]).toordinal() for name in ('first', 'until'))
+    if digest(store, first, until + 1) != seen['crc32']:
+        raise DataError(f'{source}: rows of the days up to {seen["until"]} have changed since the last list, and with them '
+                        f'perhaps what the strategy remembers; compare the stores with {command("ingest")}, then give '
+                        '--accept-changes to go on')
+
+
+def seen_of(store: MarketStore, account: Account, day: date) -> dict[str, Any]:
+    """Return what an account notes of the data that a list of a day was made of."""
+    end = store.day_number(day.toordinal())
+    first = max(store.day_number(account.begun.toordinal()) - LOOKBACK, 0)
+    low, high = int(store.days[first]), int(store.days[end - 1])
+    return {'first': date.fromordinal(low).isoformat(), 'until': date.fromordinal(high).isoformat(),
+            'crc32': digest(store, low, high + 1)}
+
+
+def orders_of(
+    store: MarketStore, account: Account, day: date, strategy: type[bt.Strategy], params: dict[str, Any], pricing: Pricing,
+    coming: ComingDay | None, run: Run, source: str = 'the data',
+) -> OrderList:
+    """Return the orders of a day.
+
+    The strategy runs from the account's first day on, its past orders filled by the journal. So it knows what it would know: its
+    timer, its stops and cooldowns, and whatever else it keeps.
+
+    Parameters
+    ----------
+    store : MarketStore
+        With the days before it, and for a replay the day itself.
+    account : Account
+    day : date
+    strategy : type
+    params : dict
+        Of the strategy.
+    pricing : Pricing
+    coming : ComingDay or None
+        What is known of the day before its open; None for a replay: the day is decided at its open, as by a backtest, and filled.
+    run : callable
+        Runs the Cerebro and returns its strategy.
+    source : str
+        What messages call the data.
+
+    Raises
+    ------
+    DataError
+        The account knows nothing of an ex-date of one of its holdings.
+    """
+    market = store if coming is None else ComingStore(store, coming)
+    before = date.fromordinal(int(store.days[store.day_number(account.begun.toordinal()) - 1]))
+    cerebro = bt.Cerebro(stdstats=False)
+    feed = MarketFeed(dataname=market, fromdate=before, todate=day)
+    cerebro.adddata(feed, name='market')
+    cerebro.addstrategy(strategy, **params)
+    broker = _broker(cerebro, account)
+    broker.list_day, broker.coming, broker.replay = day.toordinal(), coming, coming is None
+    cerebro.addanalyzer(Blotter, _name='blotter')
+    cerebro.addanalyzer(_Eve, _name='eve')
+    made = run(cerebro)
+    _check_booked(account, broker, source)
+    names = _names(store, day)
+    orders, blocked = listed(broker, day, names, pricing)
+    result = OrderList(day, orders, blocked, broker.opening_cash, broker.opening_holdings,
+                       coming is None or coming.published, coming is None)
+    blotter = made.analyzers.blotter
+    yesterday = made.analyzers.eve.before
+    result.unfilled = [(row.code, row.side) for row in blotter.rejections if row.date == yesterday and row.reason == 'not filled']
+    if coming is None:
+        result.events = list(broker.happened)
+        result.fills = _fills_of_day(broker, blotter, day)
+    result.days_left, result.exact_days = made.analyzers.eve.days_left, made.analyzers.eve.exact
+    return result
+
+
+def _broker(cerebro: bt.Cerebro, account: Account) -> Any:
+    rules = account.rules
+    broker: Any = setup(cerebro, rules['profile'], cash=account.cash, broker_class=JournalBroker, **rules['given'])
+    broker.account = account
+    return broker
+
+
+class _Eve(bt.Analyzer):
+    """Looks at the strategy's timer while the list's day is the current one, and at the day before it."""
+
+    before: date | None = None
+    days_left: int | None = None
+    exact = True
+
+    def next(self) -> None:
+        """Remember the trading day, and on the last ask the timer."""
+        broker = self.strategy.broker
+        if broker.day < broker.list_day:
+            self.before = date.fromordinal(broker.day)
+        elif broker.day == broker.list_day:
+            self.days_left, self.exact = days_left(self.strategy)
+
+    def prenext(self) -> None:
+        """Look at a day on which indicators are not ready yet."""
+        self.next()
+
+
+def _check_booked(account: Account, broker: JournalBroker, source: str) -> None:
+    if broker.unbooked:
+        day, code, *_ = broker.unbooked[0]
+        more = f' (and {len(broker.unbooked) - 1} more)' if len(broker.unbooked) > 1 else ''
+        raise DataError(
+            f'{account.path}: {code} went ex-rights on {day}{more}, as {source} tells, and the account has no row of what came '
+            f'of it; book what the broker credited as rows of {command("fills")} --fills, or what the data says with '
+            f'{command("fills")} --ex-rights --data STORE')
+
+
+def ex_rights_of(store: MarketStore, account: Account) -> list[EventRow]:
+    """Return the ex-dates of holdings that an account knows nothing of, as a backtest would book them, up to the data's end.
+
+    Parameters
+    ----------
+    store : MarketStore
+    account : Account
+        Its fills may be booked for the moment only: they need not add up without these events.
+    """
+    number = store.day_number(account.begun.toordinal())
+    if not 0 < number < len(store.days):
+        return []
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.adddata(MarketFeed(dataname=store, fromdate=date.fromordinal(int(store.days[number - 1]))), name='market')
+    cerebro.addstrategy(bt.Strategy)
+    broker = _broker(cerebro, account)
+    broker.list_day, broker.books_ex_rights = int(store.days[-1]) + 1, True
+    cerebro.run()
+    return list(broker.unbooked)
+
+
+def _names(store: MarketStore, day: date) -> dict[str, str]:
+    if 'names' not in store.reference_names:
+        return {}
+    found = store.reference_data.latest('names', day.toordinal() - 1)
+    return {code: name for code, name in zip(store.codes.tolist(), found.tolist(), strict=True) if name}
+
+
+def _fills_of_day(broker: JournalBroker, blotter: Blotter, day: date) -> list[FillRow]:
+    """Return what a replay has filled on its day, each with the order that it is of."""
+    waiting: dict[tuple, list[tuple[str, float]]] = {}
+    numbers: dict[str, int] = {}
+    for order in sorted(broker.listed, key=Order.isbuy):
+        code, side = order.data._name, BUY if order.isbuy() else SELL
+        stem = order_stem(day, code, side)
+        for bit in order.executed.exbits:
+            if int(bit.dt) == day.toordinal():
+                numbers.setdefault(stem, 0)
+                key = code, side, abs(int(bit.size)), bit.price
+                waiting.setdefault(key, []).append((f'{stem}.{order.ref}', order.info['open']))
+    named: dict[str, str] = {}  # an order's own name -> its id
+    found = []
+    for fill in blotter.fills:
+        if fill.datetime != day:
+            continue
+        own, opening = waiting[fill.code, fill.side, fill.quantity, fill.price].pop(0)
+        if own not in named:
+            stem = own.partition('.')[0]
+            numbers[stem] += 1
+            named[own] = stem if numbers[stem] == 1 else f'{stem}-{numbers[stem]}'
+        found.append(FillRow(*fill, open=opening, order_id=named[own]))
+    return found
+
+
+def days_left(strategy: bt.Strategy) -> tuple[int | None, bool]:
+    """Return how many trading days there are from the current one until the next rebalance, and whether holidays are known.
+
+    None where the strategy has an own idea of its days.
+    """
+    kind = type(strategy)
+    if not isinstance(strategy, MicroCapStrategy) or any(
+            getattr(kind, name) is not getattr(MicroCapStrategy, name) for name in ('is_rebalance_day', 'trade')):
+        return None, True
+    known = strategy.known
+    if known.day >= 0 and strategy.rebalance_picks and strategy.rebalance_picks[-1][0] == known.today.toordinal():
+        return 0, True
+    timer, today, exact = copy.copy(strategy._timer), known.today, True
+    ahead = _Ahead(known)
+    for number in range(1, MONTHS):
+        try:
+            today = sessions.session_from(today + timedelta(days=1))
+        except DataError:  # no calendar: weekdays
+            exact, today = False, _weekday(today)
+        ahead.move(today)
+        day = known.day + number
+        try:
+            if day >= strategy.p.phase and timer.is_due(ahead, day - strategy.p.phase):
+                return number, exact
+        except Exception:  # a timer of the user's own may look at what nobody knows yet
+            return None, True
+    return None, True
+
+
+def _weekday(day: date) -> date:
+    day += timedelta(days=1)
+    return day + timedelta(days=7 - day.weekday()) if day.weekday() > 4 else day
+
+
+class _Ahead:
+    """What a timer is told of a day to come: the days, and what is known now of all else."""
+
+    def __init__(self, known: Any) -> None:
+        self._known, self.today, self.yesterday = known, known.today, known.yesterday
+        self.trading_days = known.trading_days[known.trading_days <= known.today.toordinal()]
+
+    def move(self, day: date) -> None:
+        self.today, self.yesterday = day, self.today
+        self.trading_days = np.append(self.trading_days, day.toordinal())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._known, name)
+
+
+def quietly(run: Run) -> Run:
+    """Return a run that warns of nothing twice: its past days were warned of when they were made."""
+
+    def made(cerebro: bt.Cerebro) -> bt.Strategy:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            return run(cerebro)
+
+    return made

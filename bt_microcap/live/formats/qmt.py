@@ -1,0 +1,26 @@
+"""QMT's basket: code and shares, one after the other, on one line; a file a side, for it knows no side and no price.
+
+From the public manual of QMT's Python interface, ``ContextInfo.load_stk_vol_list``: ``600000.SH,100,600004.SH,200,`` with a comma
+after the last quantity too; a path of plain letters, for with Chinese in it the basket may not be read. The program renames the
+file when it has read it. Not tried against a terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..books import BUY, SELL
+from ..order_list import ListedOrder
+from .fields import dotted, to_give
+
+FILES = {SELL: 'qmt_sell.txt', BUY: 'qmt_buy.txt'}
+
+
+def write(orders: Sequence[ListedOrder], account: str = '') -> dict[str, bytes]:
+    """Return a file of sales and one of buys, each where there are such; without a line end, in ASCII."""
+    found = {}
+    for side, name in FILES.items():
+        line = ''.join(f'{dotted(order.code)},{order.shares},' for order in to_give(orders) if order.side == side)
+        if line:
+            found[name] = line.encode('ascii')
+    return found

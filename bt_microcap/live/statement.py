@@ -1,0 +1,183 @@
+"""What a broker says was filled: its columns and words recognised, its fees taken or worked out, a row twice refused."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..exchange.commission import FEES, AShareCommission
+from ..feeds.errors import DataError
+from .account import Account
+from .books import BUY, CASH, INTEREST, OF_HOLDINGS, SELL, TAX, EventRow, FillRow
+from .text_tables import Row, read_rows
+
+# Ours -> what brokers and terminals call it; the earlier one wins. Seen in exports of 通达信, 同花顺, 东方财富, 迅投 and of some
+# ten brokers, as public importers and their samples show them.
+COLUMNS: dict[str, str] = {
+    'date': 'datetime 成交日期 发生日期 交割日期 交易日期 日期 trade_date',
+    'time': '成交时间 委托时间 时间 trade_time',
+    'code': '证券代码 股票代码 代码 symbol stock_code sid ts_code instrument',
+    'side': '操作 买卖标志 买卖方向 买卖类别 买卖 买卖标记 业务名称 业务类型 交易类别 方向 摘要 action direction bs tradeside',
+    'quantity': '成交数量 发生数量 数量 成交股数 shares volume filled filled_quantity qty',
+    'price': '成交价格 成交均价 成交价 均价 价格 filled_price avg_price',
+    'amount': '成交金额 成交额 turnover',
+    'commission': '佣金 手续费 净佣金 fee fees',
+    'tax': '印花税 stamp_duty',
+    'transfer_fee': '过户费',
+    'other_fees': '其他费用 其他费 其他杂费 附加费 规费 交易规费',
+    'net': '发生金额 清算金额 总发生金额 资金发生额 本次金额',
+    'fill_id': '成交编号 成交序号 trade_id deal_id',
+    'order_id': '委托编号 合同编号 委托号 申报序号 entrust_no',
+    'reference_price': '', 'open': '', 'shares_before': '', 'shares_after': '', 'cash': '', 'ratio': '', 'dividend': '',
+    'note': '备注 remark',
+}
+SIDES: dict[str, str] = {
+    **dict.fromkeys(('buy', 'b', '买入', '证券买入', '买', '担保品买入', '盘后定价买入'), BUY),
+    **dict.fromkeys(('sell', 's', '卖出', '证券卖出', '卖', '担保品卖出', '盘后定价卖出'), SELL),
+    **{action: action for action in (*OF_HOLDINGS, CASH, INTEREST, TAX)},
+    **dict.fromkeys(('红利入账', '红利入帐', '股息入账', '股息入帐', '除权除息'), 'dividend'),
+    **dict.fromkeys(('红股入账', '红股入帐', '送股', '转增股入账'), 'bonus'),
+    **dict.fromkeys(('银行转证券', '证券转银行', '银行转存', '银行转取', '银证转入', '银证转出', '转入', '转出'), CASH),
+    **dict.fromkeys(('利息归本', '批量利息归本', '季度结息', '结息'), INTEREST),
+    **dict.fromkeys(('股息红利税补缴', '股息红利差异扣税', '股息个税征收', '红利税补扣', '红利差异税扣税', '股息红利扣税',
+                     '股息红利税差异化处理资金下账'), TAX),
+}
+OUT = ('证券转银行', '银行转取', '银证转出', '转出')  # money that goes out, whatever its sign in the file
+IGNORED = ('指定交易', '指定登记', '申购配号', '撤单', '托管转入', '托管转出')
+
+
+class Statement(NamedTuple):
+    """What a file of fills says."""
+
+    fills: list[FillRow]
+    events: list[EventRow]
+    skipped: list[str]  # rows that change nothing, such as orders that were withdrawn
+    computed: int  # fills whose fees the file does not say
+    columns: dict[str, Any]  # which column was taken for what
+
+
+@dataclass
+class _Fees:
+    """Works out fees that a file does not say: once an order, as the account's profile has them."""
+
+    values: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        self._comminfo = AShareCommission(**{name: self.values[name] for name in FEES})
+        self._orders: dict[tuple, tuple[float, float, float, float]] = {}  # value, commission, shares, transfer fee so far
+
+    def of(self, day: date, code: str, side: str, order: str, shares: int, price: float) -> tuple[float, float, float]:
+        """Return commission, tax and transfer fee of a fill, yuan."""
+        key = day, code, side, order
+        value, charged, before, transferred = self._orders.get(key, (0.0, 0.0, 0.0, 0.0))
+        size = shares if side == BUY else -shares
+        fees = self._comminfo.fees(size, price, day.toordinal(), code, value_before=value, charged=charged, shares_before=before,
+                                   transfer_charged=transferred)
+        self._orders[key] = (value + shares * price, charged + fees.commission, before + shares, transferred + fees.transfer_fee)
+        return fees.commission, fees.stamp_duty, fees.transfer_fee
+
+
+def read_statement(path: Path, account: Account, day: date | None = None, rename: Mapping[str, str] | None = None) -> Statement:
+    """Read a file of fills.
+
+    Parameters
+    ----------
+    path : Path
+        CSV, or text with tabs, in UTF-8 or GBK.
+    account : Account
+        Whose fees hold where the file has none.
+    day : date, optional
+        Of all rows, for a file without dates.
+    rename : mapping of str to str, optional
+        Theirs -> ours.
+
+    Raises
+    ------
+    DataError
+        A row that cannot be understood, or does not add up.
+    """
+    rows, columns = read_rows(path, COLUMNS, ('side',), rename)
+    if 'date' not in columns and day is None:
+        raise DataError(f'{path}: found no column of dates, expected date, 成交日期 or 交割日期; give --date YYYY-MM-DD for all '
+                        'rows')
+    fees, fills, events, skipped, computed = _Fees(account.rules['values']), [], [], [], 0
+    for row in rows:
+        word = row.text('side')
+        if '撤单' in word or word in IGNORED:
+            skipped.append(f'{row.source}: {word}')
+            continue
+        side = SIDES.get(word) or SIDES.get(word.lower())
+        note = SIDES.get(row.text('note'))
+        if side in (BUY, SELL) and not row.number('quantity', 0.0) and note in (TAX, 'dividend', INTEREST, CASH):
+            side, word = note, row.text('note')  # 通达信 calls a tax on dividends a purchase of nothing
+        if side is None:
+            raise DataError(f'{row.source}, column side: found {word!r}, expected one of BUY, SELL, 买入, 卖出, 红利入账, '
+                            '红股入账, 银行转证券 and the like; take the row out where it changes neither shares nor cash')
+        on = row.day('date') or day
+        if on is None:
+            raise DataError(f'{row.source}, column date: found nothing, expected a day')
+        if day is not None and on != day:
+            raise DataError(f'{row.source}, column date: found {on}, but --date says {day}')
+        if side in (BUY, SELL):
+            fill, missing = _fill(row, on, side, columns, fees)
+            if fill is None:
+                skipped.append(f'{row.source}: nothing filled')
+            else:
+                fills.append(fill)
+                computed += missing
+        else:
+            events.append(_event(row, on, side, word))
+    return Statement(fills, events, skipped, computed, columns)
+
+
+def _fill(row: Row, day: date, side: str, columns: Mapping[str, Any], fees: _Fees) -> tuple[FillRow | None, bool]:
+    code, quantity = row.code(), abs(row.number('quantity', 0.0))  # a sale's may be negative
+    if not quantity:
+        return None, False
+    if quantity != int(quantity):
+        raise DataError(f'{row.source}, column quantity: found {quantity:g}, expected whole shares')
+    shares, price, amount = int(quantity), row.number('price'), abs(row.number('amount'))
+    if not price > 0:
+        raise DataError(f'{row.source}, column price: found {row.text("price") or "nothing"}, expected the yuan a share')
+    if amount == amount and abs(shares * price - amount) > max(1.0, 0.005 * amount):
+        raise DataError(f'{row.source}: found an amount of {amount:,.2f} yuan, but {shares:,} x {price:g} = '
+                        f'{shares * price:,.2f}; quantities are in shares, not in lots')
+    order = row.text('order_id')
+    if {'commission', 'tax', 'transfer_fee', 'other_fees'} & set(columns):
+        commission = row.number('commission', 0.0) + row.number('other_fees', 0.0)
+        taken, missing = (commission, row.number('tax', 0.0), row.number('transfer_fee', 0.0)), False
+    else:
+        taken, missing = fees.of(day, code, side, order, shares, price), True
+    net = abs(row.number('net'))
+    if net == net and net:  # what the account paid or got tells all fees together: the broker's part is what is left of them
+        value = amount if amount == amount and amount else shares * price
+        total = (net - value) if side == BUY else (value - net)
+        taken, missing = (total - taken[1] - taken[2], taken[1], taken[2]), False
+    if min(taken) < -0.05:  # a rounding of each may leave the rest a hair below
+        raise DataError(f'{row.source}: found fees of {min(taken):,.2f} yuan, expected 0 or more')
+    return FillRow(day, code, side, shares, price, *taken, row.number('open'), row.number('reference_price'), order,
+                   row.text('time'), row.text('fill_id')), missing
+
+
+def _event(row: Row, day: date, action: str, word: str) -> EventRow:
+    cash = row.number('cash', math.nan)
+    if cash != cash:
+        cash = row.number('net', math.nan)
+    if cash != cash:
+        cash = row.number('amount', 0.0)
+    if action == CASH and word in OUT or action == TAX:
+        cash = -abs(cash)
+    if action in (CASH, TAX, INTEREST):
+        if not cash:
+            raise DataError(f'{row.source}: found {word} without an amount, expected the yuan that came in, or went out with a '
+                            'minus, in the column cash')
+        return EventRow(day, '', action, 0, 0, cash, event_id=row.text('fill_id'))
+    code = row.code()
+    before, after = row.number('shares_before'), row.number('shares_after')
+    new = row.number('quantity', 0.0) if action == 'bonus' else 0.0  # of a dividend it may be the shares that earned it
+    return EventRow(day, code, action, int(before) if before == before else -1, int(after) if after == after else int(new),
+                    cash, row.number('ratio', math.nan), row.number('dividend', math.nan), row.text('fill_id'))

@@ -1,0 +1,102 @@
+"""A list of orders as the terminal shows it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from ..live.booking import Compared
+from ..live.books import BUY
+from ..live.order_list import RESTING, WATCH, ListedOrder, OrderList
+from .language import columns_of, say, translate
+
+PRICE = '{:,.3f}'
+
+
+def shown(made: OrderList, language: str) -> str:
+    """Return what is to be done on a day, or how long nothing is."""
+    lines = []
+    if made.orders:
+        lines += table(_rows(made.orders, language))
+    if made.blocked:
+        lines += ['', say(language, 'blocked:')] if lines else [say(language, 'blocked:')]
+        lines += table([[each.code, each.name, translate(each.side, language), translate(each.reason, language),
+                         translate(each.why, language)] for each in made.blocked])
+    if not made.orders:
+        lines.append(say(language, 'no orders'))
+    lines += notes(made, language)
+    return '\n'.join(lines)
+
+
+def notes(made: OrderList, language: str) -> list[str]:
+    """Return what is to be known beside the orders."""
+    found = []
+    if made.days_left:
+        known = 'next rebalance in {days} trading days' if made.exact_days else (
+            'next rebalance in about {days} trading days, holidays not counted')
+        found.append(say(language, 'next rebalance in {days} trading days', days=made.days_left) if known.count('about') == 0 else
+                     say(language, 'next rebalance in about {days} trading days, holidays not counted', days=made.days_left))
+    if any(order.needs_sale for order in made.orders):
+        found.append(say(language, '*: pay it with the money of the sales: give it when these are filled'))
+    if made.unfilled:
+        orders = ', '.join(f'{side} {code}' for code, side in made.unfilled)
+        found.append(say(language, 'ordered on the trading day before, and not in the journal: {codes}', codes=orders))
+    if not made.published:
+        found.append(say(language, 'what is published of the day itself is not in the data: the suspensions and ST of the day '
+                                   'before stand in for it, and no ex-date is known; --facts FILE tells them'))
+    return found
+
+
+def _rows(orders: Sequence[ListedOrder], language: str) -> list[list[str]]:
+    head = [say(language, 'side'), say(language, 'code'), say(language, 'name'), say(language, 'shares'),
+            say(language, 'reference'), say(language, 'low limit'), say(language, 'high limit'), say(language, 'limit price'),
+            say(language, 'fees'), say(language, 'cash after'), say(language, 'why')]
+    rows = [head]
+    for order in orders:
+        star = '*' if order.needs_sale else ''
+        why = [translate(order.why, language) if order.why else '', translate(order.note, language) if order.note else '']
+        if order.kind == RESTING:
+            why.append(say(language, 'rests'))
+        elif order.kind == WATCH:
+            why.append(say(language, 'watch'))
+        rows.append([translate(order.side, language) + star, order.code, order.name, f'{order.shares:,}',
+                     *(_price(value) for value in (order.reference_price, order.low_limit, order.high_limit, order.limit_price)),
+                     f'{order.fees:,.2f}', f'{order.cash_after:,.2f}', ', '.join(filter(None, why))])
+    return rows
+
+
+def _price(value: float) -> str:
+    if math.isnan(value):
+        return '-'
+    text = f'{value:,.3f}'
+    return text[:-1] if text.endswith('0') else text
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows as lines, numbers to the right; a Chinese character is two columns wide."""
+    widths = [max(columns_of(row[at]) for row in rows) for at in range(len(rows[0]))]
+    numbers = [all(_is_number(row[at]) for row in rows[1:]) and len(rows) > 1 for at in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [' ' * (width - columns_of(cell)) + cell if right else cell + ' ' * (width - columns_of(cell))
+                 for cell, width, right in zip(row, widths, numbers, strict=True)]
+        lines.append('  '.join(cells).rstrip())
+    return lines
+
+
+def _is_number(text: str) -> bool:
+    return bool(text) and all(letter in '0123456789.,-' for letter in text)
+
+
+def compared_lines(rows: Sequence[Compared], language: str) -> list[str]:
+    """Return what became of a list's orders."""
+    found = []
+    for row in rows:
+        side = translate('BUY' if row.side == BUY else 'SELL', language)
+        if not row.ordered:
+            found.append(say(language, '{side} {code}: {filled} shares filled that no list asked for', side=side, code=row.code,
+                             filled=f'{row.filled:,}'))
+        elif row.filled < row.ordered:
+            found.append(say(language, '{side} {code}: {filled} of {ordered} shares filled', side=side, code=row.code,
+                             filled=f'{row.filled:,}', ordered=f'{row.ordered:,}'))
+    return found

@@ -1,0 +1,66 @@
+"""An account that is fed, day after day, with the fills of its own lists; and the backtest that it must equal."""
+
+import warnings
+from datetime import date
+from pathlib import Path
+
+import backtrader as bt
+
+from bt_microcap import Blotter, MarketFeed, setup
+from bt_microcap.commands.orders import fills_of
+from bt_microcap.live.account import Account, load
+from bt_microcap.live.booking import book
+from bt_microcap.live.day import check_day, orders_of
+from bt_microcap.live.order_list import Pricing, as_issued
+from bt_microcap.live.statement import read_statement
+from bt_microcap.profiles import PROFILES
+
+
+def run(cerebro):
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        return cerebro.run()[0]
+
+
+def days_of(store, start, count):
+    first = store.day_number(date.fromisoformat(start).toordinal())
+    return [date.fromordinal(int(day)) for day in store.days[first:first + count]]
+
+
+def backtest(store, days, strategy, params, profile='realistic', cash=1e6, **rules):
+    """Return the blotter of a backtest over some days."""
+    before = date.fromordinal(int(store.days[store.day_number(days[0].toordinal()) - 1]))
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.adddata(MarketFeed(dataname=store, fromdate=before, todate=days[-1]), name='market')
+    cerebro.addstrategy(strategy, **params)
+    setup(cerebro, profile, cash=cash, **rules)
+    cerebro.addanalyzer(Blotter, _name='blotter')
+    return run(cerebro).analyzers.blotter
+
+
+def new_account(folder, begun, profile='realistic', cash=1e6, holdings=(), **rules):
+    account = Account(Path(folder) / 'account.json', begun, cash, list(holdings), {},
+                      {'profile': profile, 'given': rules, 'values': {**PROFILES[profile], **rules}})
+    account.save()
+    return account
+
+
+def one_day(store, account, day, strategy, params, folder, pricing=None):
+    """Replay a day, write its fills as the command does, read them and book them."""
+    check_day(store, account, day, 'the data')
+    made = orders_of(store, account, day, strategy, params, pricing or Pricing('cage'), None, run)
+    account.issued = as_issued(made.orders)
+    path = Path(folder) / 'fills.csv'
+    path.write_text(fills_of(made), encoding='utf-8')
+    book(account, read_statement(path, account), str(path))
+    account.save()
+    return made
+
+
+def day_by_day(store, days, strategy, params, folder, profile='realistic', cash=1e6, **rules):
+    """Return the account that was fed with its own fills on every one of some days."""
+    new_account(folder, days[0], profile, cash, **rules)
+    for day in days:
+        account = load(Path(folder) / 'account.json')  # from its files, as another process would
+        one_day(store, account, day, strategy, params, folder)
+    return load(Path(folder) / 'account.json')
