@@ -28,7 +28,7 @@ from ..live.formats import FORMATS, HOLDINGS, cats, chinese, dts, ptrade, qmt, x
 from ..live.order_list import Blocked, ListedOrder, OrderList, Pricing, as_issued, check_size
 from ..live.prices import AUCTION, CAGE, CHOICES, CLOSE
 from ..profiles import PROFILES
-from ..views.language import ENGLISH, LANGUAGES, say
+from ..views.language import CHINESE, ENGLISH, LANGUAGES, say, translate
 from ..views.order_text import shown
 from .account_arguments import add_account_argument, chosen_of, init, same_rules
 from .command_line import (
@@ -45,6 +45,7 @@ from .market_data import open_whole
 from .strategy_arguments import add_strategy_arguments, run_one
 
 SHOWN = ('table', 'csv', 'json')
+CHINESE_LIST = 'chinese'  # of FORMATS
 # files that not every list has
 OPTIONAL = ('fills.csv', *qmt.FILES.values(), xt.FILE, dts.FILE, cats.FILE, ptrade.FILE, chinese.FILE)
 
@@ -210,7 +211,11 @@ def write(made: OrderList, account: Account, store: MarketStore, args: argparse.
         files['fills.csv'] = fills_of(made).encode()
     for name in dict.fromkeys(args.format):
         if name in FORMATS:
-            files |= FORMATS[name].write(made.orders, args.broker_account)
+            orders = made.orders
+            if name == CHINESE_LIST:
+                orders = [order._replace(why=translate(order.why, CHINESE), note=translate(order.note, CHINESE)) for order in
+                orders]
+            files |= FORMATS[name].write(orders, args.broker_account)
         else:
             files |= HOLDINGS[name].write(account.books().holdings(), args.broker_account)
     args.out.mkdir(parents=True, exist_ok=True)
@@ -223,7 +228,8 @@ def write(made: OrderList, account: Account, store: MarketStore, args: argparse.
         part.replace(args.out / name)
     account.issued, account.seen = as_issued(made.orders), seen_of(store, account, made.day)
     account.save()
-    print(say(args.lang, 'written: {path}/: {files}', path=args.out, files=', '.join(files)), file=sys.stderr)
+    print(say(args.lang, 'written: {path}/: {files}', path=args.out, files=', '.join(files)),
+          file=sys.stdout if args.show == 'table' else sys.stderr)
 
 
 

@@ -47,14 +47,16 @@ def main(pargs: list[str] | None = None) -> int:
     if not known:
         raise DataError(f'{args.journal}: found {len(fills)} fills, none with the open of its day; give --data STORE, or book '
                         f'them with {command("fills")} --data STORE')
-    rows = [[say(args.lang, name) for name in ('', 'fills', 'value at the open', 'cost beyond it', 'in parts of '
-                                                                                                   '10,000', 'assumed',
-                                               'in parts of 10,000')]]
-    for name, side in (('buys', (BUY,)), ('sales', (SELL,)), ('all', (BUY, SELL))):
-        rows.append(_row(say(args.lang, name), cost_of([fill for fill in known if fill.side in side], broker)))
+    parts = say(args.lang, 'in parts of 10,000')
+    rows = [['', say(args.lang, 'fills'), say(args.lang, 'value at the open'), say(args.lang, 'cost beyond it'), parts,
+             say(args.lang, 'assumed'), parts]]
+    kinds = (say(args.lang, 'buys'), (BUY,)), (say(args.lang, 'sales'), (SELL,)), (say(args.lang, 'all'), (BUY, SELL))
+    for name, sides in kinds:
+        rows.append(_row(name, cost_of([fill for fill in known if fill.side in sides], broker)))
     print('\n'.join(table(rows)))
     if len(known) < len(fills):
-        print(say(args.lang, '{count} fills are left out: the open of their day is not known; --data STORE tells it',
+        print(say(args.lang, '{count} fills are left out: the open of their day is not known; {call} tells it', call='--data '
+                                                                                                                     'STORE',
                   count=len(fills) - len(known)))
     found = matching(known, broker)
     more = '' if found.keeps_ticks else ' --min-slippage-ticks 0'

@@ -18,6 +18,7 @@ from .account import Account
 from .books import BUY, CASH, OF_CASH, SELL, EventRow, FillRow, order_stem
 
 NOT_FILLED = 'not filled'  # why an order of a past day is refused: the journal has no fill of it
+LATE = 90  # days within which what comes of an ex-date is booked
 NOT_ORDERED = 'not ordered'  # of a fill that the strategy did not order
 
 
@@ -45,7 +46,8 @@ class JournalBroker(AShareBroker):
     happened : list of EventRow
         What happened on the list's day without an order.
     books_ex_rights : bool
-        Whether ex-dates of holdings that the account knows nothing of are booked as the data says; else only noted.
+        Whether ex-dates of holdings that the account knows nothing of are booked where the data says what came of them; else the
+        cost is restated, and what comes in waits for its row.
     unbooked : list of EventRow
         These ex-dates, as a backtest would book them.
     """
@@ -64,6 +66,7 @@ class JournalBroker(AShareBroker):
         self.happened: list[EventRow] = []
         self.unbooked: list[EventRow] = []
         self._placed = False
+        self._late: dict[str, int] = {}  # code -> ordinal of an ex-date of which nothing was booked on the day
         self._waiting: dict[tuple[str, str], deque[list[FillRow]]] = {}
 
     def start_run(self) -> None:
@@ -118,7 +121,10 @@ class JournalBroker(AShareBroker):
             return
         if self.tax_lots is not None and event.dividend and not rules.is_fund(event.code):
             self.tax_lots.dividend(data, self.day, event.dividend)
+        cost = self.positions[data].price
         self._restate(data, ExRights(event.action, event.shares_after, event.cash, event.ratio, event.dividend))
+        if self.day - self._late.get(event.code, 0) <= LATE:
+            self.positions[data].price = self.positions[data].price_orig = cost
 
     def _apply_ex_rights(self) -> None:
         """Apply the ex-rights of the list's day; those of earlier days are booked, or missing."""
@@ -138,9 +144,14 @@ class JournalBroker(AShareBroker):
             if self.day == self.list_day:
                 self._restate_for_list(data)
             elif (happened := self._ex_rights(data, self.positions[data].size, self.marks[data])) is not None:
-                self.unbooked.append(self._row_of(data, happened))
-                if self.books_ex_rights:
-                    self._book_event(self.unbooked[-1])
+                row = self._row_of(data, happened)
+                self.unbooked.append(row)
+                if self.books_ex_rights and row.action != 'reinvest':
+                    self._book_event(row)
+                elif row.shares_after:  # what came of it is booked later: the cost, by which stops go, falls now
+                    position = self.positions[data]
+                    position.price = position.price_orig = (row.shares_before * position.price - row.cash) / row.shares_after
+                    self._late[row.code] = self.day
         self._restate_orders()
 
     def _restate_for_list(self, data: Any) -> None:

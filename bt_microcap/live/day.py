@@ -27,6 +27,7 @@ from .broker import JournalBroker
 from .order_list import OrderList, Pricing, listed
 
 LOOKBACK = 250  # trading days before the account's first whose rows are looked after, too: what screens and ranks look back on
+SURELY_SHARES = 1.1  # last close over the reference price: no dividend alone is so large
 MONTHS = 70  # trading days that are looked ahead for the next rebalance
 
 Run = Callable[[bt.Cerebro], bt.Strategy]  # runs the one strategy of a Cerebro
@@ -140,6 +141,7 @@ def orders_of(
     if coming is None:
         result.events = list(broker.happened)
         result.fills = _fills_of_day(broker, blotter, day)
+    result.unbooked = [(row.code, row.date) for row in broker.unbooked]
     result.days_left, result.exact_days = made.analyzers.eve.days_left, made.analyzers.eve.exact
     return result
 
@@ -172,23 +174,36 @@ class _Eve(bt.Analyzer):
 
 
 def _check_booked(account: Account, broker: JournalBroker, source: str) -> None:
-    if broker.unbooked:
-        day, code, *_ = broker.unbooked[0]
-        more = f' (and {len(broker.unbooked) - 1} more)' if len(broker.unbooked) > 1 else ''
+    shares = [row for row in broker.unbooked if _brings_shares(row)]
+    if shares:
+        day, code, *_ = shares[0]
+        more = f' (and {len(shares) - 1} more)' if len(shares) > 1 else ''
         raise DataError(
             f'{account.path}: {code} went ex-rights on {day}{more}, as {source} tells, and the account has no row of what came '
             f'of it; book what the broker credited as rows of {command("fills")} --fills, or what the data says with '
             f'{command("fills")} --ex-rights --data STORE')
 
 
+def _brings_shares(row: EventRow) -> bool:
+    """Return whether an ex-date brings new shares, so that more is held than the account says; a dividend may come later."""
+    if row.action == 'reinvest':  # only the reference price is known
+        return row.ratio > SURELY_SHARES
+    return row.shares_after != row.shares_before
+
+
 def ex_rights_of(store: MarketStore, account: Account) -> list[EventRow]:
-    """Return the ex-dates of holdings that an account knows nothing of, as a backtest would book them, up to the data's end.
+    """Return what came of ex-dates of holdings that an account knows nothing of, as the data says, up to its end.
 
     Parameters
     ----------
     store : MarketStore
     account : Account
         Its fills may be booked for the moment only: they need not add up without these events.
+
+    Raises
+    ------
+    DataError
+        The data has only the reference price of one: it does not say what came in as shares, and what as cash.
     """
     number = store.day_number(account.begun.toordinal())
     if not 0 < number < len(store.days):
@@ -199,6 +214,13 @@ def ex_rights_of(store: MarketStore, account: Account) -> list[EventRow]:
     broker = _broker(cerebro, account)
     broker.list_day, broker.books_ex_rights = int(store.days[-1]) + 1, True
     cerebro.run()
+    for row in broker.unbooked:
+        if row.action == 'reinvest':
+            raise DataError(f'{account.path}: {row.code} went ex-rights on {row.date}, and the data has only the reference '
+                            'price: it does '
+                            'not say what came in as shares, and what as cash; book the rows of the broker with '
+                            f'{command("fills")} '
+                            '--fills')
     return list(broker.unbooked)
 
 

@@ -80,6 +80,8 @@ class OrderList:
         Of a replay, what a backtest fills on the day, and what happens on it without an order.
     unfilled : list of tuple
         (code, side) of orders of the trading day before that the journal has no fill of.
+    unbooked : list of tuple
+        (code, day) of ex-dates of holdings of which nothing is booked yet.
     days_left : int or None
         Trading days until the next rebalance, 0 on such a day; None where only the strategy knows.
     exact_days : bool
@@ -96,6 +98,7 @@ class OrderList:
     fills: list[FillRow] = field(default_factory=list)
     events: list[EventRow] = field(default_factory=list)
     unfilled: list[tuple[str, str]] = field(default_factory=list)
+    unbooked: list[tuple[str, date]] = field(default_factory=list)
     days_left: int | None = None
     exact_days: bool = True
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from .chinese_heatmap import HEATMAP
 from .chinese_notes import NOTES, Entry
+from .chinese_orders import ORDERS
 from .chinese_report import REPORT
 from .chinese_studies import STUDIES
 
@@ -145,4 +146,4 @@ SUMMARY: dict[str, Entry] = {
         '参数优化只送回结果，不带数据；请单独运行该组合',
 }
 
-TEXTS: dict[str, Entry] = {**HEATMAP, **STUDIES, **REPORT, **NOTES, **SUMMARY, **TITLES, **RULES, **WORDS}
+TEXTS: dict[str, Entry] = {**HEATMAP, **STUDIES, **ORDERS, **REPORT, **NOTES, **SUMMARY, **TITLES, **RULES, **WORDS}

@@ -31,19 +31,20 @@ def shown(made: OrderList, language: str) -> str:
 def notes(made: OrderList, language: str) -> list[str]:
     """Return what is to be known beside the orders."""
     found = []
-    if made.days_left:
-        known = 'next rebalance in {days} trading days' if made.exact_days else (
-            'next rebalance in about {days} trading days, holidays not counted')
-        found.append(say(language, 'next rebalance in {days} trading days', days=made.days_left) if known.count('about') == 0 else
-                     say(language, 'next rebalance in about {days} trading days, holidays not counted', days=made.days_left))
+    if made.days_left and made.exact_days:
+        found.append(say(language, 'trading days until the next rebalance: {days}', days=made.days_left))
+    elif made.days_left:
+        found.append(say(language, 'trading days until the next rebalance, if there is no holiday: {days}', days=made.days_left))
     if any(order.needs_sale for order in made.orders):
         found.append(say(language, '*: pay it with the money of the sales: give it when these are filled'))
     if made.unfilled:
         orders = ', '.join(f'{side} {code}' for code, side in made.unfilled)
         found.append(say(language, 'ordered on the trading day before, and not in the journal: {codes}', codes=orders))
+    found += [say(language, '{code} went ex-rights on {date}, and nothing that came of it is booked yet', code=code, date=day)
+              for code, day in made.unbooked]
     if not made.published:
         found.append(say(language, 'what is published of the day itself is not in the data: the suspensions and ST of the day '
-                                   'before stand in for it, and no ex-date is known; --facts FILE tells them'))
+                                   'before stand in for it, and no ex-date is known; {call} tells them', call='--facts FILE'))
     return found
 
 
@@ -74,6 +75,9 @@ def _price(value: float) -> str:
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return rows as lines, numbers to the right; a Chinese character is two columns wide."""
+    if len(rows) > 1:  # a column in which nothing stands, such as that of names, is left out
+        filled = [at for at in range(len(rows[0])) if any(row[at] for row in rows[1:])]
+        rows = [[row[at] for at in filled] for row in rows]
     widths = [max(columns_of(row[at]) for row in rows) for at in range(len(rows[0]))]
     numbers = [all(_is_number(row[at]) for row in rows[1:]) and len(rows) > 1 for at in range(len(rows[0]))]
     lines = []
