@@ -96,6 +96,7 @@ class MarketFeed(DailyFeed):
     )
 
     opening = None  # of the run, where AShareBroker hides what is not known at the open
+    looks_over: int | None = None  # number of the first day that is asked whether a band is ever met; None: of the run
 
     def __init__(self) -> None:
         super().__init__()
@@ -320,8 +321,10 @@ class MarketUniverse:
         return self._market.stock(code)
 
     def _vectors(self, name: str) -> Iterator[np.ndarray]:
-        """Give a column of each day of the run."""
-        return (self._market.store.vector(name, day) for day in range(self._market.offset, self._market.end))
+        """Give a column of each day of the run, or of the days that are to be looked over."""
+        market = self._market
+        first = market.offset if market.looks_over is None else market.looks_over
+        return (market.store.vector(name, day) for day in range(first, market.end))
 
     def ever_between(self, name: str, low: float, high: float) -> bool:
         """Return whether a column lies in a range on any day of the run; see `universe.Universe`."""

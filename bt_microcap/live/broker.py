@@ -13,7 +13,7 @@ from ..exchange.account import CONSOLIDATED, DELISTED
 from ..exchange.broker import AShareBroker
 from ..exchange.commission import NO_FEES, Fees
 from ..exchange.corporate_actions import ExRights
-from ..exchange.execution import WITHDRAWN
+from ..exchange.execution import LIMIT_PRICES, WITHDRAWN
 from .account import Account
 from .books import BUY, CASH, OF_CASH, SELL, EventRow, FillRow, order_stem
 
@@ -208,9 +208,11 @@ class JournalBroker(AShareBroker):
                 self.listed.append(order)
             super()._try_exec(order)
             return
-        groups = self._waiting.get((order.data._name, BUY if order.isbuy() else SELL))
-        if groups:
-            self._fill_from(order, groups.popleft())
+        groups = self._waiting.get((order.data._name, BUY if order.isbuy() else SELL), ())
+        mine = next((group for group in groups if _may_be_of(order, group)), None)
+        if mine is not None:
+            groups.remove(mine)
+            self._fill_from(order, mine)
         elif order.exectype not in (Order.Market, Order.Close):
             return  # it waits
         elif order.info.get('only_if') is not None:
@@ -265,6 +267,15 @@ class JournalBroker(AShareBroker):
         order.accept(self)
         for shares, price, fees in fills:
             self._fill(order, shares, price, fees)
+
+
+def _may_be_of(order: Order, rows: list[FillRow]) -> bool:
+    """Return whether fills may be those of an order: its limit price allows them."""
+    names = LIMIT_PRICES.get(order.exectype)
+    if not names:
+        return True
+    limit, half = getattr(order.created, names[0]), rules.half_tick(order.data._name)
+    return all(row.price <= limit + half if order.isbuy() else row.price >= limit - half for row in rows)
 
 
 def _grouped(rows: Any) -> dict[tuple[str, str], deque[list[FillRow]]]:

@@ -121,8 +121,10 @@ def orders_of(
     """
     market = store if coming is None else ComingStore(store, coming)
     before = date.fromordinal(int(store.days[store.day_number(account.begun.toordinal()) - 1]))
-    cerebro = bt.Cerebro(stdstats=False)
+    # bar by bar: Backtrader's quicker way ends in an error where an indicator asks for more bars than there are so far
+    cerebro = bt.Cerebro(stdstats=False, runonce=False)
     feed = MarketFeed(dataname=market, fromdate=before, todate=day)
+    feed.looks_over = 0  # an account is young: that no stock lies in the band so far proves nothing
     cerebro.adddata(feed, name='market')
     cerebro.addstrategy(strategy, **params)
     broker = _broker(cerebro, account)

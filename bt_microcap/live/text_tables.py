@@ -64,6 +64,8 @@ class Row:
         if not found:
             return None
         for form in _DAYS:
+            if form == '%Y%m%d' and not re.fullmatch(r'\d{8}', found):
+                continue  # 2024034 would be the fourth
             try:
                 return datetime.strptime(found, form).date()
             except ValueError:

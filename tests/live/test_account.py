@@ -1,0 +1,100 @@
+"""The files of an account: they grow, they add up, and a killed command has booked all or nothing."""
+
+import json
+import os
+from datetime import date
+
+import pytest
+
+from bt_microcap.feeds.errors import DataError
+from bt_microcap.live import account as module
+from bt_microcap.live.account import changing, load
+from bt_microcap.live.books import EventRow, FillRow, Holding
+from tests.support.living import new_account
+
+MONDAY, TUESDAY = date(2024, 3, 4), date(2024, 3, 5)
+FILL = FillRow(MONDAY, '600000.XSHG', 'BUY', 1000, 10.1, 5.0, 0.0, 0.101, 10.0, 10.05, '20240304B600000', '09:25:00', '77')
+DIVIDEND = EventRow(TUESDAY, '600000.XSHG', 'dividend', 1000, 1000, 150.0, 1.0, 0.15, 'x1')
+
+
+@pytest.fixture
+def account(tmp_path):
+    made = new_account(tmp_path, MONDAY, cash=20_000.0, holdings=[Holding('000001.XSHE', 200, 200, 12.5, date(2023, 1, 5))])
+    made.fills, made.events = [FILL], [DIVIDEND]
+    made.save()
+    return made
+
+
+def test_what_is_written_is_read(account):
+    read = load(account.path)
+    assert read == account
+    content = json.loads(account.path.read_text(encoding='utf-8'))
+    assert content['cash'] == pytest.approx(20_000 - 10_100 - 5.101 + 150)
+    assert content['day'] == '2024-03-05'
+    assert [(each['code'], each['shares'], each['sellable'], round(each['cost'], 6)) for each in content['holdings']] == [
+        ('000001.XSHE', 200, 200, 12.5), ('600000.XSHG', 1000, 1000, 9.95)]
+    assert account.journal_path.read_text(encoding='utf-8').splitlines() == [
+        'datetime,code,side,quantity,price,commission,tax,transfer_fee,open,reference_price,order_id,time,fill_id',
+        '2024-03-04,600000.XSHG,BUY,1000,10.1,5.0,0.0,0.101,10.0,10.05,20240304B600000,09:25:00,77']
+
+
+def test_rows_that_a_killed_command_left_do_not_count(account):
+    with account.journal_path.open('a', encoding='utf-8') as stream:
+        stream.write('2024-03-05,600000.XSHG,SELL,500,10.1,5.0,0.0,0.1,,,,,\n')
+    read = load(account.path)
+    assert read.fills == [FILL]
+    read.save()
+    assert len(account.journal_path.read_text(encoding='utf-8').splitlines()) == 2
+
+
+@pytest.mark.parametrize('killed_at', ['account.journal.csv', 'account.events.csv', 'account.json'])
+def test_killed_at_any_file(account, killed_at, monkeypatch):
+    real = os.replace
+
+    def replace(source, target):
+        if str(target).endswith(killed_at):
+            raise KeyboardInterrupt
+        real(source, target)
+
+    before = account.books()
+    with pytest.raises(KeyboardInterrupt), changing(account.path) as changed:
+        changed.fills.append(FILL._replace(datetime=TUESDAY, side='SELL', quantity=500, fill_id='78', tax=2.5))
+        changed.events.append(EventRow(TUESDAY, '', 'cash', 0, 0, 99.0))
+        monkeypatch.setattr(module.os, 'replace', replace)
+        changed.save()
+    monkeypatch.undo()
+    assert load(account.path).books() == before
+
+
+def test_changed_by_hand(account):
+    content = json.loads(account.path.read_text(encoding='utf-8'))
+    for name, value, message in (
+            ('cash', 5.0, r'found 5\.00 yuan of cash, expected 10,044\.90, to which its journal adds up'),
+            ('holdings', [], r'found 0 shares of 000001\.XSHE, expected 200, to which its journal adds up')):
+        account.path.write_text(json.dumps({**content, name: value}), encoding='utf-8')
+        with pytest.raises(DataError, match=message):
+            load(account.path)
+    account.path.write_text(json.dumps(content), encoding='utf-8')
+    text = account.journal_path.read_text(encoding='utf-8')
+    account.journal_path.write_text(text.replace('1000', '1001'), encoding='utf-8')
+    with pytest.raises(DataError, match='found other rows than the account has booked; a journal only grows'):
+        load(account.path)
+    account.journal_path.unlink()
+    with pytest.raises(DataError, match='cannot be read'):
+        load(account.path)
+
+
+@pytest.mark.parametrize('content', ['', '{}', '[1]', '{"format": 1}', '\xff'])
+def test_no_account(content, tmp_path):
+    path = tmp_path / 'account.json'
+    path.write_bytes(content.encode('latin1'))
+    with pytest.raises(DataError, match=r'account\.json: not readable as an account'):
+        load(path)
+    with pytest.raises(DataError, match='there is no account; .* orders --init'):
+        load(tmp_path / 'other.json')
+
+
+def test_one_writer(account):
+    with (changing(account.path), pytest.raises(DataError, match='another process is at work on this account'),
+          changing(account.path)):
+        pass
