@@ -49,7 +49,7 @@ def init(args: argparse.Namespace) -> int:
     check_params(chosen)
     store, source = open_whole(args.data, args)
     begun = args.start or args.date or sessions.next_open(datetime.now(timezone.utc))
-    sessions.check_fresh(store, begun, source)
+    sessions.check_fresh(store, begun, source, '--start' if args.start or not args.date else '--date')
     check_data(chosen, _Market(store))
     holdings = read_holdings(args.holdings, dict(args.rename)) if args.holdings is not None else []
     for each in holdings:
@@ -112,7 +112,7 @@ def read_holdings(path: Path, rename: dict[str, str] | None = None) -> list[Hold
             raise DataError(f'{row.source}: found {code} twice, expected one row a stock')
         if not cost > 0:
             raise DataError(f'{row.source}, column cost: found {row.text("cost") or "nothing"}, expected the yuan that a share '
-                            'cost, by which stops go')
+                            'cost, by which stops go; where profits have made it 0 or less, write what was paid')
         found.append(Holding(code, int(shares), int(shares), cost, row.day('bought') if 'bought' in columns else None))
     return found
 
@@ -148,6 +148,7 @@ def chosen_of(args: argparse.Namespace, account: Account) -> Chosen:
     if content != kept['content'] and not args.accept_changes:
         raise DataError(f'{chosen.path}: has changed since {account.path} was begun, and with it perhaps what the strategy '
                         'remembers; give --accept-changes to go on')
+    kept['content'] = content  # accepted: noted with the next list that is written
     check_params(chosen)
     return chosen
 

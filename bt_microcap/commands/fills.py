@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..exchange import rules
 from ..feeds.errors import DataError
+from ..feeds.store import MarketStore
 from ..live.account import Account, changing
 from ..live.booking import book, compared, last_fills
 from ..live.books import FillRow, differences
@@ -28,6 +30,7 @@ def parse_args(pargs: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--fills', type=Path, metavar='FILE',
                         help='what was filled, as the broker exports it: CSV, or text with tabs, in UTF-8 or GBK')
     parser.add_argument('--date', type=day, metavar='D', help='of all rows, where the file has no dates')
+    parser.add_argument('--undo', action='store_true', help='take the last booking back; its rows are kept in ACCOUNT.undone.csv')
     parser.add_argument('--ex-rights', action='store_true',
                         help='book ex-dates of holdings that the account knows nothing of as the data says, as a backtest does')
     parser.add_argument('--data', type=Path, help='store or table: for --ex-rights, and for the opens that the fills are '
@@ -38,8 +41,10 @@ def parse_args(pargs: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--holdings', type=Path, metavar='FILE', help='that the broker shows now: refuse what differs')
     parser.add_argument('--lang', choices=LANGUAGES, default=ENGLISH, help='(default: en)')
     args = parser.parse_args(pargs)
-    if args.fills is None and not args.ex_rights and args.cash is None and args.holdings is None:
-        parser.error('give --fills FILE, or --ex-rights, or what the broker shows, --cash or --holdings')
+    if args.undo and (args.fills is not None or args.ex_rights):
+        parser.error('--undo takes a booking back, and books nothing: give it alone')
+    if args.fills is None and not args.ex_rights and not args.undo and args.cash is None and args.holdings is None:
+        parser.error('give --fills FILE, --ex-rights, --undo, or what the broker shows, --cash or --holdings')
     if args.ex_rights and args.data is None:
         parser.error('--ex-rights needs --data, which tells them')
     return args
@@ -50,17 +55,21 @@ def main(pargs: list[str] | None = None) -> int:
     """Book a statement."""
     args = parse_args(pargs)
     with changing(args.account) as account:
-        statement = Statement([], [], [], 0, {})
+        if args.undo:
+            return undo(account, args)
+        statement, before = Statement([], [], [], 0, {}), (len(account.fills), len(account.events))
         if args.fills is not None:
             statement = read_statement(args.fills, account, args.date, dict(args.rename))
             book(account, statement, str(args.fills))
         booked = 0
         if args.data is not None:
-            booked = _with_data(args, account)
+            booked = _with_data(args, account, before)
         books = account.books(str(args.fills or account.journal_path))
         if found := differences(books, args.cash, _shown(args.holdings)):
             raise DataError(f'{args.account}: {"; ".join(found)}; nothing is booked: a fill, a dividend or a fee is missing, or '
                             'is there twice')
+        if account.bookings[-1:] != [before] and (len(account.fills), len(account.events)) != before:
+            account.bookings.append(before)  # of ex-dates alone
         account.save()
         day, on_day = last_fills(account, statement.fills)
     print(say(args.lang, '{path}: {count} fills and {events} events booked; {cash} yuan of cash and {holdings} '
@@ -78,27 +87,52 @@ def main(pargs: list[str] | None = None) -> int:
     return 0
 
 
-def _with_data(args: argparse.Namespace, account: Account) -> int:
-    """Note the opens of the fills, and book ex-dates where that is asked for; return how many."""
-    store, _ = open_whole(args.data, args)
+def undo(account: Account, args: argparse.Namespace) -> int:
+    """Take the last booking back."""
+    fills, events = account.undo()
+    account.save()
+    books = account.books()
+    print(say(args.lang, '{path}: {count} fills and {events} events taken back; {cash} yuan of cash and {holdings} holdings',
+              path=args.account, count=len(fills), events=len(events), cash=f'{books.cash:,.2f}', holdings=len(books.positions)))
+    return 0
 
-    def opened(fill: FillRow) -> FillRow:
-        if fill.open == fill.open:
-            return fill
-        number = store.day_number(fill.datetime.toordinal())
-        if number == len(store.days) or int(store.days[number]) != fill.datetime.toordinal():
-            return fill
-        try:
-            return fill._replace(open=float(store.vector('open', number)[store.stock_number(fill.code)]))
-        except KeyError:
-            return fill
 
-    account.fills = [opened(fill) for fill in account.fills]
+def _with_data(args: argparse.Namespace, account: Account, before: tuple[int, int]) -> int:
+    """Check new fills by the data and note their opens, and book ex-dates where that is asked for; return how many."""
+    store, source = open_whole(args.data, args)
+    account.fills[before[0]:] = [_met(fill, store, source) for fill in account.fills[before[0]:]]
     if not args.ex_rights:
         return 0
     events = ex_rights_of(store, account)
     account.events += events
     return len(events)
+
+
+def _met(fill: FillRow, store: MarketStore, source: str) -> FillRow:
+    """Return a fill with the open of its day, where the data has that day.
+
+    Raises
+    ------
+    DataError
+        It cannot have been filled then, or at its price.
+    """
+    number, day = store.day_number(fill.datetime.toordinal()), fill.datetime.toordinal()
+    if number == len(store.days):
+        return fill
+    said = f'{fill.datetime} {fill.code} {fill.side} {fill.quantity:,} at {fill.price:g}'
+    if int(store.days[number]) != day:
+        raise DataError(f'{said}: the exchange does not trade on that day, as {source} tells; mend the date')
+    try:
+        stock = store.stock_number(fill.code)
+    except KeyError:
+        raise DataError(f'{said}: {source} has no such stock; mend the code, or keep what is beside the strategy in another '
+                        'account') from None
+    low, high, opened = (float(store.vector(name, number)[stock]) for name in ('low', 'high', 'open'))
+    half = rules.half_tick(fill.code)
+    if not low - half <= fill.price <= high + half:  # NaN: no row
+        traded = f'between {low:g} and {high:g}' if low == low else 'not at all'
+        raise DataError(f'{said}: it traded {traded} on that day, as {source} tells; mend the row')
+    return fill if fill.open == fill.open else fill._replace(open=opened)
 
 
 def _shown(path: Path | None) -> dict[str, int] | None:

@@ -21,9 +21,10 @@ from ..feeds.store import MarketStore
 from ..feeds.store.coming import ComingDay, facts_before
 from ..live import sessions
 from ..live.account import Account, changing, load
-from ..live.books import FillRow
+from ..live.booking import without_fills
+from ..live.books import BUY, SELL, FillRow
 from ..live.day import check_day, check_unchanged, orders_of, quietly, seen_of
-from ..live.facts import with_facts
+from ..live.facts import Facts, with_facts
 from ..live.formats import FORMATS, HOLDINGS, cats, chinese, dts, ptrade, qmt, xt
 from ..live.order_list import Blocked, ListedOrder, OrderList, Pricing, as_issued, check_size
 from ..live.prices import AUCTION, CAGE, CHOICES, CLOSE
@@ -133,8 +134,12 @@ def main(pargs: list[str] | None = None) -> int:
     check_output_folder(args.out)
     with changing(args.account) as account:
         made, account, store = listed(args, account)
+        files = files_of(made, account, args)
         print(of_account(account, made, args))
-        write(made, account, store, args)
+        write(files, args)
+        account.issue(made.day, as_issued(made.orders))
+        account.seen = seen_of(store, account, made.day)
+        account.save()
     return 0
 
 
@@ -156,13 +161,14 @@ def listed(args: argparse.Namespace, account: Account) -> tuple[OrderList, Accou
     check_day(store, account, on, source)
     check_unchanged(store, account, source, args.accept_changes)
     coming: ComingDay | None = None
+    facts: Facts | None = None
     if not args.replay:
         coming = facts_before(store, on.toordinal())
         if args.facts is not None:
-            with_facts(coming, store, args.facts, dict(args.rename))
-            coming.published = True
+            facts = with_facts(coming, store, args.facts, dict(args.rename))
     made = orders_of(store, account, on, chosen.strategy, chosen.params, Pricing(args.price, args.away), coming,
                      quietly(lambda cerebro: run_one(cerebro, chosen)), source)
+    made.facts, made.without_fills = facts, without_fills(account, on)
     check_size(made, args.max_order_value, args.max_orders)
     return made, account, store
 
@@ -173,9 +179,14 @@ def of_account(account: Account, made: OrderList, args: argparse.Namespace) -> s
         return csv_of(ListedOrder._fields, made.orders).removesuffix('\n')
     if args.show == 'json':
         return json.dumps(json_of(made, account), indent=2, ensure_ascii=False)
-    head = say(args.lang, '{date}: {count} orders, worth {value} yuan at their limit prices; before them {cash} yuan of cash '
-                          'and {holdings} holdings', date=made.day, count=len(made.orders), value=f'{made.value():,.2f}',
-               cash=f'{made.cash:,.2f}', holdings=made.holdings)
+    values = {'date': made.day, 'count': len(made.orders), 'cash': f'{made.cash:,.2f}', 'holdings': made.holdings,
+              'sales': f'{made.value_of(SELL):,.2f}', 'buys': f'{made.value_of(BUY):,.2f}'}
+    if made.replay:
+        head = say(args.lang, '{date}: orders: {count}; sold for {sales}, bought for {buys} yuan; cash before {cash} yuan, '
+                              'holdings {holdings}', **values)
+    else:
+        head = say(args.lang, '{date}: orders: {count}; sales {sales} and buys {buys} yuan at their limit prices; cash before '
+                              '{cash} yuan, holdings {holdings}', **values)
     return f'{head}\n{shown(made, args.lang)}'
 
 
@@ -200,8 +211,14 @@ def json_of(made: OrderList, account: Account) -> dict[str, Any]:
             'orders': [plain(order) for order in made.orders], 'blocked': [plain(each) for each in made.blocked]}
 
 
-def write(made: OrderList, account: Account, store: MarketStore, args: argparse.Namespace) -> None:
-    """Write the files of a list, then note in the account that it was made."""
+def files_of(made: OrderList, account: Account, args: argparse.Namespace) -> dict[str, bytes]:
+    """Return the files of a list by their names.
+
+    Raises
+    ------
+    DataError
+        An extra is not there.
+    """
     files: dict[str, bytes] = {
         'orders.csv': csv_of(ListedOrder._fields, made.orders).encode('utf-8-sig'),
         'blocked.csv': csv_of(Blocked._fields, made.blocked).encode('utf-8-sig'),
@@ -217,7 +234,14 @@ def write(made: OrderList, account: Account, store: MarketStore, args: argparse.
                 orders]
             files |= FORMATS[name].write(orders, args.broker_account)
         else:
-            files |= HOLDINGS[name].write(account.books().holdings(), args.broker_account)
+            books = account.books()
+            books.day = made.day  # what was bought before may be sold on it
+            files |= HOLDINGS[name].write(books.holdings(), args.broker_account)
+    return files
+
+
+def write(files: dict[str, bytes], args: argparse.Namespace) -> None:
+    """Write the files of a list."""
     args.out.mkdir(parents=True, exist_ok=True)
     known = {*files, *OPTIONAL}
     for name in known - files.keys():  # of an earlier list: an old basket must not be read for this one
@@ -226,8 +250,6 @@ def write(made: OrderList, account: Account, store: MarketStore, args: argparse.
         part = args.out / f'{name}.part'
         part.write_bytes(content)
         part.replace(args.out / name)
-    account.issued, account.seen = as_issued(made.orders), seen_of(store, account, made.day)
-    account.save()
     print(say(args.lang, 'written: {path}/: {files}', path=args.out, files=', '.join(files)),
           file=sys.stdout if args.show == 'table' else sys.stderr)
 

@@ -40,8 +40,8 @@ def parse_args(pargs: list[str] | None = None) -> argparse.Namespace:
 def main(pargs: list[str] | None = None) -> int:
     """Compare."""
     args = parse_args(pargs)
-    values = rules_of(args)
     fills = fills_of(args)
+    values = rules_of(args)
     broker = broker_of(values)
     known = [fill for fill in fills if fill.open > 0]
     if not known:
@@ -62,7 +62,11 @@ def main(pargs: list[str] | None = None) -> int:
     more = '' if found.keeps_ticks else ' --min-slippage-ticks 0'
     print(say(args.lang, 'the backtest would have assumed {yuan} yuan with: {call}', yuan=f'{found.assumed:,.2f}',
               call=f'--slippage {as_text(found.slippage)}{more}'))
-    if cost_of(known, broker).real <= 0:
+    real = cost_of(known, broker).real
+    if abs(found.assumed - real) >= 0.01 and real > 0:
+        print(say(args.lang, 'prices go by steps: no slippage comes nearer to the {yuan} yuan that the fills '
+                             'cost', yuan=f'{real:,.2f}'))
+    if real <= 0:
         print(say(args.lang, 'the fills were no worse than the opens'))
     return 0
 
@@ -85,6 +89,8 @@ def rules_of(args: argparse.Namespace) -> dict[str, Any]:
 
 def fills_of(args: argparse.Namespace) -> list[FillRow]:
     """Return the fills of a journal, with the opens of the data where the journal has none."""
+    if args.journal.suffix == '.json':
+        raise DataError(f'--journal {args.journal}: is an account; give {args.journal.with_suffix(".journal.csv")} beside it')
     rows, _ = read_rows(args.journal, COLUMNS, NEEDED, dict(args.rename))
     store = None
     if args.data is not None:

@@ -49,7 +49,9 @@ class Account:
     seen : dict
         Up to which day the data was looked at, and its digest then; empty before the first list.
     issued : list of dict
-        The orders of the last list that was written.
+        The orders of the lists that were written: of the last one, and of those before it of which nothing is booked.
+    bookings : list of tuple
+        How many fills and events there were before each booking, for `undo`.
     """
 
     path: Path
@@ -62,6 +64,7 @@ class Account:
     events: list[EventRow] = field(default_factory=list)
     seen: dict[str, Any] = field(default_factory=dict)
     issued: list[dict[str, Any]] = field(default_factory=list)
+    bookings: list[tuple[int, int]] = field(default_factory=list)
 
     @property
     def journal_path(self) -> Path:
@@ -72,6 +75,11 @@ class Account:
     def events_path(self) -> Path:
         """The file of what changed without an order."""
         return self.path.with_suffix('.events.csv')
+
+    @property
+    def undone_path(self) -> Path:
+        """The file of rows that were taken back."""
+        return self.path.with_suffix('.undone.csv')
 
     @property
     def may_owe(self) -> bool:
@@ -93,6 +101,30 @@ class Account:
         """
         return add_up(self.cash, self.holdings, self.events, self.fills, source or str(self.journal_path), self.may_owe)
 
+    def issue(self, day: date, orders: list[dict[str, Any]]) -> None:
+        """Keep a list, and those of earlier days of which nothing is booked."""
+        filled = {row.datetime.isoformat() for row in self.fills}
+        kept = [each for each in self.issued if each['date'] < day.isoformat() and each['date'] not in filled]
+        self.issued = kept + orders
+
+    def undo(self) -> tuple[list[FillRow], list[EventRow]]:
+        """Take the last booking back: its rows, which are kept in a file of their own.
+
+        Raises
+        ------
+        DataError
+            Nothing is booked.
+        """
+        if not self.bookings:
+            raise DataError(f'{self.path}: has no booking that could be taken back')
+        fills, events = self.bookings.pop()
+        taken = self.fills[fills:], self.events[events:]
+        before = self.undone_path.read_bytes() if self.undone_path.exists() else _text(('kind', *FillRow._fields), [])
+        rows = [('fill', *row) for row in taken[0]] + [('event', *row) for row in taken[1]]
+        _write(self.undone_path, before + _text((), rows))
+        self.fills, self.events = self.fills[:fills], self.events[:events]
+        return taken
+
     def save(self) -> None:
         """Write the three files, the account's own last."""
         books = self.books()
@@ -104,11 +136,16 @@ class Account:
             'day': None if last is None else last.isoformat(),
             'cash': books.cash, 'holdings': [_holding(each) for each in books.holdings()],
             'journal': _mark(journal, len(self.fills)), 'events': _mark(events, len(self.events)),
-            'seen': self.seen, 'issued': self.issued,
+            'seen': self.seen, 'issued': self.issued, 'bookings': [list(each) for each in self.bookings],
         }
-        _write(self.journal_path, journal)
-        _write(self.events_path, events)
-        _write(self.path, (json.dumps(content, indent=2, ensure_ascii=False) + '\n').encode())
+        content['crc32'] = _checksum(content)
+        own = (json.dumps(content, indent=2, ensure_ascii=False) + '\n').encode()
+        files = [(self.journal_path, journal), (self.events_path, events)]
+        if any(path.exists() and path.stat().st_size > len(text) for path, text in files):
+            _write(self.path, own)  # rows are taken back: first they count no more, then they go
+        for path, text in files:
+            _write(path, text)
+        _write(self.path, own)
 
 
 def load(path: Path) -> Account:
@@ -125,15 +162,20 @@ def load(path: Path) -> Account:
         content = json.loads(path.read_bytes())
         if content['format'] != FORMAT:
             raise DataError(f'{path}: found an account of format {content["format"]}, expected {FORMAT}')
+        if content.pop('crc32') != _checksum(content):
+            raise DataError(f'{path}: was changed by hand; leave the file as it was written: book what is missing with '
+                            f'{command("fills")}, take a booking back with {command("fills")} --undo, begin another account with '
+                            f'{command("orders")} --init')
         opening = content['opening']
         account = Account(path, date.fromisoformat(content['begun']), float(opening['cash']),
                           [_holding_of(each) for each in opening['holdings']], content['strategy'], content['rules'],
-                          seen=content['seen'], issued=content['issued'])
+                          seen=content['seen'], issued=content['issued'],
+                          bookings=[tuple(each) for each in content['bookings']])
         marks = content['journal'], content['events']
         cash, held = float(content['cash']), [_holding_of(each) for each in content['holdings']]
     except DataError:
         raise
-    except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
+    except (AttributeError, ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
         said = f'no entry {error}' if isinstance(error, KeyError) else str(error).splitlines()[0]
         raise DataError(f'{path}: not readable as an account ({said}); expected the file that {command("orders")} --init made, '
                         'or a copy of it') from None
@@ -193,10 +235,15 @@ def held(path: Path) -> Iterator[None]:
 # -- rows as text -----------------------------------------------------------------------------------------------------------
 
 
+def _checksum(content: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(content, sort_keys=True, ensure_ascii=False).encode())
+
+
 def _text(header: tuple[str, ...], rows: list) -> bytes:
     stream = io.StringIO(newline='')
     writer = csv.writer(stream, lineterminator='\n')
-    writer.writerow(header)
+    if header:
+        writer.writerow(header)
     writer.writerows(['' if isinstance(value, float) and math.isnan(value) else value for value in row] for row in rows)
     return stream.getvalue().encode()
 

@@ -126,6 +126,8 @@ class Books:
             return
         position = self.positions.get(row.code)
         held = 0 if position is None else position.shares
+        if not row.shares_before and row.action == 'dividend':
+            return  # of a holding that is sold meanwhile
         if position is None or held != row.shares_before:
             raise DataError(f'{source}: {row.date} {row.code} {row.action}: found {row.shares_before:,} shares before it, '
                             f'expected {held:,}, which the account holds then')

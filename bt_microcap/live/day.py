@@ -22,12 +22,11 @@ from ..record.blotter import Blotter
 from ..rotation.strategy import MicroCapStrategy
 from . import sessions
 from .account import Account
-from .books import BUY, SELL, EventRow, FillRow, order_stem
-from .broker import JournalBroker
+from .books import BUY, CENT, SELL, EventRow, FillRow, order_stem
+from .broker import NOT_FILLED, JournalBroker
 from .order_list import OrderList, Pricing, listed
 
 LOOKBACK = 250  # trading days before the account's first whose rows are looked after, too: what screens and ranks look back on
-SURELY_SHARES = 1.1  # last close over the reference price: no dividend alone is so large
 MONTHS = 70  # trading days that are looked ahead for the next rebalance
 
 Run = Callable[[bt.Cerebro], bt.Strategy]  # runs the one strategy of a Cerebro
@@ -49,6 +48,12 @@ def check_day(store: MarketStore, account: Account, day: date, source: str) -> N
     if store.day_number(account.begun.toordinal()) == 0:
         raise DataError(f'{source}: begins on {store.span()[0]}, expected days before {account.begun}, on which {account.path} '
                         'begins')
+    for when in {row.datetime for row in account.fills}:
+        number = store.day_number(when.toordinal())
+        if number == len(store.days) or int(store.days[number]) != when.toordinal():
+            raise DataError(f'{account.path}: has fills of {when}, on which the exchange does not trade, as {source} tells; '
+                            'take the '
+                            f'booking back with {command("fills")} --undo and mend the date')
     books = account.books()
     for code in dict.fromkeys([*(each.code for each in account.holdings), *(row.code for row in account.fills),
     *books.positions]):
@@ -58,7 +63,8 @@ def check_day(store: MarketStore, account: Account, day: date, source: str) -> N
             number = -1
         if number < 0 or store.first[number] >= store.day_number(day.toordinal()):
             raise DataError(f'{account.path}: has traded {code}, which {source} does not have; add its rows with '
-                            f'{command("ingest")}')
+                            f'{command("ingest")}, take the booking back with {command("fills")} --undo, or keep it in another '
+                            'account')
 
 
 def check_unchanged(store: MarketStore, account: Account, source: str, accept: bool) -> None:
@@ -133,17 +139,21 @@ def orders_of(
     cerebro.addanalyzer(_Eve, _name='eve')
     made = run(cerebro)
     _check_booked(account, broker, source)
+    made.analyzers.eve.check(account)
     names = _names(store, day)
     orders, blocked = listed(broker, day, names, pricing)
     result = OrderList(day, orders, blocked, broker.opening_cash, broker.opening_holdings,
                        coming is None or coming.published, coming is None)
     blotter = made.analyzers.blotter
     yesterday = made.analyzers.eve.before
-    result.unfilled = [(row.code, row.side) for row in blotter.rejections if row.date == yesterday and row.reason == 'not filled']
+    got = {(fill.code, fill.side) for fill in blotter.fills if fill.datetime == yesterday}
+    result.unfilled = [(row.code, row.side) for row in blotter.rejections
+                       if row.date == yesterday and row.reason == NOT_FILLED and (row.code, row.side) not in got]
     if coming is None:
         result.events = list(broker.happened)
         result.fills = _fills_of_day(broker, blotter, day)
-    result.unbooked = [(row.code, row.date) for row in broker.unbooked]
+    result.unbooked = [(each.row.code, each.row.date) for each in broker.missing]
+    result.ex_dates = list(broker.ex_dates)
     result.days_left, result.exact_days = made.analyzers.eve.days_left, made.analyzers.eve.exact
     return result
 
@@ -159,6 +169,8 @@ class _Eve(bt.Analyzer):
     """Looks at the strategy's timer while the list's day is the current one, and at the day before it."""
 
     before: date | None = None
+    held: dict[str, int] | None = None
+    cash = 0.0
     days_left: int | None = None
     exact = True
 
@@ -167,8 +179,29 @@ class _Eve(bt.Analyzer):
         broker = self.strategy.broker
         if broker.day < broker.list_day:
             self.before = date.fromordinal(broker.day)
+            if self.before >= broker.account.begun:
+                self.held = {data._name: position.size for data, position in broker.positions.items()}
+                self.cash = broker.getcash()
         elif broker.day == broker.list_day:
             self.days_left, self.exact = days_left(self.strategy)
+
+    def check(self, account: Account) -> None:
+        """Refuse to go on where the run does not end the day before with what the account holds.
+
+        Raises
+        ------
+        DataError
+            It does not.
+        """
+        if self.held is None:
+            return
+        books = account.books()
+        mine = {code: position.shares for code, position in books.positions.items()}
+        if mine != self.held or abs(books.cash - self.cash) > CENT:
+            other = sorted(mine.items() ^ self.held.items()) or [('cash', books.cash), ('cash', self.cash)]
+            raise DataError(f'{account.path}: its journal adds up to something else than the run over its days: {other[0]}, '
+                            f'{other[-1]}; '
+                            'no list is made of it')
 
     def prenext(self) -> None:
         """Look at a day on which indicators are not ready yet."""
@@ -176,21 +209,16 @@ class _Eve(bt.Analyzer):
 
 
 def _check_booked(account: Account, broker: JournalBroker, source: str) -> None:
-    shares = [row for row in broker.unbooked if _brings_shares(row)]
-    if shares:
-        day, code, *_ = shares[0]
-        more = f' (and {len(shares) - 1} more)' if len(shares) > 1 else ''
+    """Refuse a list of fewer shares than are held, and one of another account than the journal's."""
+    lacking = [each.row for each in broker.missing if each.shares]
+    if lacking:
+        row, more = lacking[0], f' (and {len(lacking) - 1} more)' if len(lacking) > 1 else ''
+        told = '' if row.action == 'reinvest' else f', or what the data says with {command("fills")} --ex-rights --data STORE'
         raise DataError(
-            f'{account.path}: {code} went ex-rights on {day}{more}, as {source} tells, and the account has no row of what came '
-            f'of it; book what the broker credited as rows of {command("fills")} --fills, or what the data says with '
-            f'{command("fills")} --ex-rights --data STORE')
-
-
-def _brings_shares(row: EventRow) -> bool:
-    """Return whether an ex-date brings new shares, so that more is held than the account says; a dividend may come later."""
-    if row.action == 'reinvest':  # only the reference price is known
-        return row.ratio > SURELY_SHARES
-    return row.shares_after != row.shares_before
+            f'{account.path}: {row.code} went ex-rights on {row.date}{more}, as {source} tells, and brought new shares, of which '
+            'the account has no row; book what the broker credited (红股入账, a row with the side bonus) with '
+            f'{command("fills")} '
+            f'--fills{told}')
 
 
 def ex_rights_of(store: MarketStore, account: Account) -> list[EventRow]:
@@ -216,14 +244,14 @@ def ex_rights_of(store: MarketStore, account: Account) -> list[EventRow]:
     broker = _broker(cerebro, account)
     broker.list_day, broker.books_ex_rights = int(store.days[-1]) + 1, True
     cerebro.run()
-    for row in broker.unbooked:
+    for row in [each.row for each in broker.missing]:
         if row.action == 'reinvest':
             raise DataError(f'{account.path}: {row.code} went ex-rights on {row.date}, and the data has only the reference '
                             'price: it does '
                             'not say what came in as shares, and what as cash; book the rows of the broker with '
                             f'{command("fills")} '
                             '--fills')
-    return list(broker.unbooked)
+    return [each.row for each in broker.missing]
 
 
 def _names(store: MarketStore, day: date) -> dict[str, str]:
@@ -250,7 +278,10 @@ def _fills_of_day(broker: JournalBroker, blotter: Blotter, day: date) -> list[Fi
     for fill in blotter.fills:
         if fill.datetime != day:
             continue
-        own, opening = waiting[fill.code, fill.side, fill.quantity, fill.price].pop(0)
+        orders = waiting.get((fill.code, fill.side, fill.quantity, fill.price))
+        if not orders:
+            continue  # what the account held at its start
+        own, opening = orders.pop(0)
         if own not in named:
             stem = own.partition('.')[0]
             numbers[stem] += 1

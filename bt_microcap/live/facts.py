@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-
-import numpy as np
+from typing import NamedTuple
 
 from ..exchange import rules
 from ..feeds.errors import DataError
@@ -20,7 +20,15 @@ COLUMNS = {**{name: SYNONYMS[name] for name in ('date', 'code', *FACTS)}, 'trade
 FLAGS = ('paused', 'is_st', 'delisting_period', 'traded')
 
 
-def with_facts(coming: ComingDay, store: MarketStore, path: Path, rename: Mapping[str, str] | None = None) -> int:
+class Facts(NamedTuple):
+    """What a file of facts has told."""
+
+    stocks: int  # that it tells of
+    listed: int  # stocks of the day in all
+    unknown: tuple[str, ...]  # codes that the data does not have, or that are not listed on the day
+
+
+def with_facts(coming: ComingDay, store: MarketStore, path: Path, rename: Mapping[str, str] | None = None) -> Facts:
     """Put what a file says of a day over what is known of it.
 
     Parameters
@@ -30,14 +38,13 @@ def with_facts(coming: ComingDay, store: MarketStore, path: Path, rename: Mappin
     store : MarketStore
     path : Path
         CSV with ``code`` and any of ``paused``, ``is_st``, ``preclose``, ``high_limit``, ``low_limit``, ``cash_dividend`` (yuan a
-        share before tax), ``share_ratio`` and ``delisting_period``; a code that is not in it stays as it is. With a column of
-        dates the rows of the day alone count.
+        share before tax), ``share_ratio`` (shares after per share before: 1.3 for 10 转 3) and ``delisting_period``; a code
+        that is not in it stays as it is. With a column of dates the rows of the day alone count.
     rename : mapping of str to str, optional
 
     Returns
     -------
-    int
-        The number of rows that counted.
+    Facts
 
     Raises
     ------
@@ -47,24 +54,29 @@ def with_facts(coming: ComingDay, store: MarketStore, path: Path, rename: Mappin
     rows, columns = read_rows(path, COLUMNS, ('code',), rename)
     if not set(columns) - {'code', 'date'}:
         raise DataError(f'{path}: found no column of facts, expected one of {", ".join(FACTS)}')
-    day, counted = date.fromordinal(coming.day), 0
+    day, told, unknown = date.fromordinal(coming.day), set(), []
     for row in rows:
         if 'date' in columns and row.day('date') != day:
             continue
-        code, counted = row.code(), counted + 1
+        code = row.code()
         try:
             stock = store.stock_number(code)
         except KeyError:
-            continue  # a file of the whole market may know more
+            unknown.append(code)
+            continue
         if coming.trades[stock]:
-            _take(coming, stock, code, row, columns)
-    if not counted:
+            _take(coming, stock, row, columns)
+            told.add(stock)
+        else:
+            unknown.append(code)
+    if not told and not unknown:
         raise DataError(f'{path}: found no row of {day}, the day that orders are made for')
-    return counted
+    for stock in told:
+        _restate(coming, stock, str(store.codes[stock]), 'preclose' in columns)
+    return Facts(len(told), int(coming.trades.sum()), tuple(unknown))
 
 
-def _take(coming: ComingDay, stock: int, code: str, row: Row, columns: Mapping[str, str]) -> None:
-    close = float(coming.reference[stock])
+def _take(coming: ComingDay, stock: int, row: Row, columns: Mapping[str, str]) -> None:
     for name in columns:
         if name in FLAGS and row.text(name):
             text = row.text(name).lower()
@@ -75,15 +87,20 @@ def _take(coming: ComingDay, stock: int, code: str, row: Row, columns: Mapping[s
         elif name in FACTS and name not in FLAGS:
             value = row.number(name)
             if value == value:
-                if not value >= 0 or name != 'cash_dividend' and not value > 0:
-                    raise DataError(f'{row.source}, column {name}: found {value:g}, expected a number above 0')
+                low, high = {'share_ratio': (1.0, 10.0), 'cash_dividend': (0.0, math.inf)}.get(name, (0.001, math.inf))
+                if not low <= value <= high:
+                    expected = 'shares after per share before: 1.3 for 10 转 3' if name == 'share_ratio' else 'a number above 0'
+                    raise DataError(f'{row.source}, column {name}: found {value:g}, expected {expected}')
                 coming.facts[name][stock] = value
-    dividend, ratio = (coming.facts[name][stock] for name in ('cash_dividend', 'share_ratio'))
-    told = row.number('preclose')
-    if told == told:
-        coming.reference[stock] = told
-    elif (dividend == dividend or ratio == ratio) and row.text('cash_dividend') + row.text('share_ratio'):
+
+
+def _restate(coming: ComingDay, stock: int, code: str, told: bool) -> None:
+    """Put the reference price of a stock right: as the file or the data has it, else worked out from what comes."""
+    preclose, close = float(coming.facts['preclose'][stock]), float(coming.last_close[stock])
+    dividend, ratio = (float(coming.facts[name][stock]) for name in ('cash_dividend', 'share_ratio'))
+    known = told or abs(preclose - close) > rules.half_tick(code)  # the data has the day's own
+    if not known and (dividend > 0 or ratio > 1):
         # the exchanges' ex-rights reference price: trading rules, 除权（息）参考价
-        price = (close - np.nan_to_num(dividend)) / (ratio if ratio == ratio else 1.0)
-        price = rules.round_half_up(max(price, rules.tick(code)), rules.steps(code))
-        coming.reference[stock] = coming.facts['preclose'][stock] = price
+        price = (close - (dividend if dividend == dividend else 0.0)) / (ratio if ratio == ratio else 1.0)
+        preclose = coming.facts['preclose'][stock] = rules.round_half_up(max(price, rules.tick(code)), rules.steps(code))
+    coming.reference[stock] = preclose

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from backtrader.order import Order
 
 from ..exchange import rules
-from ..exchange.execution import BELOW_ONE_LOT
+from ..exchange.execution import BELOW_ONE_LOT, LIMIT_PRICES
 from ..exchange.fills import affordable
 from ..exchange.order_limits import parts_of
 from ..feeds.errors import DataError
@@ -23,6 +23,16 @@ from .prices import limit_price
 AT_OPEN = 'open'  # before the open, or at it
 RESTING = 'resting'  # a limit order that waits for its price during the day
 WATCH = 'watch'  # no order yet: a price, or the close, decides
+
+
+# What is noted of orders that wait.
+A_LIMIT_ORDER = 'a limit order of the strategy, good for the day'
+OUTSIDE = 'a limit order of the strategy, outside the limits of the day: the exchange does not take it'
+AT_CLOSE, AT_CLOSE_IF = 'at the close', 'at the close, if its condition holds then'
+REACHED = 'give it when the price has reached {price}'
+MARGIN = 'margin'  # why a limit order is blocked that no cash is left for
+NOT_ENOUGH = 'as much as the cash pays for at the limit prices'
+AFTER_PARENT = 'give it when the order that it belongs to is filled'
 
 
 class ListedOrder(NamedTuple):
@@ -80,6 +90,12 @@ class OrderList:
         Of a replay, what a backtest fills on the day, and what happens on it without an order.
     unfilled : list of tuple
         (code, side) of orders of the trading day before that the journal has no fill of.
+    ex_dates : list of str
+        Codes of holdings that go ex-rights on the day.
+    without_fills : dict of str to int
+        Days of earlier lists of which nothing is booked, with the number of their orders.
+    facts : Facts or None
+        What a file told of the day.
     unbooked : list of tuple
         (code, day) of ex-dates of holdings of which nothing is booked yet.
     days_left : int or None
@@ -99,12 +115,19 @@ class OrderList:
     events: list[EventRow] = field(default_factory=list)
     unfilled: list[tuple[str, str]] = field(default_factory=list)
     unbooked: list[tuple[str, date]] = field(default_factory=list)
+    ex_dates: list[str] = field(default_factory=list)
+    without_fills: dict[str, int] = field(default_factory=dict)
+    facts: Any = None
     days_left: int | None = None
     exact_days: bool = True
 
     def value(self) -> float:
         """Return what all orders are worth at their limit prices, yuan."""
-        return math.fsum(order.value for order in self.orders)
+        return math.fsum(order.value for order in self.orders if order.kind != WATCH)
+
+    def value_of(self, side: str) -> float:
+        """Return what the orders of a side are worth, without those that are only watched, yuan."""
+        return math.fsum(order.value for order in self.orders if order.kind != WATCH and order.side == side)
 
 
 @dataclass(frozen=True)
@@ -139,7 +162,9 @@ class _Making:
         self._broker, self._day, self._names, self._pricing = broker, day, names, pricing
         self.orders: list[ListedOrder] = []
         self.blocked: list[Blocked] = []
-        self._cash = self._there = self.start_cash = broker.opening_cash  # expected; and without any sale
+        # cash as it is expected; as it is blocked at limit prices; and without any sale
+        self._cash = self._blocked_cash = self._there = broker.opening_cash
+        self._sells = any(not order.isbuy() and order.exectype == Order.Market and order.executed.size for order in broker.listed)
         self._ids: dict[str, int] = {}
 
     def add(self, order: Order) -> None:
@@ -162,13 +187,15 @@ class _Making:
         in_session = False
         if buy and not broker.replay:
             budget = order.info.get('value')
-            budget = self._cash if budget is None else min(budget, self._cash)
-            in_session = self._there < shares * expected
+            budget = self._blocked_cash if budget is None else min(budget, self._blocked_cash)
+            in_session = self._sells and self._there < shares * expected
             limit = self._limit(code, buy, reference, low, high, in_session)
-            cut = affordable(code, shares, max(limit, expected), budget, lambda size, at: self._fees(order, code, size, at))
+            cut = affordable(code, shares, max(limit, expected), budget, self._fees_of(order, code))
             if not cut:
                 self._block(code, side, why, BELOW_ONE_LOT)
                 return
+            if cut < shares and budget == self._blocked_cash and budget < shares * expected:
+                reason = NOT_ENOUGH
             shares = cut
         else:
             limit = self._limit(code, buy, reference, low, high, in_session)
@@ -184,35 +211,56 @@ class _Making:
         """Add what waits for a price, or for the close."""
         reference, low, high = self._prices(order)
         shares = abs(int(order.created.size))
+        per_yuan = rules.steps(code)
         if order.exectype == Order.Limit:
-            limit, kind, note = order.created.price, RESTING, 'a limit order of the strategy'
+            limit, kind, note = order.created.price, RESTING, A_LIMIT_ORDER
             if side == BUY:
                 shares = rules.legal_buy(code, shares)
+            if limit > high + rules.half_tick(code) or limit < low - rules.half_tick(code):
+                kind, note = WATCH, OUTSIDE
         elif order.exectype == Order.Close:
-            limit, kind, note = self._limit(code, side == BUY, reference, low, high, True), WATCH, 'at the close'
+            limit, kind, note = self._limit(code, side == BUY, reference, low, high, True), WATCH, AT_CLOSE
             if order.info.get('only_if') is not None:
-                note = 'at the close, if its condition holds then'
+                note = AT_CLOSE_IF
         else:
-            limit, kind, note = order.created.pricelimit or order.created.price, WATCH, (
-                f'{order.getordername()} at {order.created.price:g}: give it when that price is reached')
-        if shares:
-            self._add_row(order, code, side, shares, (reference, low, high), limit, limit, kind, why, note)
+            name = LIMIT_PRICES.get(order.exectype, ('price',))[0]  # what a stop becomes when its price is reached
+            limit, kind = rules.round_half_up(getattr(order.created, name), per_yuan), WATCH
+            note = REACHED.format(price=f'{order.created.price:g}')
+        parent = order.parent
+        if parent is not None and any(parent is each for each in self._broker.listed):
+            kind, note = WATCH, AFTER_PARENT
+        if side == BUY and kind == RESTING:  # a broker blocks its money for the day
+            fees = self._fees_of(order, code)
+            cut = affordable(code, shares, limit, max(0.0, self._blocked_cash), fees)
+            if cut < shares:
+                note = NOT_ENOUGH
+            if not cut:
+                self._block(code, side, why, MARGIN)
+                return
+            shares = cut
+        for part in parts_of(code, shares, side == SELL) if shares else ():
+            self._add_row(order, code, side, part, (reference, low, high), limit, limit, kind, why, note)
 
     def _add_row(self, order: Order, code: str, side: str, shares: int, known: tuple[float, float, float], limit: float,
                  expected: float, kind: str, why: str, note: str) -> None:
         fees = self._fees(order, code, shares if side == BUY else -shares, expected)
         needs = False
         paid = expected if self._broker.replay else limit  # what is blocked for a buy until it is filled
+        if kind == RESTING and side == BUY:
+            self._there -= shares * paid + fees
+            self._blocked_cash -= shares * paid + fees
         if kind == AT_OPEN:
             if side == BUY:
-                needs = self._there < shares * paid + fees
+                needs = self._sells and self._there < shares * paid + fees
                 self._there -= shares * paid + fees
+                self._blocked_cash -= shares * paid + fees
                 self._cash -= shares * expected + fees
             else:
                 self._cash += shares * expected - fees
+                self._blocked_cash += shares * expected - fees
         self.orders.append(ListedOrder(
-            self._id(code, side), self._day, code, self._names.get(code, ''), side, shares, *known, limit, expected,
-            shares * paid, fees, self._cash, needs, kind, why, note))
+            self._id(code, side), self._day, code, self._names.get(code, ''), side, shares, *known, round(limit, 6), expected,
+            round(shares * paid, 6), round(fees, 6), round(self._cash, 6), needs, kind, why, note))
 
     def _id(self, code: str, side: str) -> str:
         """Return the id of an order: the day, the side, the code, and a number from the second one on."""
@@ -232,6 +280,9 @@ class _Making:
             return float(broker.coming.reference[data._number]), low, high
         preclose = float(data.preclose[0]) if len(data) else math.nan
         return preclose if preclose > 0 else float(data.close[-1]) if len(data) > 1 else math.nan, low, high
+
+    def _fees_of(self, order: Order, code: str) -> Callable[[int, float], float]:
+        return lambda size, at: self._fees(order, code, size, at)
 
     def _fees(self, order: Order, code: str, size: int, price: float) -> float:
         comminfo = self._broker.getcommissioninfo(order.data)

@@ -39,6 +39,11 @@ def _known_until(calendar: Any) -> date:
     return date(9999, 12, 31) if bound is None else bound.date()
 
 
+def today() -> date:
+    """Return the day in Shanghai by the clock."""
+    return datetime.now(timezone.utc).astimezone(SHANGHAI).date()
+
+
 def session_before(day: date) -> date:
     """Return the last trading day before a day."""
     day -= timedelta(days=1)
@@ -67,10 +72,11 @@ def next_open(now: datetime) -> date:
     return session_from(here.date() + timedelta(days=int(passed)))
 
 
-def check_fresh(store: MarketStore, day: date, source: str) -> None:
+def check_fresh(store: MarketStore, day: date, source: str, option: str = '--date') -> None:
     """Refuse data that does not end with the trading day before the one that orders are made for.
 
-    What the data has of that day, and of later ones, is no fault: a past day is looked at then, and its own days tell.
+    What the data has of that day, and of later ones, is no fault: a past day is looked at then, and its own days tell. `option`
+    is how messages call what gave the day.
 
     Raises
     ------
@@ -81,14 +87,15 @@ def check_fresh(store: MarketStore, day: date, source: str) -> None:
     first, last = store.span()
     if number < len(store.days):
         if int(store.days[number]) != day.toordinal():
-            raise DataError(f'--date {day}: the exchange does not trade on it, as {source} tells; the next trading day is '
+            raise DataError(f'{option} {day}: the exchange does not trade on it, as {source} tells; the next trading day is '
                             f'{date.fromordinal(int(store.days[number]))}')
         if not number:
-            raise DataError(f'--date {day}: {source} begins on that day, expected rows of the trading day before it')
+            raise DataError(f'{option} {day}: {source} begins on that day, expected rows of the trading day before it; give '
+                            f'{date.fromordinal(int(store.days[min(1, len(store.days) - 1)]))} or a later day')
         return
-    if not is_session(day, f'--date {day}, which is after the last day of the data,'):
-        raise DataError(f'--date {day}: the exchange does not trade on it; the next trading day is {session_from(day)}')
+    if not is_session(day, f'{option} {day}, which is after the last day of the data,'):
+        raise DataError(f'{option} {day}: the exchange does not trade on it; the next trading day is {session_from(day)}')
     before = session_before(day)
     if before != last:
         raise DataError(f'{source}: ends on {last}, expected {before}, the trading day before {day}: the data is stale; bring '
-                        f'it up to date with {command("ingest")}, or give --date {session_from(last + timedelta(days=1))}')
+                        f'it up to date with {command("ingest")}, or give {option} {session_from(last + timedelta(days=1))}')

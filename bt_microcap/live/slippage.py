@@ -90,6 +90,8 @@ def matching(fills: Sequence[FillRow], broker: AShareBroker) -> Matching:
     middle = (below + beyond) / 2
     best = min((middle, below * (1 - 1e-9), below), key=lambda slippage: abs(assumed(slippage, keep) - real))
     found = float(f'{best:.6g}')
+    if keep and abs(assumed(broker.p.slippage, True) - assumed(found, True)) < 0.005:
+        found = broker.p.slippage  # nothing comes nearer than what it is
     return Matching(found, assumed(found, keep), keep)
 
 

@@ -33,21 +33,24 @@ COLUMNS: dict[str, str] = {
     'fill_id': '成交编号 成交序号 trade_id deal_id',
     'order_id': '委托编号 合同编号 委托号 申报序号 entrust_no',
     'reference_price': '', 'open': '', 'shares_before': '', 'shares_after': '', 'cash': '', 'ratio': '', 'dividend': '',
-    'note': '备注 remark',
+    'note': '备注 remark', 'status': '状态 委托状态 成交状态 成交类型 结果',
 }
+# Money that goes out, whatever its sign in the file, and money that comes in: also what is lent, or waits for new shares.
+OUT = ('证券转银行', '银行转取', '银证转出', '转出', '融券回购', '质押回购拆出', '新股申购', '中签缴款', '配售缴款')
+IN = ('银行转证券', '银行转存', '银证转入', '转入', '融券购回', '拆出质押购回', '新股申购退款')
+IGNORED = ('指定交易', '指定登记', '申购配号', '撤单', '托管转入', '托管转出')
+WITHDRAWN = ('已撤', '撤单', '废单')  # what stands in a row's note or status; 部撤 was filled in part
 SIDES: dict[str, str] = {
     **dict.fromkeys(('buy', 'b', '买入', '证券买入', '买', '担保品买入', '盘后定价买入'), BUY),
     **dict.fromkeys(('sell', 's', '卖出', '证券卖出', '卖', '担保品卖出', '盘后定价卖出'), SELL),
     **{action: action for action in (*OF_HOLDINGS, CASH, INTEREST, TAX)},
     **dict.fromkeys(('红利入账', '红利入帐', '股息入账', '股息入帐', '除权除息'), 'dividend'),
     **dict.fromkeys(('红股入账', '红股入帐', '送股', '转增股入账'), 'bonus'),
-    **dict.fromkeys(('银行转证券', '证券转银行', '银行转存', '银行转取', '银证转入', '银证转出', '转入', '转出'), CASH),
+    **dict.fromkeys((*IN, *OUT), CASH),
     **dict.fromkeys(('利息归本', '批量利息归本', '季度结息', '结息'), INTEREST),
     **dict.fromkeys(('股息红利税补缴', '股息红利差异扣税', '股息个税征收', '红利税补扣', '红利差异税扣税', '股息红利扣税',
                      '股息红利税差异化处理资金下账'), TAX),
 }
-OUT = ('证券转银行', '银行转取', '银证转出', '转出')  # money that goes out, whatever its sign in the file
-IGNORED = ('指定交易', '指定登记', '申购配号', '撤单', '托管转入', '托管转出')
 
 
 class Statement(NamedTuple):
@@ -65,10 +68,20 @@ class _Fees:
     """Works out fees that a file does not say: once an order, as the account's profile has them."""
 
     values: Mapping[str, Any]
+    booked: list[FillRow]
 
     def __post_init__(self) -> None:
         self._comminfo = AShareCommission(**{name: self.values[name] for name in FEES})
         self._orders: dict[tuple, tuple[float, float, float, float]] = {}  # value, commission, shares, transfer fee so far
+        for row in self.booked:  # an order may stand in two files
+            if row.order_id:
+                self._note(row, row.order_id, row.commission, row.transfer_fee)
+
+    def _note(self, row: Any, order: str, commission: float, transfer: float) -> None:
+        key = row.datetime, row.code, row.side, order
+        value, charged, before, transferred = self._orders.get(key, (0.0, 0.0, 0.0, 0.0))
+        self._orders[key] = (value + row.quantity * row.price, charged + commission, before + row.quantity, transferred +
+        transfer)
 
     def of(self, day: date, code: str, side: str, order: str, shares: int, price: float) -> tuple[float, float, float]:
         """Return commission, tax and transfer fee of a fill, yuan."""
@@ -104,11 +117,13 @@ def read_statement(path: Path, account: Account, day: date | None = None, rename
     if 'date' not in columns and day is None:
         raise DataError(f'{path}: found no column of dates, expected date, 成交日期 or 交割日期; give --date YYYY-MM-DD for all '
                         'rows')
-    fees, fills, events, skipped, computed = _Fees(account.rules['values']), [], [], [], 0
+    fees, fills, events, skipped, computed = _Fees(account.rules['values'], account.fills), [], [], [], 0
     for row in rows:
         word = row.text('side')
-        if '撤单' in word or word in IGNORED:
-            skipped.append(f'{row.source}: {word}')
+        undone = next((text for text in (word, row.text('status'), row.text('note'))
+                       if any(each in text for each in WITHDRAWN) and not text.startswith('部')), '')
+        if undone or word in IGNORED:
+            skipped.append(f'{row.source}: {undone or word}')
             continue
         side = SIDES.get(word) or SIDES.get(word.lower())
         note = SIDES.get(row.text('note'))
@@ -146,7 +161,11 @@ def _fill(row: Row, day: date, side: str, columns: Mapping[str, Any], fees: _Fee
     if amount == amount and abs(shares * price - amount) > max(1.0, 0.005 * amount):
         raise DataError(f'{row.source}: found an amount of {amount:,.2f} yuan, but {shares:,} x {price:g} = '
                         f'{shares * price:,.2f}; quantities are in shares, not in lots')
-    order = row.text('order_id')
+    order = row.mark('order_id')
+    if side == BUY and row.number('quantity', 0.0) < 0:
+        raise DataError(f'{row.source}, column quantity: found {row.text("quantity")} of a purchase, expected shares without a '
+                        'minus; take '
+                        'the row out where the purchase was withdrawn')
     if {'commission', 'tax', 'transfer_fee', 'other_fees'} & set(columns):
         commission = row.number('commission', 0.0) + row.number('other_fees', 0.0)
         taken, missing = (commission, row.number('tax', 0.0), row.number('transfer_fee', 0.0)), False
@@ -156,11 +175,19 @@ def _fill(row: Row, day: date, side: str, columns: Mapping[str, Any], fees: _Fee
     if net == net and net:  # what the account paid or got tells all fees together: the broker's part is what is left of them
         value = amount if amount == amount and amount else shares * price
         total = (net - value) if side == BUY else (value - net)
+        told = sum(taken)
+        once = told - row.number('other_fees', 0.0)  # where 手续费 holds them already
+        if not missing and told and min(abs(total - told), abs(total - once)) > 0.05:
+            raise DataError(f'{row.source}: found fees of {told:,.2f} yuan, but by what the account paid or got ({net:,.2f}) '
+                            'they are '
+                            f'{total:,.2f}; mend the row')
         taken, missing = (total - taken[1] - taken[2], taken[1], taken[2]), False
     if min(taken) < -0.05:  # a rounding of each may leave the rest a hair below
-        raise DataError(f'{row.source}: found fees of {min(taken):,.2f} yuan, expected 0 or more')
+        raise DataError(f'{row.source}: found fees of {sum(taken):,.2f} yuan in all and a part of {min(taken):,.2f}, expected '
+                        '0 or more; '
+                        'what the account paid or got (发生金额) does not fit shares x price')
     return FillRow(day, code, side, shares, price, *taken, row.number('open'), row.number('reference_price'), order,
-                   row.text('time'), row.text('fill_id')), missing
+                   row.time('time'), row.mark('fill_id')), missing
 
 
 def _event(row: Row, day: date, action: str, word: str) -> EventRow:
@@ -168,16 +195,18 @@ def _event(row: Row, day: date, action: str, word: str) -> EventRow:
     if cash != cash:
         cash = row.number('net', math.nan)
     if cash != cash:
-        cash = row.number('amount', 0.0)
+        cash = 0.0 if action == 'bonus' else row.number('amount', 0.0)  # of new shares it is what they are worth
     if action == CASH and word in OUT or action == TAX:
         cash = -abs(cash)
+    elif word in IN and cash < 0:
+        raise DataError(f'{row.source}: found {word} of {cash:,.2f} yuan, which comes in; expected no minus')
     if action in (CASH, TAX, INTEREST):
         if not cash:
             raise DataError(f'{row.source}: found {word} without an amount, expected the yuan that came in, or went out with a '
                             'minus, in the column cash')
-        return EventRow(day, '', action, 0, 0, cash, event_id=row.text('fill_id'))
+        return EventRow(day, '', action, 0, 0, cash, event_id=row.mark('fill_id'))
     code = row.code()
     before, after = row.number('shares_before'), row.number('shares_after')
-    new = row.number('quantity', 0.0) if action == 'bonus' else 0.0  # of a dividend it may be the shares that earned it
+    new = row.number('quantity', 0.0)  # of a dividend the shares that earned it
     return EventRow(day, code, action, int(before) if before == before else -1, int(after) if after == after else int(new),
-                    cash, row.number('ratio', math.nan), row.number('dividend', math.nan), row.text('fill_id'))
+                    cash, row.number('ratio', math.nan), row.number('dividend', math.nan), row.mark('fill_id'))

@@ -52,6 +52,19 @@ class Row:
             raise DataError(f'{self.source}, column {name}: found {found!r}, expected a number')
         return value
 
+    def mark(self, name: str) -> str:
+        """Return a broker's number, such as of a fill, without what a spreadsheet does to it: zeros in front, ``.0`` behind."""
+        found = self.text(name)
+        return re.sub(r'^0+(?=.)|\.0+$', '', found) if re.fullmatch(r'\d+(\.0+)?', found) else found
+
+    def time(self, name: str) -> str:
+        """Return a cell's time of the day as HH:MM:SS, whatever form it has."""
+        found = self.text(name).rpartition(' ')[2].rpartition('T')[2].partition('.')[0]
+        parts = found.split(':') if ':' in found else re.findall('..', found.zfill(6)) if found.isdigit() else []
+        if len(parts) == 2:
+            parts.append('00')
+        return ':'.join(part.zfill(2) for part in parts) if len(parts) == 3 else found
+
     def day(self, name: str) -> date | None:
         """Return a cell's day; None where it is empty.
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from ..live.booking import Compared
 from ..live.books import BUY
-from ..live.order_list import RESTING, WATCH, ListedOrder, OrderList
-from .language import columns_of, say, translate
+from ..live.order_list import WATCH, ListedOrder, OrderList
+from .language import CHINESE, columns_of, say, translate
 
-PRICE = '{:,.3f}'
+NEARLY_ALL = 0.9  # of the stocks: a file that tells of so many tells of the day
 
 
 def shown(made: OrderList, language: str) -> str:
@@ -37,12 +37,23 @@ def notes(made: OrderList, language: str) -> list[str]:
         found.append(say(language, 'trading days until the next rebalance, if there is no holiday: {days}', days=made.days_left))
     if any(order.needs_sale for order in made.orders):
         found.append(say(language, '*: pay it with the money of the sales: give it when these are filled'))
-    if made.unfilled:
-        orders = ', '.join(f'{side} {code}' for code, side in made.unfilled)
-        found.append(say(language, 'ordered on the trading day before, and not in the journal: {codes}', codes=orders))
-    found += [say(language, '{code} went ex-rights on {date}, and nothing that came of it is booked yet', code=code, date=day)
+    for day, count in made.without_fills.items():
+        found.append(say(language, 'nothing is booked of the list of {date}, orders {count}: {call} books what was filled',
+                         date=day, count=count, call='fills'))
+    if made.unfilled and not made.without_fills:
+        orders = ', '.join(f'{translate(side, language)} {code}' for code, side in made.unfilled)
+        found.append(say(language, 'the strategy ordered on the trading day before, and the journal has no fill: '
+                                   '{codes}', codes=orders))
+    found += [say(language, '{code} goes ex-rights on the day: what comes of it is to be '
+                            'booked', code=code) for code in made.ex_dates]
+    found += [say(language, '{code} went ex-rights on {date}, and what came of it is not booked yet', code=code, date=day)
               for code, day in made.unbooked]
-    if not made.published:
+    if made.facts is not None:
+        found.append(say(language, 'facts of {count} stocks are taken from the file', count=made.facts.stocks))
+        if made.facts.unknown:
+            codes = ', '.join(made.facts.unknown[:5])
+            found.append(say(language, 'not in the data, and left out of the facts: {codes}', codes=codes))
+    if not made.published and (made.facts is None or made.facts.stocks < NEARLY_ALL * made.facts.listed):
         found.append(say(language, 'what is published of the day itself is not in the data: the suspensions and ST of the day '
                                    'before stand in for it, and no ex-date is known; {call} tells them', call='--facts FILE'))
     return found
@@ -56,13 +67,12 @@ def _rows(orders: Sequence[ListedOrder], language: str) -> list[list[str]]:
     for order in orders:
         star = '*' if order.needs_sale else ''
         why = [translate(order.why, language) if order.why else '', translate(order.note, language) if order.note else '']
-        if order.kind == RESTING:
-            why.append(say(language, 'rests'))
-        elif order.kind == WATCH:
-            why.append(say(language, 'watch'))
+        if order.kind == WATCH:
+            why.insert(0, say(language, 'watch'))
         rows.append([translate(order.side, language) + star, order.code, order.name, f'{order.shares:,}',
                      *(_price(value) for value in (order.reference_price, order.low_limit, order.high_limit, order.limit_price)),
-                     f'{order.fees:,.2f}', f'{order.cash_after:,.2f}', ', '.join(filter(None, why))])
+                     f'{order.fees:,.2f}', f'{order.cash_after:,.2f}',
+                     ('，' if language == CHINESE else ', ').join(filter(None, why))])
     return rows
 
 

@@ -38,6 +38,8 @@ class ComingDay:
         Which stocks are listed on it, suspended ones among them.
     facts : dict of str to ndarray, shape (stocks,)
         Of `FACTS`, in the order of the store's codes; NaN where it is not known.
+    last_close : ndarray of float, shape (stocks,)
+        Yuan, as it was.
     reference : ndarray of float, shape (stocks,)
         Yuan: the exchange's reference price, the last close less what an ex-date takes off it.
     published : bool
@@ -47,6 +49,7 @@ class ComingDay:
     day: int
     trades: np.ndarray
     facts: dict[str, np.ndarray]
+    last_close: np.ndarray
     reference: np.ndarray
     published: bool
 
@@ -87,8 +90,8 @@ def facts_before(store: MarketStore, day: int) -> ComingDay:
     for name in FACTS if published else ('paused', 'is_st', 'delisting_period'):
         facts[name] = np.where(trades, store.vector(name, source), np.nan)
     preclose = np.where(facts['preclose'] > 0, facts['preclose'], close)
-    return ComingDay(day, trades, {**facts, 'preclose': np.where(trades, preclose, np.nan)}, np.where(trades, preclose, np.nan),
-                     published)
+    preclose = np.where(trades, preclose, np.nan)
+    return ComingDay(day, trades, {**facts, 'preclose': preclose}, close, preclose.copy(), published)
 
 
 def last_closes(store: MarketStore, number: int) -> np.ndarray:

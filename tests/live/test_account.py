@@ -67,14 +67,14 @@ def test_killed_at_any_file(account, killed_at, monkeypatch):
 
 
 def test_changed_by_hand(account):
-    content = json.loads(account.path.read_text(encoding='utf-8'))
-    for name, value, message in (
-            ('cash', 5.0, r'found 5\.00 yuan of cash, expected 10,044\.90, to which its journal adds up'),
-            ('holdings', [], r'found 0 shares of 000001\.XSHE, expected 200, to which its journal adds up')):
-        account.path.write_text(json.dumps({**content, name: value}), encoding='utf-8')
-        with pytest.raises(DataError, match=message):
+    written = account.path.read_text(encoding='utf-8')
+    for old, new in (('"cash": 10044.899', '"cash": 20044.899'), ('"shares": 1000', '"shares": 100'), ('"begun": "2024-03-04"',
+                     '"begun": "2024-03-01"'), ('"profile": "realistic"', '"profile": "x"')):
+        assert written.count(old)
+        account.path.write_text(written.replace(old, new), encoding='utf-8')
+        with pytest.raises(DataError, match=r'account\.json: was changed by hand; .* fills --undo'):
             load(account.path)
-    account.path.write_text(json.dumps(content), encoding='utf-8')
+    account.path.write_text(written, encoding='utf-8')
     text = account.journal_path.read_text(encoding='utf-8')
     account.journal_path.write_text(text.replace('1000', '1001'), encoding='utf-8')
     with pytest.raises(DataError, match='found other rows than the account has booked; a journal only grows'):
@@ -82,6 +82,35 @@ def test_changed_by_hand(account):
     account.journal_path.unlink()
     with pytest.raises(DataError, match='cannot be read'):
         load(account.path)
+
+
+def test_what_was_booked_is_taken_back(account, monkeypatch):
+    with pytest.raises(DataError, match='has no booking that could be taken back'):
+        account.undo()
+    before = account.books()
+    account.bookings.append((1, 1))
+    account.fills.append(FILL._replace(datetime=TUESDAY, side='SELL', quantity=500, fill_id='78'))
+    account.events.append(EventRow(TUESDAY, '', 'cash', 0, 0, 99.0))
+    account.save()
+    read = load(account.path)
+    assert [len(rows) for rows in read.undo()] == [1, 1]
+    real, done, moment = os.replace, [], [0]
+
+    def replace(source, target):
+        done.append(str(target))
+        real(source, target)
+        if len(done) == moment[0]:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(module.os, 'replace', replace)
+    for moment[0] in (1, 2, 3):  # at any moment it is taken back, or not
+        done.clear()
+        with pytest.raises(KeyboardInterrupt):
+            read.save()
+        assert load(account.path).books() == before
+    monkeypatch.undo()
+    undone = account.undone_path.read_text(encoding='utf-8').splitlines()
+    assert [line.split(',')[0] for line in undone] == ['kind', 'fill', 'event']
 
 
 @pytest.mark.parametrize('content', ['', '{}', '[1]', '{"format": 1}', '\xff'])

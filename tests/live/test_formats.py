@@ -39,7 +39,7 @@ def test_chinese():
 
 def test_qmt():
     assert FORMATS['qmt'].write(ORDERS, '') == {
-        'qmt_sell.txt': b'000001.SZ,1050,', 'qmt_buy.txt': b'600000.SH,700,511880.SH,100,'}
+        'qmt_sell.txt': b'000001.SZ,1050,', 'qmt_buy.txt': b'600000.SH,700,'}  # a price that it waits for cannot be told
     assert FORMATS['qmt'].write([order('x', '920001.BJSE', '', 'BUY', 100, 10.0)], '') == {'qmt_buy.txt': b'920001.BJ,100,'}
     assert FORMATS['qmt'].write([], '') == {}
 

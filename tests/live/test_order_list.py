@@ -2,35 +2,19 @@
 
 from datetime import date
 
-import pandas as pd
+import backtrader as bt
 import pytest
 
-from bt_microcap import MarketStore, MicroCapStrategy
+from bt_microcap import MicroCapStrategy
 from bt_microcap.feeds.errors import DataError
 from bt_microcap.feeds.store.coming import facts_before
+from bt_microcap.live.booking import without_fills
 from bt_microcap.live.books import EventRow, FillRow, Holding
-from bt_microcap.live.day import check_day, check_unchanged, ex_rights_of, orders_of, seen_of
+from bt_microcap.live.day import check_day, check_unchanged, orders_of, seen_of
 from bt_microcap.live.facts import with_facts
-from bt_microcap.live.order_list import Pricing, check_size
-from tests.support.living import CAGE, evening, new_account, run
-
-A, B, C, D = '000001.XSHE', '300001.XSHE', '600000.XSHG', '688001.XSHG'
-DAYS = ['2024-03-01', '2024-03-04', '2024-03-05', '2024-03-06']
-MONDAY, TUESDAY, WEDNESDAY = (date.fromisoformat(day) for day in DAYS[1:])
-CHEAP = {'commission': 0.0003, 'min_commission': 5.0, 'stamp_duty': 0.0005, 'transfer_fee': 0.0}
-
-
-def market(days=DAYS[:1], closes=None, **columns):
-    """Return a store in which every stock costs the same every day, and is in the band."""
-    closes = closes or {A: 10.0, B: 20.0, C: 5.0, D: 50.0}
-    rows = []
-    for day in days:
-        for number, (code, close) in enumerate(closes.items()):
-            row = {'date': pd.Timestamp(day), 'code': code, 'open': close, 'high': close, 'low': close, 'close': close,
-                   'volume': 1e7, 'market_cap': 2.1e9 + number * 1e8, 'is_st': 0, 'paused': 0, 'preclose': close}
-            row.update({name: values.get((day, code), default) for name, (default, values) in columns.items()})
-            rows.append(row)
-    return MarketStore.from_table(pd.DataFrame(rows), checked=True)
+from bt_microcap.live.order_list import Pricing, as_issued, check_size
+from tests.support.hand_market import CHEAP, DAYS, MONDAY, TUESDAY, WEDNESDAY, A, B, C, D, market
+from tests.support.living import CAGE, evening, new_account, one_day, run
 
 
 def test_a_first_list(tmp_path):
@@ -96,76 +80,6 @@ def test_limits_of_size(tmp_path):
         check_size(made, None, 4)
 
 
-# -- ex-dates --------------------------------------------------------------------------------------------------------------
-
-
-def test_an_ex_date_that_is_published(tmp_path):
-    account = new_account(tmp_path, MONDAY, cash=0.0, slippage=0.0, **CHEAP, holdings=[Holding(A, 1000, 1000, 12.0)])
-    store = market()
-    coming = facts_before(store, MONDAY.toordinal())
-    path = tmp_path / 'facts.csv'
-    path.write_text('code,cash_dividend,share_ratio\n000001,0.4,1.5\n', encoding='utf-8')
-    with_facts(coming, store, path)
-    params = {'min_price': 100.0}  # nothing is bought
-    made = orders_of(store, account, MONDAY, MicroCapStrategy, params, CAGE, coming, run)
-    # (10 - 0.4) / 1.5 = 6.4; 1,500 shares; the dividend is not there yet
-    (order,) = made.orders
-    assert (order.shares, order.reference_price, order.low_limit, order.high_limit) == (1500, 6.4, 5.76, 7.04)
-    assert made.cash == 0.0
-
-
-class Seen(MicroCapStrategy):
-    """Notes what it knows of its holdings every day."""
-
-    params = (('refresh_rate', 1000), ('phase', 999), ('stop_loss', 0.5))
-    seen = None
-
-    def trade(self, day):
-        held = self.known.holdings
-        type(self).seen = dict(zip(held.codes.tolist(), zip(held.costs.tolist(), held.prices.tolist(), strict=True), strict=True))
-        super().trade(day)
-
-
-def test_stops_go_by_the_restated_cost(tmp_path):
-    account = new_account(tmp_path, MONDAY, cash=1000.0, holdings=[Holding(A, 1000, 1000, 12.0)])
-    # the reference price alone is known: 9.5 after a close of 10
-    store = market(DAYS[:2], preclose=(None, {(DAYS[1], A): 9.5, (DAYS[0], A): 10.0}))
-    made = orders_of(store, account, MONDAY, Seen, {}, CAGE, facts_before(store, MONDAY.toordinal()), run)
-    assert made.orders == []
-    assert Seen.seen == {A: (pytest.approx(12.0 * 9.5 / 10.0), 9.5)}
-    # on the next day nothing of it is booked yet: the cost stays restated, and the list reminds
-    made = evening(store, account, TUESDAY, Seen)
-    assert made.unbooked == [(A, MONDAY)]
-    assert Seen.seen[A][0] == pytest.approx(11.4, abs=0.01)
-    # the dividend comes a day late: it is cash, and no second fall of the cost
-    store = market(DAYS[:3], preclose=(None, {(DAYS[1], A): 9.5, (DAYS[0], A): 10.0, (DAYS[2], A): 10.0}))
-    account.events = [EventRow(TUESDAY, A, 'dividend', 1000, 1000, 500.0, 1.0, 0.5)]
-    made = evening(store, account, WEDNESDAY, Seen)
-    assert made.cash == 1500.0
-    assert Seen.seen[A][0] == pytest.approx(11.4, abs=0.01)
-
-
-def test_new_shares_that_nobody_booked(tmp_path):
-    account = new_account(tmp_path, MONDAY, cash=1000.0, holdings=[Holding(A, 1000, 1000, 12.0)])
-    told = {'cash_dividend': (0.0, {(DAYS[1], A): 0.2}), 'share_ratio': (1.0, {(DAYS[1], A): 1.3})}
-    store = market(DAYS[:2], **told)
-    message = r'000001\.XSHE went ex-rights on 2024-03-04, .*, and the account has no row of what came of it; book .* --ex-rights'
-    with pytest.raises(DataError, match=message):
-        evening(store, account, TUESDAY)
-    # by hand: what the data says; profile realistic: the tax is withheld at the sale
-    assert ex_rights_of(store, account) == [EventRow(MONDAY, A, 'dividend', 1000, 1300, 200.0, 1.3, 0.2)]
-    account.events = ex_rights_of(store, account)
-    assert evening(store, account, TUESDAY).cash == 1200.0
-    assert ex_rights_of(store, account) == []
-
-
-def test_a_reference_price_does_not_say_what_came(tmp_path):
-    account = new_account(tmp_path, MONDAY, cash=1000.0, holdings=[Holding(A, 1000, 1000, 12.0)])
-    store = market(DAYS[:2], preclose=(None, {(DAYS[1], A): 9.8, (DAYS[0], A): 10.0}))
-    with pytest.raises(DataError, match='the data has only the reference price: it does not say what came in as shares'):
-        ex_rights_of(store, account)
-
-
 # -- fills that nobody ordered, and others --------------------------------------------------------------------------------------
 
 
@@ -209,3 +123,91 @@ def test_past_days_that_changed(tmp_path):
     with pytest.raises(DataError, match='rows of the days up to 2024-03-04 have changed since the last list'):
         check_unchanged(other, account, 'the data', False)
     check_unchanged(other, account, 'the data', True)
+
+
+# -- orders of other strategies ---------------------------------------------------------------------------------------------
+
+
+class Plain(bt.Strategy):
+    """Gives its orders at the open of the first day."""
+
+    def next_open(self):
+        if len(self.data) == 2:
+            self.give({code: self.data.stock(code) for code in (A, C, D)})
+
+    nextstart_open = prenext_open = next_open
+
+
+class Waiting(Plain):
+    def give(self, stocks):
+        self.buy(data=stocks[A], size=1000, price=9.8, exectype=bt.Order.Limit)
+        self.buy(data=stocks[A], size=1000, price=8.5, exectype=bt.Order.Limit)  # below the limit of the day
+        self.buy(data=stocks[C], size=2_500_000, price=4.9, exectype=bt.Order.Limit)
+        self.buy_bracket(data=stocks[D], size=200, exectype=bt.Order.Market, stopprice=45.0, limitprice=55.0)
+        self.sell(data=stocks[A], size=100, exectype=bt.Order.StopTrail, trailpercent=0.1)
+
+
+def test_orders_that_wait(tmp_path):
+    account = new_account(tmp_path, MONDAY, cash=7_000_000.0, slippage=0.0, **CHEAP)
+    made = evening(market(), account, MONDAY, Waiting)
+    found = [(order.code, order.side, order.shares, order.limit_price, order.kind) for order in made.orders]
+    assert found == [
+        (D, 'SELL', 200, 45.0, 'watch'), (D, 'SELL', 200, 55.0, 'watch'),  # of the bracket
+        (A, 'SELL', 100, 9.0, 'watch'),  # 10 less 10 %
+        (A, 'BUY', 1000, 9.8, 'resting'), (A, 'BUY', 1000, 8.5, 'watch'),
+        (C, 'BUY', 1_000_000, 4.9, 'resting'), (C, 'BUY', 426_100, 4.9, 'resting'),  # 6,990,195 yuan over 4.9 x 1.0003
+    ]
+    assert [(each.code, each.reason) for each in made.blocked] == [(D, 'below one lot')]  # no cash is left
+    assert made.orders[1].note == 'give it when the order that it belongs to is filled'
+    assert made.orders[4].note.startswith('a limit order of the strategy, outside the limits of the day')
+
+
+class Two(Plain):
+    def give(self, stocks):
+        self.buy(data=stocks[A], size=5000)
+        self.buy(data=stocks[C], size=10_000)
+
+
+def test_all_buys_together_cost_no_more_than_there_is(tmp_path):
+    account = new_account(tmp_path, MONDAY, cash=100_000.0, slippage=0.0, **CHEAP)
+    made = evening(market(), account, MONDAY, Two)
+    assert [(order.shares, order.limit_price, order.needs_sale) for order in made.orders] == [
+        (5000, 10.2, False), (9600, 5.1, False)]  # 51,000 + 15, and 48,960 + 14.4
+    assert made.orders[1].note == 'as much as the cash pays for at the limit prices'
+
+
+# -- money and days -----------------------------------------------------------------------------------------------------------
+
+
+def test_money_that_came_on_a_weekend(tmp_path):
+    account = new_account(tmp_path, TUESDAY, cash=10_000.0)
+    account.events = [EventRow(date(2024, 3, 3), '', 'cash', 0, 0, 500.0), EventRow(TUESDAY, '', 'interest', 0, 0, 1.5)]
+    account.begun = MONDAY
+    made = evening(market(DAYS), account, WEDNESDAY)
+    assert made.cash == 10_501.5
+
+
+def test_a_fill_on_a_day_without_trading(tmp_path):
+    account = new_account(tmp_path, MONDAY, cash=1e5)
+    account.fills = [FillRow(date(2024, 3, 7), A, 'BUY', 100, 10.0, 5.0, 0.0, 0.0)]
+    with pytest.raises(DataError, match='has fills of 2024-03-07, on which the exchange does not trade, as the data tells'):
+        check_day(market([*DAYS, '2024-03-08']), account, date(2024, 3, 11), 'the data')
+
+
+def test_a_replay_of_the_first_day_of_an_account_that_holds(tmp_path):
+    account = new_account(tmp_path, MONDAY, cash=1000.0, holdings=[Holding(A, 1000, 1000, 9.0)])
+    made = one_day(market(DAYS), account, MONDAY)
+    assert [(fill.code, fill.side, fill.quantity) for fill in made.fills[:1]] == [(A, 'SELL', 1000)]
+    assert all(fill.code != A or fill.side == 'SELL' or fill.quantity != 1000 for fill in made.fills)
+
+
+def test_lists_of_which_nothing_is_booked(tmp_path):
+    account = new_account(tmp_path, MONDAY, cash=1e5)
+    made = evening(market(DAYS), account, MONDAY)
+    account.issue(MONDAY, as_issued(made.orders))
+    account.issue(TUESDAY, [])  # a list without orders does not hide it
+    assert without_fills(account, WEDNESDAY) == {'2024-03-04': 3}
+    account.fills = [FillRow(MONDAY, A, 'BUY', 100, 10.0, 5.0, 0.0, 0.0)]
+    assert without_fills(account, WEDNESDAY) == {}
+    account.issue(WEDNESDAY, [])
+    assert account.issued == []

@@ -1,0 +1,265 @@
+"""The past of an account, as a broker lives through it again: what it held at the start, and what happened without an order."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any, NamedTuple
+
+from backtrader.order import BuyOrder, Order
+
+from ..exchange import corporate_actions, rules
+from ..exchange.account import CONSOLIDATED, DELISTED
+from ..exchange.broker import AShareBroker
+from ..exchange.commission import NO_FEES, Fees
+from ..exchange.corporate_actions import ExRights
+from .account import Account
+from .books import CASH, OF_CASH, EventRow
+
+EARLY, LATE = 7, 90  # days before and after an ex-date within which what came of it is booked
+SURELY_SHARES = 1.1  # last close over the reference price: no dividend alone is so large
+NOT_ORDERED = 'not ordered'  # of a fill that the strategy did not order
+
+
+class Missing(NamedTuple):
+    """What of an ex-date of a holding is not booked."""
+
+    row: EventRow  # what the data says
+    shares: bool  # new shares, so that more is held than the account says
+    cash: bool  # a dividend
+
+
+class PastBroker(AShareBroker):
+    """`JournalBroker` without its orders.
+
+    Ex-dates of past days are told by the data, and what came of them by the account's events, on the day, some days before or
+    some weeks after. The cost, by which stops go, falls on the ex-date, whenever the rest is booked.
+
+    Attributes
+    ----------
+    account : Account
+    list_day : int
+        Ordinal of the day for which orders are made.
+    replay : bool
+        Whether that day is over, and the data knows it: corporate actions then happen as in a backtest. Else the account is
+        restated for an ex-date by what is published, and cash that is not there yet does not come in.
+    coming : ComingDay, optional
+        What is known of the day, where it is not over.
+    books_ex_rights : bool
+        Whether what is missing of ex-dates is booked where the data says it.
+    happened : list of EventRow
+        What happened on the list's day without an order.
+    missing : list of Missing
+        What of ex-dates is not booked.
+    ex_dates : list of str
+        Codes of holdings that go ex-rights on the list's day.
+    opening_cash, opening_holdings : float, int
+        Before the orders of the list's day.
+    """
+
+    account: Account
+    list_day = 0
+    replay = False
+    books_ex_rights = False
+    coming: Any = None
+
+    def init(self) -> None:
+        """Start with cash and nothing else; called by Cerebro before a run."""
+        super().init()
+        self.opening_cash, self.opening_holdings = self.cash, 0
+        self.happened: list[EventRow] = []
+        self.missing: list[Missing] = []
+        self.ex_dates: list[str] = []
+        self._placed = False
+        self._used: set[int] = set()  # events that are told to an ex-date, by their number
+        self._costless: set[int] = set()  # of these those whose ex-date has restated the cost already
+
+    def start_run(self) -> None:
+        """Sort the events by days; the opening calls it."""
+        super().start_run()
+        # stable: as booked within a day
+        self._events = sorted(self.account.events, key=lambda event: event.date)
+        self._next_event = 0
+
+    # -- before the open --------------------------------------------------------------------------------------
+
+    def _settle_delisted(self) -> None:
+        """Book what the account has of the day; the day of a replay is the backtest's."""
+        if not self._placed and self.day >= self.account.begun.toordinal():
+            self._placed = True
+            self._place_holdings()
+        past = self.day < self.list_day and self.p.ex_rights != 'off'
+        found = [(data, self._row_of(data, happened), self.positions[data].price) for data in list(self.positions) if past
+                 and data in self.marks
+                 and (happened := self._ex_rights(data, self.positions[data].size, self.marks[data])) is not None]
+        lacking = [(data, row, cost, missing) for data, row, cost in found if (missing := self._missing_of(row)) is not None]
+        while self._next_event < len(self._events) and self._events[self._next_event].date.toordinal() <= self.day:
+            self._book_event(self._events[self._next_event], self._next_event in self._costless)
+            self._next_event += 1  # money also moves on days without trading
+        for data, row, cost, missing in lacking:
+            self._restate_what_lacks(data, row, cost, missing)
+        if self.day == self.list_day and self.replay:
+            super()._settle_delisted()
+
+    def _place_holdings(self) -> None:
+        """Put what was held at the start into the account, as purchases that cost nothing now."""
+        if not self.account.holdings:
+            return
+        for each in self.account.holdings:
+            data, cash = self.cerebro.datasbyname[each.code], self.cash
+            self._book_order(BuyOrder, data, [(each.shares, each.cost, NO_FEES)])
+            self.cash = cash
+            self._bought.pop(data, None)  # it may be sold today
+            self.marks[data] = data.close[-1] if data.close[-1] == data.close[-1] else each.cost
+            if self.tax_lots is not None:
+                self.tax_lots.forget(data)
+                before = self.calendar.previous(self.day)
+                bought = before if each.bought is None else min(each.bought.toordinal(), before)
+                self.tax_lots.buy(data, bought, each.shares)
+        # as a fund the account begins with what it holds, too
+        held = sum(position.size * self.marks[data] for data, position in self.positions.items())
+        self._fundshares = (self.cash + held) / self.p.fundstartval
+
+    def _book_event(self, event: EventRow, costless: bool = False) -> None:
+        data = self.cerebro.datasbyname[event.code] if event.code else None
+        if event.action in OF_CASH or not event.shares_before:  # a dividend of what is sold meanwhile is cash alone
+            self.cash += event.cash
+            if event.action == CASH:  # no return: as many shares of the fund more
+                self._fundshares += event.cash / (self._fundval or self.p.fundstartval)
+                self.cash_flows.append((self.day, event.cash))
+            return
+        if not event.shares_after:
+            self._book_out(data, event.dividend or event.cash / event.shares_before, event.action)
+            return
+        if self.tax_lots is not None and event.dividend and not rules.is_fund(event.code):
+            self.tax_lots.dividend(data, self.day, event.dividend)
+        position = self.positions[data]
+        cost = position.price
+        self._restate(data, ExRights(event.action, event.shares_after, event.cash, event.ratio, event.dividend))
+        if costless:
+            position.price = position.price_orig = cost
+
+    # -- ex-dates -----------------------------------------------------------------------------------------------
+
+    def _missing_of(self, row: EventRow) -> Missing | None:
+        """Return what of an ex-date of today is not booked on it: later, or not at all; None where all is."""
+        shares, cash = brings_shares(row), brings_cash(row)
+        late_shares, late_cash = shares, cash
+        for number, event in enumerate(self._events):
+            away = event.date.toordinal() - self.day
+            if event.code != row.code or number in self._used or not -EARLY <= away <= LATE:
+                continue
+            has_shares, has_cash = event.shares_after != event.shares_before, bool(event.cash)
+            if event.action == row.action == 'reinvest':
+                return None
+            if has_shares and shares or has_cash and (cash or shares):
+                self._used.add(number)
+                shares, cash = shares and not has_shares, cash and not has_cash
+                if away <= 0:
+                    late_shares, late_cash = late_shares and not has_shares, late_cash and not has_cash
+                else:
+                    self._costless.add(number)
+        if shares or cash:
+            self.missing.append(Missing(row, shares, cash))
+        return Missing(row, late_shares, late_cash) if late_shares or late_cash else None
+
+    def _restate_what_lacks(self, data: Any, row: EventRow, cost: float, missing: Missing) -> None:
+        """Let the cost fall by all that the data says of an ex-date; and book what is missing, where that is asked for."""
+        if self.books_ex_rights and row.action != 'reinvest' and missing in self.missing:
+            self._book_event(row)
+            return
+        position = self.positions.get(data)
+        if position is not None and position.size and row.shares_after:
+            position.price = position.price_orig = (row.shares_before * cost - row.cash) / row.shares_after
+
+    def _apply_ex_rights(self) -> None:
+        """Apply the ex-rights of the list's day; those of earlier days are done."""
+        if self.p.ex_rights != 'off':
+            if self.day == self.list_day and self.replay:
+                super()._apply_ex_rights()
+            else:
+                for data in list(self.positions) if self.day == self.list_day else ():
+                    if data in self.marks:
+                        self._restate_for_list(data)
+                self._restate_orders()
+        if self.day == self.list_day:
+            self.opening_cash, self.opening_holdings = self.cash, len(self.positions)
+
+    def _restate_for_list(self, data: Any) -> None:
+        """Restate a holding for an ex-date of the day to come: its cost, and the new shares that are published, but no cash."""
+        if self.coming is None:
+            return
+        position, last_close, cash = self.positions[data], self.marks[data], self.cash
+        dividend, ratio, preclose = (float(self.coming.facts[name][data._number])
+                                     for name in ('cash_dividend', 'share_ratio', 'preclose'))
+        explicit = self.p.ex_rights == 'auto'
+        told = corporate_actions.ex_rights(position.size, last_close, preclose, 0.0, dividend if explicit else float('nan'),
+                                           ratio if explicit else float('nan'), rules.half_tick(data._name))
+        if told is None:
+            return
+        self.ex_dates.append(data._name)
+        if told.action == 'dividend' and told.shares:
+            self._restate(data, told)
+            self.cash = cash
+        else:  # the reference price alone does not say what comes in as shares, and what as cash
+            position.price = position.price_orig = position.price * preclose / last_close
+        self.marks[data] = preclose
+
+    def _restate(self, data: Any, happened: ExRights) -> None:
+        """Restate a position, and note it on the list's day."""
+        if self.day == self.list_day:
+            self.happened.append(self._row_of(data, happened))
+        super()._restate(data, happened)
+
+    def _row_of(self, data: Any, happened: ExRights) -> EventRow:
+        """Return a corporate action of the day as the account books it."""
+        held, cash, shares = self.positions[data].size, happened.cash, happened.shares
+        return EventRow(date.fromordinal(self.day), data._name, happened.action if shares else CONSOLIDATED, held, shares, cash,
+                        happened.ratio, happened.dividend if shares else cash / held)
+
+    def _book_out(self, data: Any, price: float, reason: str) -> None:
+        """Turn a position into cash, and note it on the list's day; a consolidation is noted already."""
+        size = self.positions[data].size
+        if self.day == self.list_day and reason == DELISTED:
+            self.happened.append(EventRow(date.fromordinal(self.day), data._name, reason, size, 0, size * price, 0.0, price))
+        super()._book_out(data, price, reason)
+
+    def _limits(self, data: Any) -> tuple[float, float]:
+        """Return a day's limits; of the list's day what is published, or what the rules make of it."""
+        if self.coming is None or self.day != self.list_day or not hasattr(data, '_number'):
+            return super()._limits(data)
+        low, high, preclose, is_st, leaving = (
+            float(self.coming.facts[name][data._number])
+            for name in ('low_limit', 'high_limit', 'preclose', 'is_st', 'delisting_period'))
+        if low == low and high == high:
+            return low, high
+        line = getattr(data, 'delisting_period', None)
+        first = leaving == 1.0 and line is not None and len(data) > 1 and line[-1] == 0.0
+        computed = rules.price_limits(data._name, self.day, preclose, is_st == 1.0, self.calendar.listed_day(data, self.day),
+                                      int(first))
+        return (low if low == low else computed[0]), (high if high == high else computed[1])
+
+    # -- fills that nobody ordered --------------------------------------------------------------------------------
+
+    def _book_order(self, kind: type[Order], data: Any, fills: list[tuple[int, float, Fees]]) -> None:
+        """Book fills that no strategy ordered as an order of its."""
+        size = sum(each[0] for each in fills)
+        order = kind(owner=self.cerebro.runningstrats[0], data=data, size=size, simulated=True)
+        order.p.simulated = False  # a simulated order is not told to the strategy
+        order.addinfo(wanted=size, day=self.day, at_open=False, reason=NOT_ORDERED)
+        self._ocoize(order, None)
+        order.submit(self)
+        order.accept(self)
+        for shares, price, fees in fills:
+            self._fill(order, shares, price, fees)
+
+
+def brings_shares(row: EventRow) -> bool:
+    """Return whether an ex-date brings new shares, so that more is held than before."""
+    if row.action == 'reinvest':  # only the reference price is known
+        return row.ratio > SURELY_SHARES
+    return row.shares_after != row.shares_before
+
+
+def brings_cash(row: EventRow) -> bool:
+    """Return whether an ex-date brings a dividend."""
+    return row.cash > 0 and row.action != 'reinvest' or row.action == 'reinvest' and not brings_shares(row)
