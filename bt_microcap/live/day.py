@@ -302,18 +302,12 @@ def days_left(strategy: bt.Strategy) -> tuple[int | None, bool]:
     known = strategy.known
     if known.day >= 0 and strategy.rebalance_picks and strategy.rebalance_picks[-1][0] == known.today.toordinal():
         return 0, True
-    timer, today, exact = copy.copy(strategy._timer), known.today, True
-    ahead = _Ahead(known)
+    timer, ahead = copy.copy(strategy._timer), _Ahead(known)
     for number in range(1, MONTHS):
-        try:
-            today = sessions.session_from(today + timedelta(days=1))
-        except DataError:  # no calendar: weekdays
-            exact, today = False, _weekday(today)
-        ahead.move(today)
-        day = known.day + number
+        ahead.number, day = number, known.day + number
         try:
             if day >= strategy.p.phase and timer.is_due(ahead, day - strategy.p.phase):
-                return number, exact
+                return number, ahead.exact
         except Exception:  # a timer of the user's own may look at what nobody knows yet
             return None, True
     return None, True
@@ -325,15 +319,33 @@ def _weekday(day: date) -> date:
 
 
 class _Ahead:
-    """What a timer is told of a day to come: the days, and what is known now of all else."""
+    """What a timer is told of a day to come: the days, where it asks for them, and what is known now of all else."""
 
     def __init__(self, known: Any) -> None:
-        self._known, self.today, self.yesterday = known, known.today, known.yesterday
-        self.trading_days = known.trading_days[known.trading_days <= known.today.toordinal()]
+        self._known, self._days, self.number, self.exact = known, [known.today], 0, True
 
-    def move(self, day: date) -> None:
-        self.today, self.yesterday = day, self.today
-        self.trading_days = np.append(self.trading_days, day.toordinal())
+    def _day(self, number: int) -> date:
+        while len(self._days) <= number:
+            last = self._days[-1]
+            try:
+                self._days.append(sessions.session_from(last + timedelta(days=1)) if self.exact else _weekday(last))
+            except DataError:  # no calendar, or its end
+                self.exact = False
+        return self._days[number]
+
+    @property
+    def today(self) -> date:
+        return self._day(self.number)
+
+    @property
+    def yesterday(self) -> date:
+        return self._day(self.number - 1)
+
+    @property
+    def trading_days(self) -> np.ndarray:
+        days = self._known.trading_days
+        ahead = [self._day(number).toordinal() for number in range(1, self.number + 1)]
+        return np.append(days[days <= self._days[0].toordinal()], ahead)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._known, name)
