@@ -133,9 +133,11 @@ class JournalBroker(PastBroker):
             return
         for order in list(self.pending):  # the day's bar did not reach its price, but the journal has a fill
             if order.alive() and order.active() and order.exectype not in AT_ONCE and (rows := self._take(order)):
+                self.pending.remove(order)  # first: what is filled takes its own kind off the pending
                 self._fill_from(order, rows)
-                if not order.alive():
-                    self.pending.remove(order)
+                if order.alive():
+                    self.pending.append(order)
+                else:
                     self._end(order)
         left = [(key, group) for key, groups in self._waiting.items() for group in groups]
         for (code, side), group in sorted(left, key=lambda each: each[0][1] == BUY):  # sales first

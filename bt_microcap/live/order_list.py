@@ -183,22 +183,21 @@ class _Making:
     def _add_filled(self, order: Order, code: str, side: str, shares: int, why: str, reason: str) -> None:
         buy, broker = side == BUY, self._broker
         reference, low, high = self._prices(order)
-        expected = order.executed.price
-        in_session = False
+        expected, limit = order.executed.price, self._limit(code, buy, reference, low, high, False)
         if buy and not broker.replay:
             budget = order.info.get('value')
             budget = self._blocked_cash if budget is None else min(budget, self._blocked_cash)
-            in_session = self._sells and self._there < shares * expected
-            limit = self._limit(code, buy, reference, low, high, in_session)
-            cut = affordable(code, shares, max(limit, expected), budget, self._fees_of(order, code))
+            fees = self._fees_of(order, code)
+            cut = affordable(code, shares, max(limit, expected), budget, fees)
+            if self._sells and self._there < cut * limit + fees(cut, limit):  # given when the sales are filled: in the session
+                limit = self._limit(code, buy, reference, low, high, True)
+                cut = affordable(code, shares, max(limit, expected), budget, fees)
             if not cut:
                 self._block(code, side, why, BELOW_ONE_LOT)
                 return
             if cut < shares and budget == self._blocked_cash and budget < shares * expected:
                 reason = NOT_ENOUGH
             shares = cut
-        else:
-            limit = self._limit(code, buy, reference, low, high, in_session)
         # what it is expected to fill at lies on this side of what is given
         expected = expected if broker.replay else min(expected, limit) if buy else max(expected, limit)
         for part in parts_of(code, shares, not buy):
@@ -210,7 +209,8 @@ class _Making:
     def _add_waiting(self, order: Order, code: str, side: str, why: str) -> None:
         """Add what waits for a price, or for the close."""
         reference, low, high = self._prices(order)
-        shares = abs(int(order.created.size))
+        before = sum(abs(int(bit.size)) for bit in order.executed.exbits if int(bit.dt) < self._day.toordinal())
+        shares = abs(int(order.created.size)) - before  # what is left of it
         per_yuan = rules.steps(code)
         if order.exectype == Order.Limit:
             limit, kind, note = order.created.price, RESTING, A_LIMIT_ORDER

@@ -211,3 +211,18 @@ def test_lists_of_which_nothing_is_booked(tmp_path):
     assert without_fills(account, WEDNESDAY) == {}
     account.issue(WEDNESDAY, [])
     assert account.issued == []
+
+
+class Partly(Plain):
+    def give(self, stocks):
+        self.buy(data=stocks[A], size=1000, price=9.9, exectype=bt.Order.Limit)
+
+
+def test_what_is_left_of_an_order_that_waits(tmp_path):
+    account = new_account(tmp_path, MONDAY, cash=1e5, slippage=0.0, **CHEAP)
+    account.fills = [FillRow(MONDAY, A, 'BUY', 400, 9.9, 5.0, 0.0, 0.0, fill_id='1')]
+    made = evening(market(DAYS), account, TUESDAY, Partly)
+    assert [(order.order_id, order.shares, order.limit_price, order.kind) for order in made.orders] == [
+        ('20240305B000001', 600, 9.9, 'resting')]
+    account.fills.append(FillRow(TUESDAY, A, 'BUY', 600, 9.88, 5.0, 0.0, 0.0, fill_id='2'))
+    assert evening(market(DAYS), account, WEDNESDAY, Partly).orders == []

@@ -11,7 +11,7 @@ from ..order_list import RESTING, WATCH, ListedOrder
 from .fields import digits, price
 
 FILE = '委托单.csv'
-COLUMNS = ('代码', '名称', '方向', '数量', '委托价', '理由', '注意')
+COLUMNS = ('代码', '名称', '方向', '数量', '委托价', '理由')
 
 
 def write(orders: Sequence[ListedOrder], account: str = '') -> dict[str, bytes]:
@@ -20,9 +20,9 @@ def write(orders: Sequence[ListedOrder], account: str = '') -> dict[str, bytes]:
     writer = csv.writer(stream, lineterminator='\r\n')
     writer.writerow(COLUMNS)
     for order in orders:
-        notes = [*(['卖出成交后再下单'] if order.needs_sale else []), *(['盘中挂单'] if order.kind == RESTING else []),
-                 *([f'暂不下单，盯盘：{order.note}'] if order.kind == WATCH else [])]
+        reasons = [*filter(None, [order.why]), *(['卖出成交后再下单'] if order.needs_sale else []),
+                   *(['盘中挂单'] if order.kind == RESTING else []),
+                   *([f'暂不下单，盯盘：{order.note}'] if order.kind == WATCH else [])]
         side = '买入' if order.side == BUY else '卖出'
-        writer.writerow((digits(order.code), order.name, side, order.shares, price(order.limit_price),
-                         order.why, '；'.join(notes)))
+        writer.writerow((digits(order.code), order.name, side, order.shares, price(order.limit_price), '；'.join(reasons)))
     return {FILE: stream.getvalue().encode('utf-8-sig')}
