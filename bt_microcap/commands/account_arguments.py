@@ -17,7 +17,7 @@ from ..live.text_tables import read_rows
 from ..profiles import PROFILES
 from ..record.param_texts import as_json, as_text
 from ..views.language import say
-from .command_line import overrides
+from .command_line import number, overrides
 from .market_data import open_whole
 from .strategy_arguments import EXPLICIT, Chosen, check_data, check_params, choose
 
@@ -25,7 +25,7 @@ HOLDING_COLUMNS = {
     'code': '证券代码 股票代码 代码 symbol stock_code sid ts_code instrument',
     'shares': 'amount 股票余额 证券数量 持仓数量 当前持仓 当前拥股 股份余额 持有数量 实际数量 数量 quantity volume size',
     'sellable': 'enable_amount 可用余额 可卖数量 可用数量 可用股份 closeable_amount available',
-    'cost': 'cost_basis 成本价 参考成本价 摊薄成本价 单位成本 持仓成本价 avg_cost cost_price price',
+    'cost': 'cost_basis 成本价 成本 参考成本价 摊薄成本价 单位成本 持仓成本价 avg_cost cost_price price',
     'bought': '买入日期 建仓日期 date',
 }
 
@@ -33,6 +33,26 @@ HOLDING_COLUMNS = {
 def add_account_argument(parser: argparse.ArgumentParser) -> None:
     """Add which account is meant."""
     parser.add_argument('--account', type=Path, required=True, metavar='FILE.json', help='the account file')
+
+
+def yuan(text: str) -> float:
+    """Argument type: yuan, as programs show them: 20,000.00."""
+    return number(float, 0, 1e15)(text.replace(',', ''))
+
+
+def data_of(args: argparse.Namespace, account: Account) -> Path | None:
+    """Return where the data of an account is: what is given, else what it began with; None for the demo market.
+
+    Raises
+    ------
+    DataError
+        It is not there any more.
+    """
+    if args.data is not None or not account.data:
+        return args.data
+    if not Path(account.data).exists():
+        raise DataError(f'{account.path}: its data {account.data} is not there; give --data')
+    return Path(account.data)
 
 
 def init(args: argparse.Namespace) -> int:
@@ -59,7 +79,8 @@ def init(args: argparse.Namespace) -> int:
     profile = args.profile or 'realistic'
     given = overrides(args)
     account = Account(args.account, begun, float(args.cash), holdings, noted(args, chosen),
-                      {'profile': profile, 'given': given, 'values': {**PROFILES[profile], **given}})
+                      {'profile': profile, 'given': given, 'values': {**PROFILES[profile], **given}},
+                      data='' if args.data is None else str(args.data.absolute()))
     with held(args.account):
         for path in (account.path, account.journal_path, account.events_path):
             if path.exists():
@@ -98,6 +119,8 @@ def read_holdings(path: Path, rename: dict[str, str] | None = None) -> list[Hold
         A row that cannot be understood.
     """
     rows, columns = read_rows(path, HOLDING_COLUMNS, ('code', 'shares'), rename)
+    if 'cost' not in columns:
+        raise DataError(f'{path}: found no column for cost, by which stops go; call it cost, or 成本价, or give --rename')
     found: list[Holding] = []
     for row in rows:
         if not row.text('code') or row.text('code') in ('汇总', '合计'):
@@ -106,12 +129,12 @@ def read_holdings(path: Path, rename: dict[str, str] | None = None) -> list[Hold
         if not shares:
             continue  # sold today
         if shares < 0 or shares != int(shares):
-            raise DataError(f'{row.source}, column shares: found {shares:g}, expected whole shares')
+            raise DataError(f'{row.where("shares")}: found {shares:g}, expected whole shares')
         code, cost = row.code(), row.number('cost')
         if any(each.code == code for each in found):
             raise DataError(f'{row.source}: found {code} twice, expected one row a stock')
         if not cost > 0:
-            raise DataError(f'{row.source}, column cost: found {row.text("cost") or "nothing"}, expected the yuan that a share '
+            raise DataError(f'{row.where("cost")}: found {row.text("cost") or "nothing"}, expected the yuan that a share '
                             'cost, by which stops go; where profits have made it 0 or less, write what was paid')
         found.append(Holding(code, int(shares), int(shares), cost, row.day('bought') if 'bought' in columns else None))
     return found

@@ -12,14 +12,14 @@ from ..exchange import rules
 from ..feeds.errors import DataError
 from ..feeds.store import MarketStore
 from ..live.account import Account, changing
-from ..live.booking import book, compared, last_fills
-from ..live.books import FillRow, differences
-from ..live.day import ex_rights_of
-from ..live.statement import Statement, read_statement
+from ..live.booking import book, compared, last_fills, unbooked
+from ..live.books import FillRow, differences, order_stem
+from ..live.day import check_events, ex_rights_of
+from ..live.statement import Statement, read_statement, together
 from ..views.language import ENGLISH, LANGUAGES, say
 from ..views.order_text import compared_lines
-from .account_arguments import add_account_argument, read_holdings
-from .command_line import Parser, add_table_arguments, day, number, one_line_errors
+from .account_arguments import add_account_argument, data_of, read_holdings, yuan
+from .command_line import Parser, add_table_arguments, day, one_line_errors
 from .market_data import open_whole
 
 
@@ -27,26 +27,29 @@ def parse_args(pargs: list[str] | None = None) -> argparse.Namespace:
     """Return the arguments of the command line."""
     parser = Parser('fills', description=__doc__.splitlines()[0])
     add_account_argument(parser)
-    parser.add_argument('--fills', type=Path, metavar='FILE',
-                        help='what was filled, as the broker exports it: CSV, or text with tabs, in UTF-8 or GBK')
+    parser.add_argument('--fills', type=Path, action='append', default=[], metavar='FILE',
+                        help='what was filled, as the broker exports it: CSV, or text with tabs, in UTF-8 or GBK; several files '
+                             'are booked together')
+    parser.add_argument('--skip-booked', action='store_true',
+                        help="leave out fills whose number is booked already, of an export that grows from day to day")
+    parser.add_argument('--unfilled', type=day, metavar='D',
+                        help='nothing more was filled of the lists up to that day: they remind no longer')
     parser.add_argument('--date', type=day, metavar='D', help='of all rows, where the file has no dates')
     parser.add_argument('--undo', action='store_true', help='take the last booking back; its rows are kept in ACCOUNT.undone.csv')
     parser.add_argument('--ex-rights', action='store_true',
                         help='book ex-dates of holdings that the account knows nothing of as the data says, as a backtest does')
-    parser.add_argument('--data', type=Path, help='store or table: for --ex-rights, and for the opens that the fills are '
-                                                  'compared with')
+    parser.add_argument('--data', type=Path, help='store or table, by which fills are checked and their opens noted (default: '
+                                                  'what the '
+                                                  'account began with)')
     add_table_arguments(parser, 'the file')
-    parser.add_argument('--cash', type=number(float, -1e15, 1e15), metavar='YUAN', help='that the broker shows now: refuse what '
-                                                                                        'differs')
+    parser.add_argument('--cash', type=yuan, metavar='YUAN', help='that the broker shows now: refuse what differs')
     parser.add_argument('--holdings', type=Path, metavar='FILE', help='that the broker shows now: refuse what differs')
     parser.add_argument('--lang', choices=LANGUAGES, default=ENGLISH, help='(default: en)')
     args = parser.parse_args(pargs)
-    if args.undo and (args.fills is not None or args.ex_rights):
+    if args.undo and (args.fills or args.ex_rights or args.unfilled):
         parser.error('--undo takes a booking back, and books nothing: give it alone')
-    if args.fills is None and not args.ex_rights and not args.undo and args.cash is None and args.holdings is None:
-        parser.error('give --fills FILE, --ex-rights, --undo, or what the broker shows, --cash or --holdings')
-    if args.ex_rights and args.data is None:
-        parser.error('--ex-rights needs --data, which tells them')
+    if not (args.fills or args.ex_rights or args.undo or args.unfilled) and args.cash is None and args.holdings is None:
+        parser.error('give --fills FILE, --ex-rights, --undo, --unfilled, or what the broker shows, --cash or --holdings')
     return args
 
 
@@ -58,13 +61,21 @@ def main(pargs: list[str] | None = None) -> int:
         if args.undo:
             return undo(account, args)
         statement, before = Statement([], [], [], 0, {}), (len(account.fills), len(account.events))
-        if args.fills is not None:
-            statement = read_statement(args.fills, account, args.date, dict(args.rename))
-            book(account, statement, str(args.fills))
-        booked = 0
-        if args.data is not None:
-            booked = _with_data(args, account, before)
-        books = account.books(str(args.fills or account.journal_path))
+        source = ', '.join(map(str, args.fills)) or str(account.journal_path)
+        if args.fills:
+            read = [read_statement(path, account, args.date, dict(args.rename), dict(args.scale)) for path in args.fills]
+            statement = together(read)
+            if args.skip_booked:
+                statement = unbooked(account, statement)
+            book(account, statement, source)
+        if args.unfilled is not None:
+            account.settled = max(account.settled, args.unfilled.isoformat())
+        booked, data = 0, data_of(args, account)
+        if data is not None:
+            booked = _with_data(args, account, data, before)
+        elif args.ex_rights:
+            raise DataError('--ex-rights: the demo market has no ex-dates; give --data')
+        books = account.books(source)
         if found := differences(books, args.cash, _shown(args.holdings)):
             raise DataError(f'{args.account}: {"; ".join(found)}; nothing is booked: a fill, a dividend or a fee is missing, or '
                             'is there twice')
@@ -76,6 +87,8 @@ def main(pargs: list[str] | None = None) -> int:
                          'holdings', path=args.account,
               count=len(statement.fills), events=len(statement.events) + booked, cash=f'{books.cash:,.2f}',
               holdings=len(books.positions)))
+    if args.unfilled is not None:
+        print(say(args.lang, 'lists up to {date} remind no longer', date=account.settled))
     if statement.computed:
         print(say(args.lang, 'fees of {count} fills are not in the file: they are those of the account\'s profile',
                   count=statement.computed))
@@ -97,10 +110,11 @@ def undo(account: Account, args: argparse.Namespace) -> int:
     return 0
 
 
-def _with_data(args: argparse.Namespace, account: Account, before: tuple[int, int]) -> int:
-    """Check new fills by the data and note their opens, and book ex-dates where that is asked for; return how many."""
-    store, source = open_whole(args.data, args)
+def _with_data(args: argparse.Namespace, account: Account, data: Path, before: tuple[int, int]) -> int:
+    """Check what is new by the data, note the opens, and book ex-dates where that is asked for; return how many."""
+    store, source = open_whole(data, args)
     account.fills[before[0]:] = [_met(fill, store, source) for fill in account.fills[before[0]:]]
+    check_events(store, account, before[1], source)
     if not args.ex_rights:
         return 0
     events = ex_rights_of(store, account)
@@ -129,6 +143,8 @@ def _met(fill: FillRow, store: MarketStore, source: str) -> FillRow:
                         'account') from None
     low, high, opened = (float(store.vector(name, number)[stock]) for name in ('low', 'high', 'open'))
     half = rules.half_tick(fill.code)
+    if fill.order_id.startswith(order_stem(fill.datetime, fill.code, fill.side)):
+        return fill  # of a replay, whose slippage may lead beyond the day's prices
     if not low - half <= fill.price <= high + half:  # NaN: no row
         traded = f'between {low:g} and {high:g}' if low == low else 'not at all'
         raise DataError(f'{said}: it traded {traded} on that day, as {source} tells; mend the row')

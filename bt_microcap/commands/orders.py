@@ -7,6 +7,7 @@ ever sent. Without --out it only shows the list; with it files are written and t
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import io
 import json
@@ -23,15 +24,15 @@ from ..live import sessions
 from ..live.account import Account, changing, load
 from ..live.booking import without_fills
 from ..live.books import BUY, SELL, FillRow
-from ..live.day import check_day, check_unchanged, orders_of, quietly, seen_of
+from ..live.day import check_day, check_unchanged, orders_of, seen_of
 from ..live.facts import Facts, with_facts
 from ..live.formats import FORMATS, HOLDINGS, cats, chinese, dts, ptrade, qmt, xt
 from ..live.order_list import Blocked, ListedOrder, OrderList, Pricing, as_issued, check_size
 from ..live.prices import AUCTION, CAGE, CHOICES, CLOSE
 from ..profiles import PROFILES
 from ..views.language import CHINESE, ENGLISH, LANGUAGES, say, translate
-from ..views.order_text import shown
-from .account_arguments import add_account_argument, chosen_of, init, same_rules
+from ..views.order_text import notes, shown
+from .account_arguments import add_account_argument, chosen_of, data_of, init, same_rules, yuan
 from .command_line import (
     Parser,
     add_profile_arguments,
@@ -48,14 +49,17 @@ from .strategy_arguments import add_strategy_arguments, run_one
 SHOWN = ('table', 'csv', 'json')
 CHINESE_LIST = 'chinese'  # of FORMATS
 # files that not every list has
-OPTIONAL = ('fills.csv', *qmt.FILES.values(), xt.FILE, dts.FILE, cats.FILE, ptrade.FILE, chinese.FILE)
+AFTER_SALES = 'after_sales'  # folder of what is given when the sales are filled
+OPTIONAL = ('fills.csv', *qmt.FILES.values(), xt.FILE, dts.FILE, cats.FILE, ptrade.FILE, chinese.FILE,
+            *(f'{AFTER_SALES}/{name}' for name in (xt.FILE, dts.FILE, cats.FILE)))
 
 
 def parse_args(pargs: list[str] | None = None) -> argparse.Namespace:
     """Return the arguments of the command line."""
     parser = Parser('orders', description=__doc__.splitlines()[0])
     add_account_argument(parser)
-    parser.add_argument('--data', type=Path, help='store, or canonical table: .parquet, .csv, .csv.gz (default: the demo market)')
+    parser.add_argument('--data', type=Path, help='store, or canonical table: .parquet, .csv, .csv.gz (default: what the account '
+                                                  'began with; of a new one the demo market)')
     add_table_arguments(parser)
     parser.add_argument('--date', type=day, metavar='D', help='the day of the orders, YYYY-MM-DD (default: the next open, by '
                                                               'the clock)')
@@ -90,7 +94,7 @@ def parse_args(pargs: list[str] | None = None) -> argparse.Namespace:
                        help='go on though the data of past days, or the file of the strategy, has changed since the last list')
     group = parser.add_argument_group('a new account')
     group.add_argument('--init', action='store_true', help='make the account file')
-    group.add_argument('--cash', type=number(float, 0, 1e15), metavar='YUAN', help='that the account has')
+    group.add_argument('--cash', type=yuan, metavar='YUAN', help='that the account has')
     group.add_argument('--holdings', type=Path, metavar='FILE',
                        help='CSV of what it holds: code, shares, cost; the export of a terminal, or the file of --format ptrade')
     group.add_argument('--start', type=day, metavar='D',
@@ -129,18 +133,26 @@ def main(pargs: list[str] | None = None) -> int:
         return init(args)
     if args.out is None:
         made, account, _ = listed(args, load(args.account))
-        print(of_account(account, made, args))
+        show(account, made, args)
         return 0
     check_output_folder(args.out)
     with changing(args.account) as account:
         made, account, store = listed(args, account)
         files = files_of(made, account, args)
-        print(of_account(account, made, args))
+        show(account, made, args)
         write(files, args)
         account.issue(made.day, as_issued(made.orders))
         account.seen = seen_of(store, account, made.day)
         account.save()
     return 0
+
+
+def show(account: Account, made: OrderList, args: argparse.Namespace) -> None:
+    """Print a list; what is to be known beside it goes to stderr where the list itself is for a program."""
+    print(of_account(account, made, args))
+    if args.show != 'table':
+        for text in notes(made, args.lang):
+            print(text, file=sys.stderr)
 
 
 def listed(args: argparse.Namespace, account: Account) -> tuple[OrderList, Account, MarketStore]:
@@ -153,7 +165,7 @@ def listed(args: argparse.Namespace, account: Account) -> tuple[OrderList, Accou
     """
     chosen = chosen_of(args, account)
     same_rules(args, account)
-    store, source = open_whole(args.data, args)
+    store, source = open_whole(data_of(args, account), args)
     on = args.date or sessions.next_open(datetime.now(timezone.utc))
     if args.replay and store.day_number(on.toordinal()) == len(store.days):
         raise DataError(f'--replay --date {on}: {source} ends on {store.span()[1]}; a replay needs the rows of its day')
@@ -167,7 +179,7 @@ def listed(args: argparse.Namespace, account: Account) -> tuple[OrderList, Accou
         if args.facts is not None:
             facts = with_facts(coming, store, args.facts, dict(args.rename))
     made = orders_of(store, account, on, chosen.strategy, chosen.params, Pricing(args.price, args.away), coming,
-                     quietly(lambda cerebro: run_one(cerebro, chosen)), source)
+                     lambda cerebro: run_one(cerebro, chosen), source)
     made.facts, made.without_fills = facts, without_fills(account, on)
     check_size(made, args.max_order_value, args.max_orders)
     return made, account, store
@@ -178,7 +190,7 @@ def of_account(account: Account, made: OrderList, args: argparse.Namespace) -> s
     if args.show == 'csv':
         return csv_of(ListedOrder._fields, made.orders).removesuffix('\n')
     if args.show == 'json':
-        return json.dumps(json_of(made, account), indent=2, ensure_ascii=False)
+        return json.dumps(json_of(made, account, args.lang), indent=2, ensure_ascii=False)
     values = {'date': made.day, 'count': len(made.orders), 'cash': f'{made.cash:,.2f}', 'holdings': made.holdings,
               'sales': f'{made.value_of(SELL):,.2f}', 'buys': f'{made.value_of(BUY):,.2f}'}
     if made.replay:
@@ -199,7 +211,7 @@ def csv_of(header: tuple[str, ...], rows: Any) -> str:
     return stream.getvalue()
 
 
-def json_of(made: OrderList, account: Account) -> dict[str, Any]:
+def json_of(made: OrderList, account: Account, language: str) -> dict[str, Any]:
     """Return a list as JSON has it."""
     def plain(row: Any) -> dict[str, Any]:
         return {name: None if isinstance(value, float) and math.isnan(value) else value.isoformat() if isinstance(value, date)
@@ -208,6 +220,7 @@ def json_of(made: OrderList, account: Account) -> dict[str, Any]:
 
     return {'date': made.day.isoformat(), 'account': str(account.path), 'cash': made.cash, 'holdings': made.holdings,
             'value': made.value(), 'published': made.published, 'replay': made.replay, 'days_left': made.days_left,
+            'notes': notes(made, language),
             'orders': [plain(order) for order in made.orders], 'blocked': [plain(each) for each in made.blocked]}
 
 
@@ -222,17 +235,21 @@ def files_of(made: OrderList, account: Account, args: argparse.Namespace) -> dic
     files: dict[str, bytes] = {
         'orders.csv': csv_of(ListedOrder._fields, made.orders).encode('utf-8-sig'),
         'blocked.csv': csv_of(Blocked._fields, made.blocked).encode('utf-8-sig'),
-        'orders.json': (json.dumps(json_of(made, account), indent=2, ensure_ascii=False) + '\n').encode(),
+        'orders.json': (json.dumps(json_of(made, account, args.lang), indent=2, ensure_ascii=False) + '\n').encode(),
     }
     if made.replay:
         files['fills.csv'] = fills_of(made).encode()
     for name in dict.fromkeys(args.format):
         if name in FORMATS:
-            orders = made.orders
+            orders, form = made.orders, FORMATS[name]
             if name == CHINESE_LIST:
                 orders = [order._replace(why=translate(order.why, CHINESE), note=translate(order.note, CHINESE)) for order in
                 orders]
-            files |= FORMATS[name].write(orders, args.broker_account)
+            if form.for_programs and any(order.needs_sale for order in orders):  # a program would give them too early
+                later = form.write([order for order in orders if order.needs_sale], args.broker_account)
+                files |= {f'{AFTER_SALES}/{file}': content for file, content in later.items()}
+                orders = [order for order in orders if not order.needs_sale]
+            files |= form.write(orders, args.broker_account)
         else:
             books = account.books()
             books.day = made.day  # what was bought before may be sold on it
@@ -246,7 +263,10 @@ def write(files: dict[str, bytes], args: argparse.Namespace) -> None:
     known = {*files, *OPTIONAL}
     for name in known - files.keys():  # of an earlier list: an old basket must not be read for this one
         (args.out / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        (args.out / AFTER_SALES).rmdir()  # where it is empty
     for name, content in files.items():
+        (args.out / name).parent.mkdir(exist_ok=True)
         part = args.out / f'{name}.part'
         part.write_bytes(content)
         part.replace(args.out / name)

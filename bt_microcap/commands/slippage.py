@@ -60,14 +60,15 @@ def main(pargs: list[str] | None = None) -> int:
                   count=len(fills) - len(known)))
     found = matching(known, broker)
     more = '' if found.keeps_ticks else ' --min-slippage-ticks 0'
+    real = cost_of(known, broker).real
+    if real <= 0:
+        print(say(args.lang, 'the fills were no worse than the opens: {call} is the least', call='--slippage 0'))
+        return 0
     print(say(args.lang, 'the backtest would have assumed {yuan} yuan with: {call}', yuan=f'{found.assumed:,.2f}',
               call=f'--slippage {as_text(found.slippage)}{more}'))
-    real = cost_of(known, broker).real
-    if abs(found.assumed - real) >= 0.01 and real > 0:
+    if abs(found.assumed - real) >= 0.01:
         print(say(args.lang, 'prices go by steps: no slippage comes nearer to the {yuan} yuan that the fills '
                              'cost', yuan=f'{real:,.2f}'))
-    if real <= 0:
-        print(say(args.lang, 'the fills were no worse than the opens'))
     return 0
 
 

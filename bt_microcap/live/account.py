@@ -52,6 +52,10 @@ class Account:
         The orders of the lists that were written: of the last one, and of those before it of which nothing is booked.
     bookings : list of tuple
         How many fills and events there were before each booking, for `undo`.
+    settled : str
+        The day up to which the user has said that nothing more was filled; empty where he has not.
+    data : str
+        Where its data is; empty for the demo market.
     """
 
     path: Path
@@ -65,6 +69,9 @@ class Account:
     seen: dict[str, Any] = field(default_factory=dict)
     issued: list[dict[str, Any]] = field(default_factory=list)
     bookings: list[tuple[int, int]] = field(default_factory=list)
+    _shrinks: bool = field(default=False, repr=False, compare=False)  # rows were taken back since it was read
+    settled: str = ''
+    data: str = ''
 
     @property
     def journal_path(self) -> Path:
@@ -122,7 +129,7 @@ class Account:
         before = self.undone_path.read_bytes() if self.undone_path.exists() else _text(('kind', *FillRow._fields), [])
         rows = [('fill', *row) for row in taken[0]] + [('event', *row) for row in taken[1]]
         _write(self.undone_path, before + _text((), rows))
-        self.fills, self.events = self.fills[:fills], self.events[:events]
+        self.fills, self.events, self._shrinks = self.fills[:fills], self.events[:events], True
         return taken
 
     def save(self) -> None:
@@ -136,12 +143,13 @@ class Account:
             'day': None if last is None else last.isoformat(),
             'cash': books.cash, 'holdings': [_holding(each) for each in books.holdings()],
             'journal': _mark(journal, len(self.fills)), 'events': _mark(events, len(self.events)),
-            'seen': self.seen, 'issued': self.issued, 'bookings': [list(each) for each in self.bookings],
+            'data': self.data, 'settled': self.settled, 'seen': self.seen, 'issued': self.issued,
+            'bookings': [list(each) for each in self.bookings],
         }
         content['crc32'] = _checksum(content)
         own = (json.dumps(content, indent=2, ensure_ascii=False) + '\n').encode()
         files = [(self.journal_path, journal), (self.events_path, events)]
-        if any(path.exists() and path.stat().st_size > len(text) for path, text in files):
+        if self._shrinks:
             _write(self.path, own)  # rows are taken back: first they count no more, then they go
         for path, text in files:
             _write(path, text)
@@ -170,7 +178,8 @@ def load(path: Path) -> Account:
         account = Account(path, date.fromisoformat(content['begun']), float(opening['cash']),
                           [_holding_of(each) for each in opening['holdings']], content['strategy'], content['rules'],
                           seen=content['seen'], issued=content['issued'],
-                          bookings=[tuple(each) for each in content['bookings']])
+                          bookings=[tuple(each) for each in content['bookings']], settled=content['settled'],
+                          data=content['data'])
         marks = content['journal'], content['events']
         cash, held = float(content['cash']), [_holding_of(each) for each in content['holdings']]
     except DataError:

@@ -7,11 +7,10 @@ from datetime import date
 from typing import NamedTuple
 
 from ..feeds.errors import DataError
-from ..feeds.invocation import command
 from . import sessions
 from .account import Account
 from .books import OF_CASH, EventRow, FillRow, add_up
-from .past import LATE
+from .ex_dates import LATE
 from .statement import Statement
 
 
@@ -62,8 +61,9 @@ def book(account: Account, statement: Statement, source: str, today: date | None
                 raise DataError(f'{source}: {_said(fill)} may be booked already: {account.journal_path} has {_said(row)}; '
                                 'fills of '
                                 'one stock on one day are told apart by their number (成交编号, fill_id) or time, in both files; '
-                                f'{command("fills")} --undo takes a booking back')
-    account.bookings.append((len(account.fills), len(account.events)))
+                                f'--skip-booked leaves out what has the number of a booked one, --undo takes a booking back')
+    if statement.fills or statement.events:
+        account.bookings.append((len(account.fills), len(account.events)))
     known = {_issued_key(each): each for each in account.issued}
     account.fills += [_with_reference(fill, known) for fill in statement.fills]
     for event in sorted(statement.events, key=lambda event: event.date):
@@ -72,6 +72,17 @@ def book(account: Account, statement: Statement, source: str, today: date | None
             raise DataError(f'{source}: {event.date} {event.code} {event.action} of {event.cash:,.2f} yuan is booked once: '
                             f'{account.events_path} has it')
         account.events.append(complete)
+
+
+def unbooked(account: Account, statement: Statement) -> Statement:
+    """Return a statement without what has the number of something booked, for exports that grow from day to day."""
+    booked = {(row.datetime, row.code, row.side, row.fill_id) for row in account.fills if row.fill_id}
+    known = [fill for fill in statement.fills if (fill.datetime, fill.code, fill.side, fill.fill_id) in booked]
+    events = {(row.date, row.code, row.action, row.event_id) for row in account.events if row.event_id}
+    return statement._replace(
+        fills=[fill for fill in statement.fills if fill not in known],
+        events=[event for event in statement.events if (event.date, event.code, event.action, event.event_id) not in events],
+        skipped=[*statement.skipped, *(f'{_said(fill)}, number {fill.fill_id}: booked already' for fill in known)])
 
 
 def _said(fill: FillRow) -> str:
@@ -93,7 +104,8 @@ def _is_another(one: FillRow, other: FillRow) -> bool:
     """
     if one.fill_id and other.fill_id:
         return one.fill_id != other.fill_id
-    return bool(one.time and other.time) and one.time != other.time
+    alike = one.quantity == other.quantity and one.price == other.price  # the times may be those of the order and of the fill
+    return bool(one.time and other.time) and one.time[:5] != other.time[:5] and not alike
 
 
 def _same_event(one: EventRow, other: EventRow) -> bool:
@@ -118,6 +130,8 @@ def _completed(account: Account, event: EventRow, source: str) -> EventRow:
         sold = any(row.code == event.code and 0 < (event.date - row.datetime).days <= LATE for row in account.fills)
         if event.action == 'dividend' and sold:
             return event._replace(shares_before=0, shares_after=0, ratio=1.0, dividend=0.0)
+        if event.action == 'bonus' and sold and event.shares_after:  # all that was held before was sold on the ex-date
+            return event._replace(shares_before=0, ratio=1.0, dividend=0.0)
         raise DataError(f'{source}: found {event.action} of {event.code} on {event.date}, which {account.path} does not hold '
                         'before it')
     held = position.shares
@@ -163,7 +177,7 @@ def without_fills(account: Account, before: date) -> dict[str, int]:
     filled = {row.datetime.isoformat() for row in account.fills}
     found: dict[str, int] = {}
     for each in account.issued:
-        if each['date'] < before.isoformat() and each['date'] not in filled:
+        if account.settled < each['date'] < before.isoformat() and each['date'] not in filled:
             found[each['date']] = found.get(each['date'], 0) + 1
     return found
 

@@ -87,11 +87,14 @@ class Books:
         By code, in the order in which they were opened.
     day : date or None
         Of the last change.
+    costs : dict
+        Code -> the cost of what was held last.
     """
 
     cash: float
     positions: dict[str, _Position] = field(default_factory=dict)
     day: date | None = None
+    costs: dict[str, float] = field(default_factory=dict)
 
     def holdings(self) -> list[Holding]:
         """Return what is held; of shares that were bought on the last day none may be sold on it (T+1)."""
@@ -128,11 +131,19 @@ class Books:
         held = 0 if position is None else position.shares
         if not row.shares_before and row.action == 'dividend':
             return  # of a holding that is sold meanwhile
+        if not row.shares_before and row.action == 'bonus' and position is None:  # listed when all before it was sold
+            self.positions[row.code] = _Position(row.shares_after, self.costs.get(row.code, 0.0), row.date)
+            return
         if position is None or held != row.shares_before:
             raise DataError(f'{source}: {row.date} {row.code} {row.action}: found {row.shares_before:,} shares before it, '
                             f'expected {held:,}, which the account holds then')
         if row.shares_after:
-            position.cost = (held * position.cost - row.cash) / row.shares_after
+            total = row.ratio * held
+            whole = abs(row.dividend * held - row.cash) <= 0.01 + 0.3 * abs(row.cash)  # a tax may be off already
+            if abs(total - row.shares_after) <= 1 + 0.001 * total and whole:
+                position.cost = (held * position.cost - row.cash) / row.shares_after
+            else:  # some was sold since the ex-date: by what it was a share
+                position.cost = (position.cost - row.dividend) / row.ratio
         position.shares = row.shares_after
         if not position.shares:
             del self.positions[row.code]
@@ -176,6 +187,7 @@ def add_up(
         for fill in by_day[day][1]:
             books.fill(fill)
         _check_day(books, day, before, by_day[day][1], source, may_owe)
+        books.costs.update((code, position.cost) for code, position in books.positions.items())
         books.positions = {code: position for code, position in books.positions.items() if position.shares}
     return books
 

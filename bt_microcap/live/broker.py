@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from datetime import date
 from typing import Any
 
 from backtrader.order import BuyOrder, Order, SellOrder
@@ -37,7 +37,8 @@ class JournalBroker(PastBroker):
         """Start with cash and nothing else; called by Cerebro before a run."""
         super().init()
         self.listed: list[Order] = []
-        self._waiting: dict[tuple[str, str], deque[list[FillRow]]] = {}
+        self._left: dict[tuple[str, str], list[FillRow]] = {}  # fills of the day that no order has had yet
+        self._ids: dict[int, str] = {}  # reference of an order -> its id on the day
 
     def start_run(self) -> None:
         """Sort the journal by days; the opening calls it."""
@@ -47,27 +48,42 @@ class JournalBroker(PastBroker):
             self._fills.setdefault(row.datetime.toordinal(), []).append(row)
 
     def _settle_delisted(self) -> None:
-        self._waiting = _grouped(self._fills.get(self.day, ()))
+        self._left, self._ids = {}, {}
+        for row in self._fills.get(self.day, ()):
+            self._left.setdefault((row.code, row.side), []).append(row)
         super()._settle_delisted()
 
     # -- orders ---------------------------------------------------------------------------------------------
 
+    def id_of(self, order: Order) -> str:
+        """Return the id of an order on the current day: the day, the side, the code, and a number from the second one on."""
+        if order.ref not in self._ids:
+            stem = order_stem(date.fromordinal(self.day), order.data._name, BUY if order.isbuy() else SELL)
+            number = 1 + sum(name.partition('-')[0] == stem for name in self._ids.values())
+            self._ids[order.ref] = stem if number == 1 else f'{stem}-{number}'
+        return self._ids[order.ref]
+
     def transmit(self, order: Order, check: bool = True) -> Order:
         """Take an order; one for the list's day is noted."""
-        if self.day == self.list_day and self.fills_at_open:
-            self.listed.append(order)
+        if self.fills_at_open:
+            self._see(order)
         return super().transmit(order, check)
 
     def _refuse_unlisted(self, kind: type[Order], args: tuple, kwargs: dict[str, Any]) -> Order:
         order = super()._refuse_unlisted(kind, args, kwargs)
-        if self.day == self.list_day:
-            self.listed.append(order)
+        self._see(order)
         return order
 
+    def _see(self, order: Order) -> None:
+        """Give an order its id of the day, and note it on the list's."""
+        self.id_of(order)
+        if self.day == self.list_day and not any(order is each for each in self.listed):
+            self.listed.append(order)
+
     def _try_exec(self, order: Order) -> None:
+        if self._open:  # else it is given at the close
+            self._see(order)
         if self.day >= self.list_day:
-            if self._open and not any(order is each for each in self.listed):  # given on an earlier day
-                self.listed.append(order)
             super()._try_exec(order)
         elif order.exectype not in AT_ONCE:
             super()._try_exec(order)  # a stop trails, or is triggered; what reaches its price comes back in _execute
@@ -92,19 +108,29 @@ class JournalBroker(PastBroker):
             self._fill_from(order, rows)
 
     def _take(self, order: Order) -> list[FillRow]:
-        """Return fills of the day that may be an order's, and take them off the journal's; nothing where there are none."""
-        groups = self._waiting.get((order.data._name, BUY if order.isbuy() else SELL), ())
-        mine = next((group for group in groups if _may_be_of(order, group)), [])
-        if mine:
-            groups.remove(mine)
-        return mine
+        """Return fills of the day that are an order's, and take them off the journal's; nothing where there are none.
+
+        Those of a replay are known by their id. Of others those at prices that the order allows, until it has what it asked for.
+        """
+        key = order.data._name, BUY if order.isbuy() else SELL
+        rows, own = self._left.get(key, []), self.id_of(order)
+        taken = [row for row in rows if row.order_id == own]
+        if not taken:
+            asked = abs(int(order.executed.remsize))
+            if order.info.get('whole'):
+                asked = self.getposition(order.data).size
+            for row in rows:
+                if not _is_ours(row) and _may_be_of(order, row) and sum(each.quantity for each in taken) < asked:
+                    taken.append(row)
+        self._left[key] = [row for row in rows if not any(row is each for each in taken)]
+        return taken
 
     def _fill_from(self, order: Order, rows: list[FillRow]) -> None:
         """Fill an order by rows of the journal; what it lacks waits on, or is cancelled."""
         filled = sum(row.quantity for row in rows)
         whole = max(filled, self._could_fill(order, rows))
         at_once = order.exectype in AT_ONCE
-        if at_once and not _is_ours(rows) and filled >= NEARLY * whole:
+        if at_once and not all(map(_is_ours, rows)) and filled >= NEARLY * whole:
             whole = filled
         self._resize(order, whole)
         for row in rows:
@@ -129,7 +155,7 @@ class JournalBroker(PastBroker):
     def next(self) -> None:
         """Fill what is pending, book what nobody ordered, and value the account; called by Cerebro once a bar."""
         super().next()
-        if not self.is_market_bar or self.day >= self.list_day or not any(self._waiting.values()):
+        if not self.is_market_bar or self.day >= self.list_day or not any(self._left.values()):
             return
         for order in list(self.pending):  # the day's bar did not reach its price, but the journal has a fill
             if order.alive() and order.active() and order.exectype not in AT_ONCE and (rows := self._take(order)):
@@ -139,38 +165,26 @@ class JournalBroker(PastBroker):
                     self.pending.append(order)
                 else:
                     self._end(order)
-        left = [(key, group) for key, groups in self._waiting.items() for group in groups]
-        for (code, side), group in sorted(left, key=lambda each: each[0][1] == BUY):  # sales first
-            data = self.cerebro.datasbyname[code]
-            if side == SELL and self.tax_lots is not None:
-                self.tax_lots.sell(data, self.day, sum(row.quantity for row in group))
-            self._book_order(BuyOrder if side == BUY else SellOrder, data, [
-                (row.quantity, row.price, Fees(row.commission, row.tax, row.transfer_fee)) for row in group])
-        self._waiting = {}
+        for (code, side), rows in sorted(self._left.items(), key=lambda each: each[0][1] == BUY):  # sales first
+            if rows:
+                data = self.cerebro.datasbyname[code]
+                if side == SELL and self.tax_lots is not None:
+                    self.tax_lots.sell(data, self.day, sum(row.quantity for row in rows))
+                self._book_order(BuyOrder if side == BUY else SellOrder, data, [
+                    (row.quantity, row.price, Fees(row.commission, row.tax, row.transfer_fee)) for row in rows])
+        self._left = {}
         self._get_value()
 
 
-def _may_be_of(order: Order, rows: list[FillRow]) -> bool:
-    """Return whether fills may be those of an order: its limit price allows them."""
+def _may_be_of(order: Order, row: FillRow) -> bool:
+    """Return whether a fill may be that of an order: its limit price allows it."""
     names = LIMIT_PRICES.get(order.exectype)
     if not names:
         return True
     limit, half = getattr(order.created, names[0]), rules.half_tick(order.data._name)
-    return all(row.price <= limit + half if order.isbuy() else row.price >= limit - half for row in rows)
+    return row.price <= limit + half if order.isbuy() else row.price >= limit - half
 
 
-def _is_ours(rows: list[FillRow]) -> bool:
-    """Return whether fills are those of a replay, which a backtest would have made."""
-    return all(row.order_id.startswith(order_stem(row.datetime, row.code, row.side)) for row in rows)
-
-
-def _grouped(rows: Any) -> dict[tuple[str, str], deque[list[FillRow]]]:
-    """Return a day's fills by code and side; of each those of one of our orders together, in the order of the journal.
-
-    What the broker's own numbers tell apart is one order of the strategy's all the same.
-    """
-    found: dict[tuple[str, str], dict[str, list[FillRow]]] = {}
-    for row in rows:
-        ours = row.order_id if _is_ours([row]) else ''
-        found.setdefault((row.code, row.side), {}).setdefault(ours, []).append(row)
-    return {key: deque(groups.values()) for key, groups in found.items()}
+def _is_ours(row: FillRow) -> bool:
+    """Return whether a fill is that of a replay, which a backtest would have made."""
+    return row.order_id.startswith(order_stem(row.datetime, row.code, row.side))

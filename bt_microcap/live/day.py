@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
@@ -22,8 +21,9 @@ from ..record.blotter import Blotter
 from ..rotation.strategy import MicroCapStrategy
 from . import sessions
 from .account import Account
-from .books import BUY, CENT, SELL, EventRow, FillRow, order_stem
+from .books import BUY, CENT, SELL, EventRow, FillRow, add_up
 from .broker import NOT_FILLED, JournalBroker
+from .ex_dates import ex_dates_of, match, new_shares_allowed
 from .order_list import OrderList, Pricing, listed
 
 LOOKBACK = 250  # trading days before the account's first whose rows are looked after, too: what screens and ranks look back on
@@ -42,8 +42,10 @@ def check_day(store: MarketStore, account: Account, day: date, source: str) -> N
     """
     if day < account.begun:
         raise DataError(f'--date {day}: {account.path} begins on {account.begun}; give that day or a later one')
-    last = account.last_day
-    if last is not None and last >= day:
+    last = max([row.datetime for row in account.fills if row.datetime >= day] + [row.date for row in account.events if row.date
+    > day],
+               default=None)  # what happens before the open of the day itself belongs to its list
+    if last is not None:
         raise DataError(f'--date {day}: {account.path} has booked fills or events of {last}; give a later day')
     if store.day_number(account.begun.toordinal()) == 0:
         raise DataError(f'{source}: begins on {store.span()[0]}, expected days before {account.begun}, on which {account.path} '
@@ -83,6 +85,40 @@ def check_unchanged(store: MarketStore, account: Account, source: str, accept: b
         raise DataError(f'{source}: rows of the days up to {seen["until"]} have changed since the last list, and with them '
                         f'perhaps what the strategy remembers; compare the stores with {command("ingest")}, then give '
                         '--accept-changes to go on')
+
+
+def check_events(store: MarketStore, account: Account, first: int, source: str) -> None:
+    """Refuse new events that the data contradicts: what came of an ex-date twice, or more new shares than it can have brought.
+
+    Parameters
+    ----------
+    store : MarketStore
+    account : Account
+    first : int
+        Number of the first new event.
+    source : str
+        What messages call the data.
+
+    Raises
+    ------
+    DataError
+        One of them is so.
+    """
+    explicit = account.rules['values']['ex_rights'] == 'auto' and store.explicit_actions
+    known = {event.code: ex_dates_of(store, event.code, explicit) for event in account.events if event.code}
+    matched = match(account.events, known)
+    for number in range(first, len(account.events)):
+        event = account.events[number]
+        new = event.shares_after - event.shares_before
+        said = f'{event.date} {event.code} {event.action} of {event.cash:,.2f} yuan and {new:,} new shares'
+        if number in matched.doubled:
+            other = account.events[matched.doubled[number]]
+            raise DataError(f'{said}: {source} has one ex-date near it, and what came of it is booked, on {other.date} as '
+                            f'{other.action}; take that back with --undo, or leave this out')
+        ex_date = next((each for each in known.get(event.code, ()) if each.day == matched.days.get(number)), None)
+        if ex_date is not None and event.action == 'bonus' and event.shares_before and not new_shares_allowed(event, ex_date):
+            raise DataError(f'{said} on {event.shares_before:,}: by {source} a share became at most {ex_date.ratio:.3f}; the '
+                            'quantity is that of the new shares alone')
 
 
 def seen_of(store: MarketStore, account: Account, day: date) -> dict[str, Any]:
@@ -145,10 +181,7 @@ def orders_of(
     result = OrderList(day, orders, blocked, broker.opening_cash, broker.opening_holdings,
                        coming is None or coming.published, coming is None)
     blotter = made.analyzers.blotter
-    yesterday = made.analyzers.eve.before
-    got = {(fill.code, fill.side) for fill in blotter.fills if fill.datetime == yesterday}
-    result.unfilled = [(row.code, row.side) for row in blotter.rejections
-                       if row.date == yesterday and row.reason == NOT_FILLED and (row.code, row.side) not in got]
+    result.unfilled_on, result.unfilled = _unfilled(account, blotter)
     if coming is None:
         result.events = list(broker.happened)
         result.fills = _fills_of_day(broker, blotter, day)
@@ -168,18 +201,18 @@ def _broker(cerebro: bt.Cerebro, account: Account) -> Any:
 class _Eve(bt.Analyzer):
     """Looks at the strategy's timer while the list's day is the current one, and at the day before it."""
 
-    before: date | None = None
+    day = 0
     held: dict[str, int] | None = None
     cash = 0.0
     days_left: int | None = None
     exact = True
 
     def next(self) -> None:
-        """Remember the trading day, and on the last ask the timer."""
+        """Remember what is held, and on the last day ask the timer."""
         broker = self.strategy.broker
         if broker.day < broker.list_day:
-            self.before = date.fromordinal(broker.day)
-            if self.before >= broker.account.begun:
+            if broker.day >= broker.account.begun.toordinal():
+                self.day = broker.day
                 self.held = {data._name: position.size for data, position in broker.positions.items()}
                 self.cash = broker.getcash()
         elif broker.day == broker.list_day:
@@ -195,17 +228,33 @@ class _Eve(bt.Analyzer):
         """
         if self.held is None:
             return
-        books = account.books()
+        broker = self.strategy.broker
+        later = {id(event) for (_, day), events in broker._of_ex_date.items() if day > self.day for event in events}
+        past = [event for event in account.events if event.date.toordinal() <= self.day and id(event) not in later]
+        books = add_up(account.cash, account.holdings, past, account.fills, str(account.path), True)
         mine = {code: position.shares for code, position in books.positions.items()}
-        if mine != self.held or abs(books.cash - self.cash) > CENT:
-            other = sorted(mine.items() ^ self.held.items()) or [('cash', books.cash), ('cash', self.cash)]
-            raise DataError(f'{account.path}: its journal adds up to something else than the run over its days: {other[0]}, '
-                            f'{other[-1]}; '
-                            'no list is made of it')
+        pending = {event.code for events in broker._of_ex_date.values() for event in events if event.date.toordinal() > self.day}
+        other = sorted((code, shares) for code, shares in mine.items() ^ self.held.items() if code not in pending)
+        if other or not pending and abs(books.cash - self.cash) > CENT:
+            raise DataError(f'{account.path}: its journal adds up to something else than the run over its days, in '
+                            f'{other[0][0] if other else f"{books.cash:,.2f} and {self.cash:,.2f} yuan of cash"}; no list is '
+                            'made of '
+                            'it')
 
     def prenext(self) -> None:
         """Look at a day on which indicators are not ready yet."""
         self.next()
+
+
+def _unfilled(account: Account, blotter: Blotter) -> tuple[date | None, list[tuple[str, str]]]:
+    """Return the last day whose orders have no fill, where nothing was filled since, and these orders as (code, side)."""
+    refused = [row for row in blotter.rejections if row.reason == NOT_FILLED and row.date.isoformat() > account.settled]
+    last = max((row.date for row in refused), default=None)
+    if last is None or any(row.datetime > last for row in account.fills):
+        return None, []
+    got = {(row.code, row.side) for row in account.fills if row.datetime == last}
+    left = [(row.code, row.side) for row in refused if row.date == last and (row.code, row.side) not in got]
+    return (last if left else None), left
 
 
 def _check_booked(account: Account, broker: JournalBroker, source: str) -> None:
@@ -263,30 +312,18 @@ def _names(store: MarketStore, day: date) -> dict[str, str]:
 
 def _fills_of_day(broker: JournalBroker, blotter: Blotter, day: date) -> list[FillRow]:
     """Return what a replay has filled on its day, each with the order that it is of."""
-    waiting: dict[tuple, list[tuple[str, float]]] = {}
-    numbers: dict[str, int] = {}
-    for order in sorted(broker.listed, key=Order.isbuy):
-        code, side = order.data._name, BUY if order.isbuy() else SELL
-        stem = order_stem(day, code, side)
+    waiting: dict[tuple, list[Order]] = {}
+    for order in broker.listed:
         for bit in order.executed.exbits:
             if int(bit.dt) == day.toordinal():
-                numbers.setdefault(stem, 0)
-                key = code, side, abs(int(bit.size)), bit.price
-                waiting.setdefault(key, []).append((f'{stem}.{order.ref}', order.info['open']))
-    named: dict[str, str] = {}  # an order's own name -> its id
+                side = BUY if order.isbuy() else SELL
+                waiting.setdefault((order.data._name, side, abs(int(bit.size)), bit.price), []).append(order)
     found = []
     for fill in blotter.fills:
-        if fill.datetime != day:
-            continue
-        orders = waiting.get((fill.code, fill.side, fill.quantity, fill.price))
-        if not orders:
-            continue  # what the account held at its start
-        own, opening = orders.pop(0)
-        if own not in named:
-            stem = own.partition('.')[0]
-            numbers[stem] += 1
-            named[own] = stem if numbers[stem] == 1 else f'{stem}-{numbers[stem]}'
-        found.append(FillRow(*fill, open=opening, order_id=named[own]))
+        orders = waiting.get((fill.code, fill.side, fill.quantity, fill.price)) if fill.datetime == day else None
+        if orders:  # else what the account held at its start
+            order = orders.pop(0)
+            found.append(FillRow(*fill, open=order.info['open'], order_id=broker.id_of(order)))
     return found
 
 
@@ -349,14 +386,3 @@ class _Ahead:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._known, name)
-
-
-def quietly(run: Run) -> Run:
-    """Return a run that warns of nothing twice: its past days were warned of when they were made."""
-
-    def made(cerebro: bt.Cerebro) -> bt.Strategy:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            return run(cerebro)
-
-    return made

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 from backtrader.order import Order
 
 from ..exchange import rules
-from ..exchange.execution import BELOW_ONE_LOT, LIMIT_PRICES
+from ..exchange.execution import BELOW_ONE_LOT, LIMIT_PRICES, NOT_HELD
 from ..exchange.fills import affordable
 from ..exchange.order_limits import parts_of
 from ..feeds.errors import DataError
-from .books import BUY, SELL, EventRow, FillRow, order_stem
+from .books import BUY, SELL, EventRow, FillRow
 from .broker import JournalBroker
 from .prices import limit_price
 
@@ -77,7 +77,7 @@ class OrderList:
     ----------
     day : date
     orders : list of ListedOrder
-        Sales first.
+        Sales first, those that are given at the open before the others.
     blocked : list of Blocked
     cash : float
         Yuan before the first order.
@@ -88,10 +88,10 @@ class OrderList:
     replay : bool
     fills, events : list
         Of a replay, what a backtest fills on the day, and what happens on it without an order.
-    unfilled : list of tuple
-        (code, side) of orders of the trading day before that the journal has no fill of.
-    ex_dates : list of str
-        Codes of holdings that go ex-rights on the day.
+    unfilled_on, unfilled : date or None, list of tuple
+        The last day whose orders the journal has no fill of, where nothing was filled since; and these as (code, side).
+    ex_dates : list of tuple
+        (code, whether most likely new shares come that the list does not have) of holdings that go ex-rights on the day.
     without_fills : dict of str to int
         Days of earlier lists of which nothing is booked, with the number of their orders.
     facts : Facts or None
@@ -113,9 +113,10 @@ class OrderList:
     replay: bool
     fills: list[FillRow] = field(default_factory=list)
     events: list[EventRow] = field(default_factory=list)
+    unfilled_on: date | None = None
     unfilled: list[tuple[str, str]] = field(default_factory=list)
     unbooked: list[tuple[str, date]] = field(default_factory=list)
-    ex_dates: list[str] = field(default_factory=list)
+    ex_dates: list[tuple[str, bool]] = field(default_factory=list)
     without_fills: dict[str, int] = field(default_factory=dict)
     facts: Any = None
     days_left: int | None = None
@@ -150,7 +151,8 @@ def listed(broker: JournalBroker, day: date, names: dict[str, str], pricing: Pri
     pricing : Pricing
     """
     making = _Making(broker, day, names, pricing)
-    for order in sorted(broker.listed, key=Order.isbuy):  # sales first, each in the order of the strategy
+    # sales first, those at the open before those that wait; each in the order of the strategy
+    for order in sorted(broker.listed, key=lambda order: (order.isbuy(), not order.isbuy() and order.exectype != Order.Market)):
         making.add(order)
     return making.orders, making.blocked
 
@@ -165,7 +167,7 @@ class _Making:
         # cash as it is expected; as it is blocked at limit prices; and without any sale
         self._cash = self._blocked_cash = self._there = broker.opening_cash
         self._sells = any(not order.isbuy() and order.exectype == Order.Market and order.executed.size for order in broker.listed)
-        self._ids: dict[str, int] = {}
+        self._held = dict(broker.opening_shares)  # shares that may still be sold
 
     def add(self, order: Order) -> None:
         """Add what an order becomes."""
@@ -200,8 +202,8 @@ class _Making:
             shares = cut
         # what it is expected to fill at lies on this side of what is given
         expected = expected if broker.replay else min(expected, limit) if buy else max(expected, limit)
-        for part in parts_of(code, shares, not buy):
-            self._add_row(order, code, side, part, (reference, low, high), limit, expected, AT_OPEN, why, reason)
+        for number, part in enumerate(parts_of(code, shares, not buy), 1):
+            self._add_row(order, code, side, part, number, (reference, low, high), limit, expected, AT_OPEN, why, reason)
 
     def _block(self, code: str, side: str, why: str, reason: str) -> None:
         self.blocked.append(Blocked(self._day, code, self._names.get(code, ''), side, why, reason))
@@ -229,6 +231,11 @@ class _Making:
         parent = order.parent
         if parent is not None and any(parent is each for each in self._broker.listed):
             kind, note = WATCH, AFTER_PARENT
+        if side == SELL and kind == RESTING:
+            shares = rules.legal_sell(code, shares, self._held.get(code, 0)) if self._held.get(code, 0) else 0
+            if not shares:
+                self._block(code, side, why, NOT_HELD)
+                return
         if side == BUY and kind == RESTING:  # a broker blocks its money for the day
             fees = self._fees_of(order, code)
             cut = affordable(code, shares, limit, max(0.0, self._blocked_cash), fees)
@@ -238,14 +245,16 @@ class _Making:
                 self._block(code, side, why, MARGIN)
                 return
             shares = cut
-        for part in parts_of(code, shares, side == SELL) if shares else ():
-            self._add_row(order, code, side, part, (reference, low, high), limit, limit, kind, why, note)
+        for number, part in enumerate(parts_of(code, shares, side == SELL) if shares else (), 1):
+            self._add_row(order, code, side, part, number, (reference, low, high), limit, limit, kind, why, note)
 
-    def _add_row(self, order: Order, code: str, side: str, shares: int, known: tuple[float, float, float], limit: float,
-                 expected: float, kind: str, why: str, note: str) -> None:
+    def _add_row(self, order: Order, code: str, side: str, shares: int, part: int, known: tuple[float, float, float],
+                 limit: float, expected: float, kind: str, why: str, note: str) -> None:
         fees = self._fees(order, code, shares if side == BUY else -shares, expected)
         needs = False
         paid = expected if self._broker.replay else limit  # what is blocked for a buy until it is filled
+        if side == SELL and kind != WATCH:
+            self._held[code] = self._held.get(code, 0) - shares
         if kind == RESTING and side == BUY:
             self._there -= shares * paid + fees
             self._blocked_cash -= shares * paid + fees
@@ -258,15 +267,10 @@ class _Making:
             else:
                 self._cash += shares * expected - fees
                 self._blocked_cash += shares * expected - fees
+        own = self._broker.id_of(order) + (f'p{part}' if part > 1 else '')
         self.orders.append(ListedOrder(
-            self._id(code, side), self._day, code, self._names.get(code, ''), side, shares, *known, round(limit, 6), expected,
+            own, self._day, code, self._names.get(code, ''), side, shares, *known, round(limit, 6), expected,
             round(shares * paid, 6), round(fees, 6), round(self._cash, 6), needs, kind, why, note))
-
-    def _id(self, code: str, side: str) -> str:
-        """Return the id of an order: the day, the side, the code, and a number from the second one on."""
-        stem = order_stem(self._day, code, side)
-        self._ids[stem] = number = self._ids.get(stem, 0) + 1
-        return stem if number == 1 else f'{stem}-{number}'
 
     def _limit(self, code: str, buy: bool, reference: float, low: float, high: float, in_session: bool) -> float:
         return limit_price(code, self._day.toordinal(), buy, reference, low, high, self._pricing.choice, self._pricing.away,

@@ -14,9 +14,8 @@ from ..exchange.commission import NO_FEES, Fees
 from ..exchange.corporate_actions import ExRights
 from .account import Account
 from .books import CASH, OF_CASH, EventRow
+from .ex_dates import SURELY_SHARES, ex_dates_of, match
 
-EARLY, LATE = 7, 90  # days before and after an ex-date within which what came of it is booked
-SURELY_SHARES = 1.1  # last close over the reference price: no dividend alone is so large
 NOT_ORDERED = 'not ordered'  # of a fill that the strategy did not order
 
 
@@ -31,8 +30,9 @@ class Missing(NamedTuple):
 class PastBroker(AShareBroker):
     """`JournalBroker` without its orders.
 
-    Ex-dates of past days are told by the data, and what came of them by the account's events, on the day, some days before or
-    some weeks after. The cost, by which stops go, falls on the ex-date, whenever the rest is booked.
+    Ex-dates of past days are told by the data, and what came of them by the account's events, whether these are booked on the
+    day, some days before or some weeks after: they count from the ex-date on, so that neither the cost, by which stops go, nor
+    the value of the account is another one meanwhile.
 
     Attributes
     ----------
@@ -50,10 +50,10 @@ class PastBroker(AShareBroker):
         What happened on the list's day without an order.
     missing : list of Missing
         What of ex-dates is not booked.
-    ex_dates : list of str
-        Codes of holdings that go ex-rights on the list's day.
-    opening_cash, opening_holdings : float, int
-        Before the orders of the list's day.
+    ex_dates : list of tuple
+        (code, whether most likely new shares come that are not in the list) of holdings that go ex-rights on its day.
+    opening_cash, opening_holdings, opening_shares : float, int, dict
+        Before the orders of the list's day: yuan, stocks, and the shares of each that may be sold.
     """
 
     account: Account
@@ -68,16 +68,24 @@ class PastBroker(AShareBroker):
         self.opening_cash, self.opening_holdings = self.cash, 0
         self.happened: list[EventRow] = []
         self.missing: list[Missing] = []
-        self.ex_dates: list[str] = []
+        self.ex_dates: list[tuple[str, bool]] = []
         self._placed = False
-        self._used: set[int] = set()  # events that are told to an ex-date, by their number
-        self._costless: set[int] = set()  # of these those whose ex-date has restated the cost already
+        self.opening_shares: dict[str, int] = {}  # code -> shares that may be sold
 
     def start_run(self) -> None:
-        """Sort the events by days; the opening calls it."""
+        """Put what came of ex-dates on their days, and the rest in order; the opening calls it."""
         super().start_run()
-        # stable: as booked within a day
-        self._events = sorted(self.account.events, key=lambda event: event.date)
+        events = self.account.events
+        store = next(data.store for data in self.cerebro.datas if hasattr(data, 'store'))
+        explicit = self.p.ex_rights == 'auto' and store.explicit_actions
+        codes = {event.code for event in events if event.code}
+        self._ex_dates = {code: ex_dates_of(store, code, explicit) for code in codes} if self.p.ex_rights != 'off' else {}
+        matched = match(events, self._ex_dates).days
+        self._of_ex_date: dict[tuple[str, int], list[EventRow]] = {}
+        for number, day in sorted(matched.items()):
+            self._of_ex_date.setdefault((events[number].code, day), []).append(events[number])
+        others = [event for number, event in enumerate(events) if number not in matched]
+        self._events = sorted(others, key=lambda event: event.date)  # stable: as booked within a day
         self._next_event = 0
 
     # -- before the open --------------------------------------------------------------------------------------
@@ -87,16 +95,9 @@ class PastBroker(AShareBroker):
         if not self._placed and self.day >= self.account.begun.toordinal():
             self._placed = True
             self._place_holdings()
-        past = self.day < self.list_day and self.p.ex_rights != 'off'
-        found = [(data, self._row_of(data, happened), self.positions[data].price) for data in list(self.positions) if past
-                 and data in self.marks
-                 and (happened := self._ex_rights(data, self.positions[data].size, self.marks[data])) is not None]
-        lacking = [(data, row, cost, missing) for data, row, cost in found if (missing := self._missing_of(row)) is not None]
         while self._next_event < len(self._events) and self._events[self._next_event].date.toordinal() <= self.day:
-            self._book_event(self._events[self._next_event], self._next_event in self._costless)
+            self._book_event(self._events[self._next_event])
             self._next_event += 1  # money also moves on days without trading
-        for data, row, cost, missing in lacking:
-            self._restate_what_lacks(data, row, cost, missing)
         if self.day == self.list_day and self.replay:
             super()._settle_delisted()
 
@@ -119,76 +120,81 @@ class PastBroker(AShareBroker):
         held = sum(position.size * self.marks[data] for data, position in self.positions.items())
         self._fundshares = (self.cash + held) / self.p.fundstartval
 
-    def _book_event(self, event: EventRow, costless: bool = False) -> None:
+    def _book_event(self, event: EventRow) -> None:
         data = self.cerebro.datasbyname[event.code] if event.code else None
-        if event.action in OF_CASH or not event.shares_before:  # a dividend of what is sold meanwhile is cash alone
+        held = 0 if data is None or data not in self.positions else self.positions[data].size
+        if event.action in OF_CASH or not held:  # a dividend of what is sold meanwhile is cash alone
             self.cash += event.cash
             if event.action == CASH:  # no return: as many shares of the fund more
                 self._fundshares += event.cash / (self._fundval or self.p.fundstartval)
                 self.cash_flows.append((self.day, event.cash))
             return
-        if not event.shares_after:
+        if not event.shares_after and event.shares_before:
             self._book_out(data, event.dividend or event.cash / event.shares_before, event.action)
             return
-        if self.tax_lots is not None and event.dividend and not rules.is_fund(event.code):
-            self.tax_lots.dividend(data, self.day, event.dividend)
-        position = self.positions[data]
-        cost = position.price
-        self._restate(data, ExRights(event.action, event.shares_after, event.cash, event.ratio, event.dividend))
-        if costless:
-            position.price = position.price_orig = cost
+        if held == event.shares_before:
+            self._restate_by(data, ExRights(event.action, event.shares_after, event.cash, event.ratio, event.dividend))
+        else:  # booked on another day than it happened
+            shares = held + event.shares_after - event.shares_before
+            self._restate_by(data, ExRights(event.action, shares, event.cash, shares / held, event.cash / held))
+
+    def _restate_by(self, data: Any, happened: ExRights) -> None:
+        if self.tax_lots is not None and happened.dividend and not rules.is_fund(data._name):
+            self.tax_lots.dividend(data, self.day, happened.dividend)
+        self._restate(data, happened)
 
     # -- ex-dates -----------------------------------------------------------------------------------------------
 
-    def _missing_of(self, row: EventRow) -> Missing | None:
-        """Return what of an ex-date of today is not booked on it: later, or not at all; None where all is."""
-        shares, cash = brings_shares(row), brings_cash(row)
-        late_shares, late_cash = shares, cash
-        for number, event in enumerate(self._events):
-            away = event.date.toordinal() - self.day
-            if event.code != row.code or number in self._used or not -EARLY <= away <= LATE:
-                continue
-            has_shares, has_cash = event.shares_after != event.shares_before, bool(event.cash)
-            if event.action == row.action == 'reinvest':
-                return None
-            if has_shares and shares or has_cash and (cash or shares):
-                self._used.add(number)
-                shares, cash = shares and not has_shares, cash and not has_cash
-                if away <= 0:
-                    late_shares, late_cash = late_shares and not has_shares, late_cash and not has_cash
-                else:
-                    self._costless.add(number)
-        if shares or cash:
-            self.missing.append(Missing(row, shares, cash))
-        return Missing(row, late_shares, late_cash) if late_shares or late_cash else None
+    def _restate_past(self, data: Any, row: EventRow | None) -> None:
+        """Book what came of an ex-date of a past day, and note what is missing of it.
 
-    def _restate_what_lacks(self, data: Any, row: EventRow, cost: float, missing: Missing) -> None:
-        """Let the cost fall by all that the data says of an ex-date; and book what is missing, where that is asked for."""
-        if self.books_ex_rights and row.action != 'reinvest' and missing in self.missing:
-            self._book_event(row)
+        The cost falls by all that the data says of it, whatever is booked so far.
+        """
+        position, booked = self.positions[data], self._of_ex_date.get((data._name, self.day), ())
+        cost = position.price
+        for event in booked:
+            self._book_event(event)
+        if row is None or any(event.action == 'reinvest' for event in booked):
             return
-        position = self.positions.get(data)
-        if position is not None and position.size and row.shares_after:
+        shares = brings_shares(row) and not any(event.shares_after != event.shares_before for event in booked)
+        cash = brings_cash(row) and not any(event.cash for event in booked)
+        if not (shares or cash):
+            return
+        self.missing.append(Missing(row, shares, cash))
+        if self.books_ex_rights and row.action != 'reinvest' and not booked:
+            self._book_event(row)
+        elif position.size and row.shares_after:
             position.price = position.price_orig = (row.shares_before * cost - row.cash) / row.shares_after
 
     def _apply_ex_rights(self) -> None:
-        """Apply the ex-rights of the list's day; those of earlier days are done."""
+        """Apply the ex-rights of the day: of a past one by the account's events, of the list's by what is published."""
         if self.p.ex_rights != 'off':
             if self.day == self.list_day and self.replay:
                 super()._apply_ex_rights()
             else:
-                for data in list(self.positions) if self.day == self.list_day else ():
-                    if data in self.marks:
+                for data in list(self.positions):
+                    if data in self.marks and self.day < self.list_day:
+                        happened = self._ex_rights(data, self.positions[data].size, self.marks[data])
+                        if happened is not None or (data._name, self.day) in self._of_ex_date:
+                            self._restate_past(data, None if happened is None else self._row_of(data, happened))
+                    elif data in self.marks:
                         self._restate_for_list(data)
+                held = {data._name for data in self.positions}
+                for (code, day), events in self._of_ex_date.items():
+                    if day == self.day and code not in held:  # sold before its ex-date: an event of somebody else's
+                        for event in events:
+                            self._book_event(event)
                 self._restate_orders()
         if self.day == self.list_day:
             self.opening_cash, self.opening_holdings = self.cash, len(self.positions)
+            self.opening_shares = {data._name: self.sellable(data) for data in self.positions}
 
     def _restate_for_list(self, data: Any) -> None:
         """Restate a holding for an ex-date of the day to come: its cost, and the new shares that are published, but no cash."""
         if self.coming is None:
             return
         position, last_close, cash = self.positions[data], self.marks[data], self.cash
+        told_size, cost = position.size, position.price
         dividend, ratio, preclose = (float(self.coming.facts[name][data._number])
                                      for name in ('cash_dividend', 'share_ratio', 'preclose'))
         explicit = self.p.ex_rights == 'auto'
@@ -196,8 +202,15 @@ class PastBroker(AShareBroker):
                                            ratio if explicit else float('nan'), rules.half_tick(data._name))
         if told is None:
             return
-        self.ex_dates.append(data._name)
-        if told.action == 'dividend' and told.shares:
+        booked = self._of_ex_date.get((data._name, self.day), ())
+        for event in booked:  # before its day
+            self._book_event(event)
+        new = any(event.shares_after != event.shares_before for event in booked)
+        self.ex_dates.append((data._name, not new and told.action == 'reinvest' and told.ratio > SURELY_SHARES))
+        if booked:
+            if told.shares:
+                position.price = position.price_orig = (told_size * cost - told.cash) / told.shares
+        elif told.action == 'dividend' and told.shares:
             self._restate(data, told)
             self.cash = cash
         else:  # the reference price alone does not say what comes in as shares, and what as cash

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -22,14 +22,20 @@ COLUMNS: dict[str, str] = {
     'time': '成交时间 委托时间 时间 trade_time',
     'code': '证券代码 股票代码 代码 symbol stock_code sid ts_code instrument',
     'side': '操作 买卖标志 买卖方向 买卖类别 买卖 买卖标记 业务名称 业务类型 交易类别 方向 摘要 action direction bs tradeside',
-    'quantity': '成交数量 发生数量 数量 成交股数 shares volume filled filled_quantity qty',
-    'price': '成交价格 成交均价 成交价 均价 价格 filled_price avg_price',
+    # what was filled goes before what may be what was ordered
+    'filled': 'filled_quantity 成交数量 成交股数 filled_shares traded_volume 已成交数量',
+    'quantity': '发生数量 数量 shares volume qty',
+    'filled_price': 'avg_price 成交价格 成交均价 成交价 均价 traded_price',
+    'price': '价格',
     'amount': '成交金额 成交额 turnover',
-    'commission': '佣金 手续费 净佣金 fee fees',
+    'commission': '佣金 净佣金', 'all_fees': '手续费 fee fees 费用',
     'tax': '印花税 stamp_duty',
     'transfer_fee': '过户费',
-    'other_fees': '其他费用 其他费 其他杂费 附加费 规费 交易规费',
-    'net': '发生金额 清算金额 总发生金额 资金发生额 本次金额',
+    **{f'other_fees_{number}': words for number, words in enumerate((
+        '其他费用 其他费', '其他杂费', '附加费', '规费 交易规费', '经手费', '证管费', '结算费', '清算费 交易所清算费',
+        '交易征费'))},
+    'net': '发生金额 清算金额 总发生金额 资金发生额 资金发生数 本次金额 收付金额 应收应付金额 变动金额 净额 实际收付 '
+           '收入金额',
     'fill_id': '成交编号 成交序号 trade_id deal_id',
     'order_id': '委托编号 合同编号 委托号 申报序号 entrust_no',
     'reference_price': '', 'open': '', 'shares_before': '', 'shares_after': '', 'cash': '', 'ratio': '', 'dividend': '',
@@ -44,8 +50,10 @@ SIDES: dict[str, str] = {
     **dict.fromkeys(('buy', 'b', '买入', '证券买入', '买', '担保品买入', '盘后定价买入'), BUY),
     **dict.fromkeys(('sell', 's', '卖出', '证券卖出', '卖', '担保品卖出', '盘后定价卖出'), SELL),
     **{action: action for action in (*OF_HOLDINGS, CASH, INTEREST, TAX)},
-    **dict.fromkeys(('红利入账', '红利入帐', '股息入账', '股息入帐', '除权除息'), 'dividend'),
-    **dict.fromkeys(('红股入账', '红股入帐', '送股', '转增股入账'), 'bonus'),
+    **dict.fromkeys(('红利入账', '红利入帐', '股息入账', '股息入帐', '除权除息', '红利', '股息', '派息', '分红', '红利发放',
+                     '现金红利'), 'dividend'),
+    **dict.fromkeys(('红股入账', '红股入帐', '红股', '红股上市', '送股', '转增', '送转股', '转增股入账', '新增股份入账'),
+                    'bonus'),
     **dict.fromkeys((*IN, *OUT), CASH),
     **dict.fromkeys(('利息归本', '批量利息归本', '季度结息', '结息'), INTEREST),
     **dict.fromkeys(('股息红利税补缴', '股息红利差异扣税', '股息个税征收', '红利税补扣', '红利差异税扣税', '股息红利扣税',
@@ -94,7 +102,18 @@ class _Fees:
         return fees.commission, fees.stamp_duty, fees.transfer_fee
 
 
-def read_statement(path: Path, account: Account, day: date | None = None, rename: Mapping[str, str] | None = None) -> Statement:
+def together(statements: Sequence[Statement]) -> Statement:
+    """Return several statements as one."""
+    return Statement([fill for each in statements for fill in each.fills], [event for each in statements for event in
+    each.events],
+                     [text for each in statements for text in each.skipped], sum(each.computed for each in statements),
+                     statements[0].columns)
+
+
+def read_statement(
+    path: Path, account: Account, day: date | None = None, rename: Mapping[str, str] | None = None,
+    scale: Mapping[str, float] | None = None,
+) -> Statement:
     """Read a file of fills.
 
     Parameters
@@ -107,13 +126,15 @@ def read_statement(path: Path, account: Account, day: date | None = None, rename
         Of all rows, for a file without dates.
     rename : mapping of str to str, optional
         Theirs -> ours.
+    scale : mapping of str to float, optional
+        Ours -> what its numbers are multiplied by, such as quantity by 100.
 
     Raises
     ------
     DataError
         A row that cannot be understood, or does not add up.
     """
-    rows, columns = read_rows(path, COLUMNS, ('side',), rename)
+    rows, columns = read_rows(path, COLUMNS, ('side',), rename, scale)
     if 'date' not in columns and day is None:
         raise DataError(f'{path}: found no column of dates, expected date, 成交日期 or 交割日期; give --date YYYY-MM-DD for all '
                         'rows')
@@ -127,16 +148,17 @@ def read_statement(path: Path, account: Account, day: date | None = None, rename
             continue
         side = SIDES.get(word) or SIDES.get(word.lower())
         note = SIDES.get(row.text('note'))
-        if side in (BUY, SELL) and not row.number('quantity', 0.0) and note in (TAX, 'dividend', INTEREST, CASH):
+        size = 'filled' if 'filled' in columns else 'quantity'
+        if side in (BUY, SELL) and not row.number(size, 0.0) and note in (TAX, 'dividend', INTEREST, CASH):
             side, word = note, row.text('note')  # 通达信 calls a tax on dividends a purchase of nothing
         if side is None:
-            raise DataError(f'{row.source}, column side: found {word!r}, expected one of BUY, SELL, 买入, 卖出, 红利入账, '
+            raise DataError(f'{row.where("side")}: found {word!r}, expected one of BUY, SELL, 买入, 卖出, 红利入账, '
                             '红股入账, 银行转证券 and the like; take the row out where it changes neither shares nor cash')
         on = row.day('date') or day
         if on is None:
-            raise DataError(f'{row.source}, column date: found nothing, expected a day')
+            raise DataError(f'{row.where("date")}: found nothing, expected a day')
         if day is not None and on != day:
-            raise DataError(f'{row.source}, column date: found {on}, but --date says {day}')
+            raise DataError(f'{row.where("date")}: found {on}, but --date says {day}')
         if side in (BUY, SELL):
             fill, missing = _fill(row, on, side, columns, fees)
             if fill is None:
@@ -145,29 +167,33 @@ def read_statement(path: Path, account: Account, day: date | None = None, rename
                 fills.append(fill)
                 computed += missing
         else:
-            events.append(_event(row, on, side, word))
+            events.append(_event(row, on, side, word, size))
     return Statement(fills, events, skipped, computed, columns)
 
 
 def _fill(row: Row, day: date, side: str, columns: Mapping[str, Any], fees: _Fees) -> tuple[FillRow | None, bool]:
-    code, quantity = row.code(), abs(row.number('quantity', 0.0))  # a sale's may be negative
+    size, at = ('filled' if 'filled' in columns else 'quantity'), ('filled_price' if 'filled_price' in columns else 'price')
+    code, quantity = row.code(), abs(row.number(size, 0.0))  # a sale's may be negative
     if not quantity:
         return None, False
     if quantity != int(quantity):
-        raise DataError(f'{row.source}, column quantity: found {quantity:g}, expected whole shares')
-    shares, price, amount = int(quantity), row.number('price'), abs(row.number('amount'))
+        raise DataError(f'{row.where(size)}: found {quantity:g}, expected whole shares')
+    shares, price, amount = int(quantity), row.number(at), abs(row.number('amount'))
     if not price > 0:
-        raise DataError(f'{row.source}, column price: found {row.text("price") or "nothing"}, expected the yuan a share')
+        raise DataError(f'{row.where(at)}: found {row.text(at) or "nothing"}, expected the yuan a share')
     if amount == amount and abs(shares * price - amount) > max(1.0, 0.005 * amount):
         raise DataError(f'{row.source}: found an amount of {amount:,.2f} yuan, but {shares:,} x {price:g} = '
                         f'{shares * price:,.2f}; quantities are in shares, not in lots')
     order = row.mark('order_id')
-    if side == BUY and row.number('quantity', 0.0) < 0:
-        raise DataError(f'{row.source}, column quantity: found {row.text("quantity")} of a purchase, expected shares without a '
+    if side == BUY and row.number(size, 0.0) < 0:
+        raise DataError(f'{row.where(size)}: found {row.text(size)} of a purchase, expected shares without a '
                         'minus; take '
                         'the row out where the purchase was withdrawn')
-    if {'commission', 'tax', 'transfer_fee', 'other_fees'} & set(columns):
-        commission = row.number('commission', 0.0) + row.number('other_fees', 0.0)
+    others = math.fsum(row.number(name, 0.0) for name in columns if name.startswith('other_fees'))
+    net_commission, all_fees = row.number('commission', 0.0), row.number('all_fees', 0.0)
+    if {'commission', 'all_fees', 'tax', 'transfer_fee'} & set(columns):
+        # 手续费 holds the commission and what goes to the exchange already, where both are told
+        commission = max(all_fees, net_commission + others) if 'commission' in columns else all_fees + others
         taken, missing = (commission, row.number('tax', 0.0), row.number('transfer_fee', 0.0)), False
     else:
         taken, missing = fees.of(day, code, side, order, shares, price), True
@@ -176,7 +202,7 @@ def _fill(row: Row, day: date, side: str, columns: Mapping[str, Any], fees: _Fee
         value = amount if amount == amount and amount else shares * price
         total = (net - value) if side == BUY else (value - net)
         told = sum(taken)
-        once = told - row.number('other_fees', 0.0)  # where 手续费 holds them already
+        once = told - others  # where 手续费 holds them already
         if not missing and told and min(abs(total - told), abs(total - once)) > 0.05:
             raise DataError(f'{row.source}: found fees of {told:,.2f} yuan, but by what the account paid or got ({net:,.2f}) '
                             'they are '
@@ -190,7 +216,7 @@ def _fill(row: Row, day: date, side: str, columns: Mapping[str, Any], fees: _Fee
                    row.time('time'), row.mark('fill_id')), missing
 
 
-def _event(row: Row, day: date, action: str, word: str) -> EventRow:
+def _event(row: Row, day: date, action: str, word: str, size: str) -> EventRow:
     cash = row.number('cash', math.nan)
     if cash != cash:
         cash = row.number('net', math.nan)
@@ -207,6 +233,10 @@ def _event(row: Row, day: date, action: str, word: str) -> EventRow:
         return EventRow(day, '', action, 0, 0, cash, event_id=row.mark('fill_id'))
     code = row.code()
     before, after = row.number('shares_before'), row.number('shares_after')
-    new = row.number('quantity', 0.0)  # of a dividend the shares that earned it
+    new = row.number(size, 0.0)  # of a dividend the shares that earned it
+    if action == 'dividend' and not cash and before != before:
+        raise DataError(f'{row.source}: found {word} without an amount, expected the yuan that came in, in the column cash; '
+                        'new shares '
+                        'are a row of their own, 红股入账 or bonus')
     return EventRow(day, code, action, int(before) if before == before else -1, int(after) if after == after else int(new),
                     cash, row.number('ratio', math.nan), row.number('dividend', math.nan), row.mark('fill_id'))

@@ -6,7 +6,7 @@ import csv
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,12 @@ class Row:
 
     source: str  # the file, and the line
     cells: dict[str, str]  # ours -> text
+    names: Mapping[str, str] = field(default_factory=dict)  # ours -> theirs
+    factors: Mapping[str, float] = field(default_factory=dict)  # ours -> what its numbers are multiplied by
+
+    def where(self, name: str) -> str:
+        """Return where a cell stands, by what its file calls the column."""
+        return f'{self.source}, column {self.names.get(name, name)}'
 
     def text(self, name: str) -> str:
         """Return a cell's text; empty where there is none."""
@@ -49,21 +55,34 @@ class Row:
         except ValueError:
             value = math.nan
         if not math.isfinite(value):
-            raise DataError(f'{self.source}, column {name}: found {found!r}, expected a number')
-        return value
+            raise DataError(f'{self.where(name)}: found {found!r}, expected a number')
+        return value * self.factors.get(name, 1.0)
 
     def mark(self, name: str) -> str:
         """Return a broker's number, such as of a fill, without what a spreadsheet does to it: zeros in front, ``.0`` behind."""
         found = self.text(name)
+        if re.fullmatch(r'\d(\.\d+)?[eE]\+?\d+', found):
+            return ''  # 1.02E+15: the digits are lost
         return re.sub(r'^0+(?=.)|\.0+$', '', found) if re.fullmatch(r'\d+(\.0+)?', found) else found
 
     def time(self, name: str) -> str:
         """Return a cell's time of the day as HH:MM:SS, whatever form it has."""
-        found = self.text(name).rpartition(' ')[2].rpartition('T')[2].partition('.')[0]
-        parts = found.split(':') if ':' in found else re.findall('..', found.zfill(6)) if found.isdigit() else []
-        if len(parts) == 2:
-            parts.append('00')
-        return ':'.join(part.zfill(2) for part in parts) if len(parts) == 3 else found
+        found = self.text(name).upper()
+        clock = re.search(r'(\d{1,2}):(\d{2})(?::(\d{2}))?', found)
+        if clock:
+            hour = int(clock[1])
+            if re.search('[AP]M|[上下]午', found):
+                hour = hour % 12 + 12 * ('PM' in found or '下午' in found)
+            parts = hour, int(clock[2]), int(clock[3] or 0)
+        elif re.fullmatch(r'0?\.\d+', found):  # a spreadsheet's: part of a day
+            seconds = round(float(found) * 86400)
+            parts = seconds // 3600, seconds // 60 % 60, seconds % 60
+        elif re.fullmatch(r'\d{5,6}|\d{8}', found):  # with hundredths
+            digits = found.zfill(6)[:6]
+            parts = int(digits[:2]), int(digits[2:4]), int(digits[4:])
+        else:
+            return ''
+        return '' if not any(parts) else '{:02d}:{:02d}:{:02d}'.format(*parts)  # midnight is no time of a fill
 
     def day(self, name: str) -> date | None:
         """Return a cell's day; None where it is empty.
@@ -83,7 +102,7 @@ class Row:
                 return datetime.strptime(found, form).date()
             except ValueError:
                 continue
-        raise DataError(f'{self.source}, column {name}: found {found!r}, expected a day as YYYY-MM-DD or YYYYMMDD')
+        raise DataError(f'{self.where(name)}: found {found!r}, expected a day as YYYY-MM-DD or YYYYMMDD')
 
     def code(self, name: str = 'code') -> str:
         """Return a cell's canonical code; a fund's too.
@@ -94,18 +113,29 @@ class Row:
             It is none.
         """
         found = self.text(name)
-        code = canonical_code(found)
+        code = None if re.fullmatch(r'\d{5}', found) else canonical_code(found)  # five digits are a share of Hong Kong
         if code is None and re.fullmatch(r'\d{6}', found):
             code = next((each for each in (f'{found}.XSHG', f'{found}.XSHE') if rules.is_fund(each)), None)
         if code is None:
-            raise DataError(f'{self.source}, column {name}: found {found!r}, expected the code of an A share or a listed fund, '
+            raise DataError(f'{self.where(name)}: found {found!r}, expected the code of an A share or a listed fund, '
                             'such as 600000 or 600000.SH')
         return code
 
 
 def read_rows(
-    path: Path, synonyms: Mapping[str, str], needed: tuple[str, ...], rename: Mapping[str, str] | None = None
+    path: Path, synonyms: Mapping[str, str], needed: tuple[str, ...], rename: Mapping[str, str] | None = None,
+    scale: Mapping[str, float] | None = None,
 ) -> tuple[list[Row], dict[str, Any]]:
+    """Return the rows of a table, and which column was taken for what; see `read_table`."""
+    rows, columns, _ = read_table(path, synonyms, needed, rename)
+    for row in rows:
+        row.factors = scale or {}
+    return rows, columns
+
+
+def read_table(
+    path: Path, synonyms: Mapping[str, str], needed: tuple[str, ...], rename: Mapping[str, str] | None = None
+) -> tuple[list[Row], dict[str, Any], list[str]]:
     """Read a table of text.
 
     Parameters
@@ -121,7 +151,7 @@ def read_rows(
     Returns
     -------
     tuple
-        The rows, and which column was taken for what.
+        The rows, which column was taken for what, and all names.
 
     Raises
     ------
@@ -149,8 +179,8 @@ def read_rows(
             raise DataError(f'{path}, line {number}: found {len(fields)} fields under a header of {len(names)}; a number with a '
                             'comma in it wants quotation marks')
         cells = {ours: fields[place] if place < len(fields) else '' for ours, place in at.items()}
-        found.append(Row(f'{path}, line {number}', cells))
-    return found, columns
+        found.append(Row(f'{path}, line {number}', cells, columns))
+    return found, columns, names
 
 
 def _columns(names: list[str], synonyms: Mapping[str, str], rename: Mapping[str, str]) -> dict[str, Any]:

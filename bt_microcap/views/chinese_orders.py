@@ -30,8 +30,13 @@ ORDERS: dict[str, Entry] = {
     '*: pay it with the money of the sales: give it when these are filled': '*：资金来自卖出，卖出成交后再下单',
     'nothing is booked of the list of {date}, orders {count}: {call} books what was filled':
         '{date} 的清单（{count} 笔委托）尚未记入任何成交：用 {call} 记入',
-    'the strategy ordered on the trading day before, and the journal has no fill: '
-    '{codes}': '上一交易日策略的委托没有成交记录：{codes}',
+    'the strategy ordered on {date}, and the journal has no fill: {codes}': '策略在 {date} 有委托，没有成交记录：{codes}',
+    '{code} goes ex-rights on the day, most likely with new shares, which the list does not have: sell what the broker shows':
+        '{code} 当日除权，很可能有送转，清单里没有新股：卖出股数以券商为准',
+    'columns of the file that are not known, and not used: {columns}': '文件中不认识、未取用的列：{columns}',
+    'of the other stocks the suspensions and ST of the day before stand in for those of the day': '其余股票的停牌与 ST '
+                                                                                                  '沿用前一日',
+    'lists up to {date} remind no longer': '{date} 及以前的清单不再提醒',
     '{code} goes ex-rights on the day: what comes of it is to be booked': '{code} 当日除权除息，所得需要记入',
     'facts of {count} stocks are taken from the file': '已取用文件中 {count} 只股票的公告信息',
     'not in the data, and left out of the facts: {codes}': '数据里没有、未取用其公告信息：{codes}',
@@ -74,5 +79,5 @@ ORDERS: dict[str, Entry] = {
     'the backtest would have assumed {yuan} yuan with: {call}': '要让回测假设 {yuan} 元，应设：{call}',
     'prices go by steps: no slippage comes nearer to the {yuan} yuan that the fills cost':
         '价格按最小变动单位跳动：没有哪个滑点更接近成交实际多付的 {yuan} 元',
-    'the fills were no worse than the opens': '成交价不差于开盘价',
+    'the fills were no worse than the opens: {call} is the least': '成交价不差于开盘价：{call} 已是最低',
 }

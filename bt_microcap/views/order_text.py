@@ -42,20 +42,33 @@ def notes(made: OrderList, language: str) -> list[str]:
                          date=day, count=count, call='fills'))
     if made.unfilled and not made.without_fills:
         orders = ', '.join(f'{translate(side, language)} {code}' for code, side in made.unfilled)
-        found.append(say(language, 'the strategy ordered on the trading day before, and the journal has no fill: '
-                                   '{codes}', codes=orders))
-    found += [say(language, '{code} goes ex-rights on the day: what comes of it is to be '
-                            'booked', code=code) for code in made.ex_dates]
+        found.append(say(language, 'the strategy ordered on {date}, and the journal has no fill: {codes}', date=made.unfilled_on,
+                         codes=orders))
+    for code, more in made.ex_dates:
+        if more:
+            found.append(say(language, '{code} goes ex-rights on the day, most likely with new shares, which the list does not '
+                                       'have: '
+                                       'sell what the broker shows', code=code))
+        else:
+            found.append(say(language, '{code} goes ex-rights on the day: what comes of it is to be booked', code=code))
     found += [say(language, '{code} went ex-rights on {date}, and what came of it is not booked yet', code=code, date=day)
               for code, day in made.unbooked]
-    if made.facts is not None:
-        found.append(say(language, 'facts of {count} stocks are taken from the file', count=made.facts.stocks))
-        if made.facts.unknown:
-            codes = ', '.join(made.facts.unknown[:5])
+    facts = made.facts
+    if facts is not None:
+        found.append(say(language, 'facts of {count} stocks are taken from the file', count=facts.stocks))
+        if facts.unknown:
+            codes = ', '.join(facts.unknown[:5])
             found.append(say(language, 'not in the data, and left out of the facts: {codes}', codes=codes))
-    if not made.published and (made.facts is None or made.facts.stocks < NEARLY_ALL * made.facts.listed):
+        if facts.unused:
+            found.append(say(language, 'columns of the file that are not known, and not used: {columns}',
+                             columns=', '.join(facts.unused)))
+    if made.published or facts is not None and facts.stocks >= NEARLY_ALL * facts.listed:
+        return found
+    if facts is None:
         found.append(say(language, 'what is published of the day itself is not in the data: the suspensions and ST of the day '
                                    'before stand in for it, and no ex-date is known; {call} tells them', call='--facts FILE'))
+    else:
+        found.append(say(language, 'of the other stocks the suspensions and ST of the day before stand in for those of the day'))
     return found
 
 

@@ -244,8 +244,8 @@ def test_an_account_that_holds_something(account, market):
 
 
 @pytest.mark.parametrize(('more', 'message'), [
-    ((), r'give --fills FILE, --ex-rights, --undo, or what the broker shows'),
-    (('--ex-rights',), r'--ex-rights needs --data'),
+    ((), r'give --fills FILE, --ex-rights, --undo, --unfilled, or what'),
+    (('--ex-rights', '--undo'), r'--undo takes a booking back, and books nothing'),
     (('--cash', '299000'), r'a\.json: cash 300,000\.00, the broker shows 299,000\.00; nothing is booked'),
     (('--fills', 'none.csv'), r'none\.csv: there is no such file'),
 ])
@@ -254,7 +254,7 @@ def test_fills_that_are_refused(account, more, message):
 
 
 def test_a_fill_twice_books_nothing(account):
-    Path('f.csv').write_text('date,code,side,quantity,price\n2020-03-02,600533,BUY,100,5\n', encoding='utf-8')
+    Path('f.csv').write_text('date,code,side,quantity,price\n2020-03-02,600533,BUY,100,7\n', encoding='utf-8')
     assert command('fills', '--account', 'a.json', '--fills', 'f.csv').status == 0
     before = {path.name: path.read_bytes() for path in account.parent.iterdir()}
     assert 'may be booked already' in one_error_line(command('fills', '--account', 'a.json', '--fills', 'f.csv'))

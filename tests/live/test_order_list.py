@@ -70,8 +70,8 @@ def test_limits_of_size(tmp_path):
     account = new_account(tmp_path, MONDAY, cash=30e6, slippage=0.0, **CHEAP)
     made = evening(market(closes={A: 10.0, B: 20.0, C: 5.0}), account, MONDAY)
     assert [(order.order_id, order.shares) for order in made.orders] == [
-        ('20240304B000001', 980_000), ('20240304B300001', 300_000), ('20240304B300001-2', 190_000),
-        ('20240304B600000', 1_000_000), ('20240304B600000-2', 960_100)]
+        ('20240304B000001', 980_000), ('20240304B300001', 300_000), ('20240304B300001p2', 190_000),
+        ('20240304B600000', 1_000_000), ('20240304B600000p2', 960_100)]
     check_size(made, 31e6, 5)
     message = r'2024-03-04 are worth [\d,.]+ yuan at their limit prices, --max-order-value allows 1,000,000\.00; nothing'
     with pytest.raises(DataError, match=message):

@@ -116,12 +116,12 @@ HEAD = '成交日期,证券代码,操作,成交数量,成交均价,成交金额\
     ('a,b\n1,2\n', r'found no column for side, only a, b; call it side, or one of 操作, 买卖标志'),
     (HEAD + '20240304,600000,买入,10,10,10000\n',
      r'line 2: found an amount of 10,000\.00 yuan, but 10 x 10 = 100\.00; quantities are in shares, not in lots'),
-    (HEAD + '20240304,600000,配号,10,10,100\n', r"line 2, column side: found '配号', expected one of BUY, SELL"),
-    (HEAD + '2024034,600000,买入,10,10,100\n', r"line 2, column date: found '2024034', expected a day"),
-    (HEAD + '20240304,浦发,买入,10,10,100\n', r"line 2, column code: found '浦发', expected the code of an A share"),
-    (HEAD + '20240304,600000,买入,10,x,100\n', r"line 2, column price: found 'x', expected a number"),
-    (HEAD + '20240304,600000,买入,10,,\n', r'line 2, column price: found nothing, expected the yuan a share'),
-    (HEAD + '20240304,600000,买入,10.5,10,\n', r'line 2, column quantity: found 10\.5, expected whole shares'),
+    (HEAD + '20240304,600000,配号,10,10,100\n', r"line 2, column 操作: found '配号', expected one of BUY, SELL"),
+    (HEAD + '2024034,600000,买入,10,10,100\n', r"line 2, column 成交日期: found '2024034', expected a day"),
+    (HEAD + '20240304,浦发,买入,10,10,100\n', r"line 2, column 证券代码: found '浦发', expected the code of an A share"),
+    (HEAD + '20240304,600000,买入,10,x,100\n', r"line 2, column 成交均价: found 'x', expected a number"),
+    (HEAD + '20240304,600000,买入,10,,\n', r'line 2, column 成交均价: found nothing, expected the yuan a share'),
+    (HEAD + '20240304,600000,买入,10.5,10,\n', r'line 2, column 成交数量: found 10\.5, expected whole shares'),
     (HEAD + '20240304,600000,买入,"1,000",10,10,000\n', r'line 2: found 7 fields under a header of 6'),
 ])
 def test_what_cannot_be_understood(account, text, message):
@@ -251,7 +251,7 @@ def test_what_was_withdrawn_in_part_was_filled_in_part(account):
 
 
 @pytest.mark.parametrize(('text', 'message'), [
-    (HEAD + '20240304,600000,买入,-100,10,1000\n', r'line 2, column quantity: found -100 of a purchase, expected shares without'),
+    (HEAD + '20240304,600000,买入,-100,10,1000\n', r'line 2, column 成交数量: found -100 of a purchase, expected shares without'),
     ('成交日期,证券代码,操作,成交数量,成交均价,成交金额,手续费,发生金额\n20240304,600000,买入,100,10,1000,5,-1541\n',
      r'line 2: found fees of 5\.00 yuan, but by what the account paid or got \(1,541\.00\) they are 541\.00; mend the row'),
     ('成交日期,证券代码,操作,成交数量,成交均价,发生金额\n20240304,600000,买入,100,10,-990\n',

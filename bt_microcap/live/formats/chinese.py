@@ -1,4 +1,7 @@
-"""A plain list in Chinese, for somebody who types the orders: CSV, UTF-8 with the mark that Excel looks for."""
+"""A plain list in Chinese, for somebody who types the orders: CSV, UTF-8 with the mark that Excel looks for.
+
+Codes have their exchange behind them, or Excel would take the zeros off: 000548.SZ.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from collections.abc import Sequence
 
 from ..books import BUY
 from ..order_list import RESTING, WATCH, ListedOrder
-from .fields import digits, price
+from .fields import dotted, price
 
 FILE = '委托单.csv'
 COLUMNS = ('代码', '名称', '方向', '数量', '委托价', '理由')
@@ -24,5 +27,5 @@ def write(orders: Sequence[ListedOrder], account: str = '') -> dict[str, bytes]:
                    *(['盘中挂单'] if order.kind == RESTING else []),
                    *([f'暂不下单，盯盘：{order.note}'] if order.kind == WATCH else [])]
         side = '买入' if order.side == BUY else '卖出'
-        writer.writerow((digits(order.code), order.name, side, order.shares, price(order.limit_price), '；'.join(reasons)))
+        writer.writerow((dotted(order.code), order.name, side, order.shares, price(order.limit_price), '；'.join(reasons)))
     return {FILE: stream.getvalue().encode('utf-8-sig')}
