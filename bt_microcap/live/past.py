@@ -87,6 +87,7 @@ class PastBroker(AShareBroker):
         others = [event for number, event in enumerate(events) if number not in matched]
         self._events = sorted(others, key=lambda event: event.date)  # stable: as booked within a day
         self._next_event = 0
+        self._tells_ex_dates = self.p.ex_rights != 'off' and (store.explicit_actions or 'preclose' in store.columns)
 
     # -- before the open --------------------------------------------------------------------------------------
 
@@ -132,11 +133,14 @@ class PastBroker(AShareBroker):
         if not event.shares_after and event.shares_before:
             self._book_out(data, event.dividend or event.cash / event.shares_before, event.action)
             return
+        cost = self.positions[data].price
         if held == event.shares_before:
             self._restate_by(data, ExRights(event.action, event.shares_after, event.cash, event.ratio, event.dividend))
         else:  # booked on another day than it happened
             shares = held + event.shares_after - event.shares_before
             self._restate_by(data, ExRights(event.action, shares, event.cash, shares / held, event.cash / held))
+        if self._tells_ex_dates and (event.code, self.day) not in self._of_ex_date and event.action != 'reinvest':
+            self.positions[data].price = self.positions[data].price_orig = cost  # its ex-date will tell
 
     def _restate_by(self, data: Any, happened: ExRights) -> None:
         if self.tax_lots is not None and happened.dividend and not rules.is_fund(data._name):

@@ -272,3 +272,62 @@ def test_a_strategy_whose_file_has_changed(market, tmp_path, monkeypatch):
     file.write_text(file.read_text(encoding='utf-8') + '\n# another\n', encoding='utf-8')
     assert 'has changed since a.json was begun' in one_error_line(list_of(market, '2020-03-02'))
     assert list_of(market, '2020-03-02', '--accept-changes').status == 0
+
+
+def test_the_account_remembers_its_data(account, market):
+    without = command('orders', '--account', 'a.json', '--date', '2020-03-02')
+    assert without.out == list_of(market, '2020-03-02').out
+    assert re.search(r'^BUY ', without.out, re.MULTILINE)
+    content = json.loads(account.read_text(encoding='utf-8'))
+    assert content['data'] == str(market)
+    more = ('--cash', '300,000.00', '--start', '2020-03-02')  # as a terminal shows it
+    assert command('orders', '--init', '--account', 'b.json', '--data', market, *more).status == 0
+    market_gone = market.with_name('elsewhere')
+    market.rename(market_gone)
+    try:
+        line = one_error_line(command('orders', '--account', 'a.json', '--date', '2020-03-02'))
+        assert re.search(r'a\.json: its data .* is not there; give --data', line)
+    finally:
+        market_gone.rename(market)
+
+
+def test_what_is_to_be_known_reaches_programs_too(account, market):
+    list_of(market, '2020-03-02', '--out', 'out')
+    shown = command('orders', '--account', 'a.json', '--date', '2020-03-04', '--show', 'json')
+    note = 'nothing is booked of the list of 2020-03-02, orders 3: fills books what was filled'
+    assert note in json.loads(shown.out)['notes']
+    assert note in shown.err.splitlines()
+    assert note in command('orders', '--account', 'a.json', '--date', '2020-03-04').out.splitlines()
+    assert '2020-03-02 的清单（3 笔委托）尚未记入任何成交' in command(
+        'orders', '--account', 'a.json', '--date', '2020-03-04', '--show', 'csv', '--lang', 'zh').err
+    assert command('fills', '--account', 'a.json', '--unfilled', '2020-03-02').status == 0
+    assert note not in command('orders', '--account', 'a.json', '--date', '2020-03-04').out
+
+
+def test_programs_get_the_buys_that_wait_for_sales_apart(account, market):
+    orders = json.loads(list_of(market, '2020-03-02', '--show', 'json').out)['orders']
+    lines = [f'2020-03-02,{order["code"]},BUY,{order["shares"]},{order["reference_price"]},{number}'
+             for number, order in enumerate(orders)]
+    Path('f.csv').write_text('\n'.join(['date,code,side,quantity,price,fill_id', *lines]) + '\n', encoding='utf-8')
+    assert command('fills', '--account', 'a.json', '--fills', 'f.csv').status == 0
+    given = ('--format', 'dts', '--format', 'cats', '--format', 'qmt', '--broker-account', '1')
+    assert list_of(market, '2020-03-09', '--out', 'out', *given).status == 0
+    waiting = [row['needs_sale'] for row in rows('out/orders.csv')]
+    assert waiting.count('True') >= 2
+    for name in ('Order.csv', 'OrderList.csv'):
+        now, later = (Path('out', *folder, name).read_text(encoding='utf-8').splitlines() for folder in ((), ('after_sales',)))
+        assert [len(now), len(later)] == [waiting.count('False'), waiting.count('True')]
+        assert all(',20200309B' in line or line.split(',')[1].startswith('20200309B') for line in later)
+    assert list_of(market, '2020-03-09', '--out', 'out').status == 0
+    assert not Path('out/after_sales').exists()
+
+
+def test_bookings_are_taken_back_one_by_one(account, market):
+    for number, day in enumerate(('2020-03-02', '2020-03-03')):
+        Path('f.csv').write_text(f'date,code,side,cash\n{day},,CASH,{100 + number}\n', encoding='utf-8')
+        assert command('fills', '--account', 'a.json', '--fills', 'f.csv').status == 0
+    Path('f.csv').write_text('date,code,side,cash\n', encoding='utf-8')  # nothing in it is no booking
+    assert command('fills', '--account', 'a.json', '--fills', 'f.csv').status == 0
+    assert '1 events taken back; 300,100.00 yuan' in command('fills', '--account', 'a.json', '--undo').out
+    assert '1 events taken back; 300,000.00 yuan' in command('fills', '--account', 'a.json', '--undo').out
+    assert 'has no booking that could be taken back' in one_error_line(command('fills', '--account', 'a.json', '--undo'))

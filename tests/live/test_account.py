@@ -127,3 +127,23 @@ def test_one_writer(account):
     with (changing(account.path), pytest.raises(DataError, match='another process is at work on this account'),
           changing(account.path)):
         pass
+
+
+def test_two_kills(account, monkeypatch):
+    """A booking killed after its journal, then a shorter one killed before the account: what was there before stays."""
+    before = account.books()
+    real = os.replace
+    for rows, last in ((5, 'account.journal.csv'), (2, 'account.events.csv')):
+        def replace(source, target, last=last):
+            real(source, target)
+            if str(target).endswith(last):
+                raise KeyboardInterrupt
+
+        changed = load(account.path)
+        changed.fills += [FILL._replace(datetime=TUESDAY, fill_id=str(number)) for number in range(rows)]
+        changed.cash += 1e6
+        monkeypatch.setattr(module.os, 'replace', replace)
+        with pytest.raises(KeyboardInterrupt):
+            changed.save()
+        monkeypatch.undo()
+        assert load(account.path).books() == before

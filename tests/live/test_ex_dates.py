@@ -2,14 +2,18 @@
 
 from datetime import date
 
+import pandas as pd
 import pytest
 
 from bt_microcap import MarketStore, MicroCapStrategy
 from bt_microcap.feeds.errors import DataError
 from bt_microcap.feeds.store.coming import facts_before
-from bt_microcap.live.books import EventRow, Holding
-from bt_microcap.live.day import ex_rights_of, orders_of
+from bt_microcap.live.booking import book
+from bt_microcap.live.books import EventRow, FillRow, Holding
+from bt_microcap.live.day import check_events, ex_rights_of, orders_of
+from bt_microcap.live.ex_dates import ExDate, match
 from bt_microcap.live.facts import with_facts
+from bt_microcap.live.statement import read_statement
 from tests.support.hand_market import CHEAP, DAYS, MONDAY, TUESDAY, WEDNESDAY, A, market
 from tests.support.living import CAGE, evening, new_account, run
 
@@ -159,6 +163,91 @@ def test_two_dividends_of_which_the_first_came_late(tmp_path):
     assert Seen.seen == {A: (pytest.approx(9.0), 9.0)}
 
 
+class Braked(Seen):
+    """Sells all when the account falls."""
+
+    params = (('drawdown_brake', 0.1), ('take_profit', 0.3), ('stop_loss', 0.0))
+
+
+@pytest.mark.parametrize('when', [DAYS[0], DAYS[2]], ids=['early', 'late'])
+def test_neither_cost_nor_value_is_another_one_meanwhile(when, tmp_path):
+    """A dividend and a bonus dated before or after their ex-date make no false stop, take profit or brake."""
+    account = holding(tmp_path)
+    account.begun = date(2024, 2, 29)
+    table = split_market(DAYS).table()
+    first = table[table['date'] == DAYS[0]]
+    days = [first.assign(date=day) for day in pd.to_datetime(['2024-02-28', '2024-02-29'])]
+    store = MarketStore.from_table(pd.concat([*days, table], ignore_index=True), checked=True)
+    on = date.fromisoformat(when)
+    account.events = [DIVIDEND._replace(date=on), BONUS._replace(date=on)]
+    for day in DAYS[1:]:
+        if day > when:
+            made = evening(store, account, date.fromisoformat(day), Braked)
+            assert (made.orders, made.blocked) == ([], [])
+    assert Braked.seen == {A: (pytest.approx(4.75), 4.75)}
+    assert made.cash == 500.0
+
+
+def test_an_early_bonus_is_not_counted_again_on_its_day(tmp_path):
+    account = new_account(tmp_path, MONDAY, cash=0.0, holdings=[Holding(A, 1000, 1000, 10.0)])
+    account.events = [BONUS]
+    store = market(DAYS[:2], closes={A: 10.0})
+    coming = facts_before(store, TUESDAY.toordinal())
+    path = tmp_path / 'facts.csv'
+    path.write_text('code,share_ratio\n000001,2\n', encoding='utf-8')
+    with_facts(coming, store, path)
+    made = orders_of(store, account, TUESDAY, MicroCapStrategy, {'min_price': 100.0, 'refresh_rate': 1}, CAGE, coming, run)
+    assert [(order.shares, order.reference_price) for order in made.orders] == [(2000, 5.0)]
+
+
+def test_all_sold_on_the_ex_date_and_new_shares_a_day_later(tmp_path):
+    account = holding(tmp_path, DIVIDEND)
+    account.fills = [FillRow(MONDAY, A, 'SELL', 1000, 4.75, 5.0, 0.0, 0.0)]
+    (bonus,) = read_rows_of(account, tmp_path, '20240305,600000,红股入账,1000,0\n'.replace('600000', '000001'))
+    assert (bonus.shares_before, bonus.shares_after) == (0, 1000)
+    made = evening(split_market(DAYS[:3]), account, WEDNESDAY, Seen)
+    assert made.holdings == 1
+    assert Seen.seen == {A: (pytest.approx(4.75), 4.75)}
+
+
+def read_rows_of(account, folder, row):
+    path = folder / 'events.csv'
+    path.write_text('发生日期,证券代码,业务名称,成交数量,发生金额\n' + row, encoding='utf-8')
+    before = len(account.events)
+    book(account, read_statement(path, account), str(path))
+    return account.events[before:]
+
+
+@pytest.mark.parametrize(('event', 'message'), [
+    (DIVIDEND._replace(date=TUESDAY), r'has one ex-date near it, and what came of it is booked, on 2024-03-04 as dividend'),
+    (BONUS._replace(date=TUESDAY, shares_before=2000, shares_after=3000), r'has one ex-date near it, .* on 2024-03-04 as bonus'),
+])
+def test_what_came_of_one_ex_date_twice(event, message, tmp_path):
+    account = holding(tmp_path, DIVIDEND, BONUS, event)
+    with pytest.raises(DataError, match=message):
+        check_events(split_market(DAYS), account, 2, 'the data')
+
+
+def test_more_new_shares_than_can_be(tmp_path):
+    account = holding(tmp_path, DIVIDEND, BONUS._replace(shares_after=3000))
+    with pytest.raises(DataError, match=r'2,000 new shares on 1,000: by the data a share became at most 2\.000'):
+        check_events(split_market(DAYS), account, 0, 'the data')
+    check_events(split_market(DAYS), holding(tmp_path, DIVIDEND, BONUS), 0, 'the data')
+
+
+def test_of_several_ex_dates_the_nearest():
+    def dividend(day):
+        return EventRow(date(2024, 1, day), A, 'dividend', 100, 100, 10.0, 1.0, 0.1)
+
+    january = [ExDate(date(2024, 1, day).toordinal(), False, True, 1.0) for day in (5, 20)]
+    on = {number: date.fromordinal(day).day for number, day in match([dividend(22)], {A: january}).days.items()}
+    assert on == {0: 20}
+    found = match([dividend(22), dividend(21), dividend(25)], {A: january})
+    assert {number: date.fromordinal(day).day for number, day in found.days.items()} == {1: 20, 0: 5}
+    assert found.doubled == {2: 1}
+    assert match([dividend(30)], {}).days == {}
+
+
 # -- facts of a file ------------------------------------------------------------
 
 
@@ -182,6 +271,12 @@ def test_an_ex_date_is_taken_off_once(tmp_path):
     assert coming.reference[stock] == 9.49
 
 
+def test_a_column_without_a_value_tells_nothing(tmp_path):
+    coming, stock, told = facts_of(tmp_path, 'code,preclose,cash_dividend,share_ratio,送转比例\n000001,,0.5,2,1\n')
+    assert coming.reference[stock] == 4.75
+    assert told.unused == ('送转比例',)
+
+
 def test_limits_of_a_file(tmp_path):
     account = new_account(tmp_path, MONDAY, cash=90_000.0)
     store = market()
@@ -196,6 +291,10 @@ def test_limits_of_a_file(tmp_path):
     ('code,share_ratio\n000001,13\n', r'column share_ratio: found 13, expected'),
     ('code,preclose\n000001,-1\n', r'column preclose: found -1, expected a number above 0'),
     ('code,paused\n000001,maybe\n', r"column paused: found 'maybe', expected 1 or 0"),
+    ('code,cash_dividend\n000001,6\n', r'found a dividend of 6 yuan a share after a close of 10; it is that of one share'),
+    ('code,preclose\n000001,40\n', r'found a reference price of 40 yuan after a close of 10; mend it'),
+    ('code,high_limit,low_limit\n000001,9,8\n', r'found the limits 8 and 9 around a reference price of 10; mend them'),
+    ('code,paused\n000001,1\n000001,0\n', r'line 3, column paused: found 0, and 1 in a row before it; keep one'),
     ('code,other\n000001,1\n', r'found no column of facts, expected one of paused, is_st, preclose'),
     ('code,date,paused\n000001,2024-03-01,1\n', r'found no row of 2024-03-04, the day that orders are made for'),
 ])

@@ -226,3 +226,57 @@ def test_what_is_left_of_an_order_that_waits(tmp_path):
         ('20240305B000001', 600, 9.9, 'resting')]
     account.fills.append(FillRow(TUESDAY, A, 'BUY', 600, 9.88, 5.0, 0.0, 0.0, fill_id='2'))
     assert evening(market(DAYS), account, WEDNESDAY, Partly).orders == []
+
+
+class Ladder(Plain):
+    def give(self, stocks):
+        for price in (9.9, 9.8):
+            self.buy(data=stocks[A], size=1000, price=price, exectype=bt.Order.Limit)
+
+
+def test_two_orders_of_one_stock_have_their_own_fills(tmp_path):
+    account = new_account(tmp_path, MONDAY, cash=1e5, slippage=0.0, **CHEAP)
+    account.fills = [FillRow(MONDAY, A, 'BUY', 1000, 9.9, 5.0, 0.0, 0.0, order_id='77', fill_id='1'),
+                     FillRow(MONDAY, A, 'BUY', 400, 9.8, 5.0, 0.0, 0.0, order_id='78', fill_id='2')]
+    made = evening(market(DAYS), account, TUESDAY, Ladder)
+    assert [(order.order_id, order.shares, order.limit_price) for order in made.orders] == [('20240305B000001', 600, 9.8)]
+    account.fills.append(FillRow(MONDAY, A, 'BUY', 600, 9.8, 0.0, 0.0, 0.0, order_id='78', fill_id='3'))
+    assert evening(market(DAYS), account, TUESDAY, Ladder).orders == []
+
+
+class Seller(Plain):
+    def give(self, stocks):
+        self.sell(data=stocks[A], size=1000, price=10.2, exectype=bt.Order.Limit)
+        self.sell(data=stocks[A], size=300)
+
+
+def test_no_more_is_sold_than_is_held(tmp_path):
+    account = new_account(tmp_path, MONDAY, cash=0.0, holdings=[Holding(A, 800, 800, 9.0)])
+    made = evening(market(DAYS), account, MONDAY, Seller)
+    assert [(order.shares, order.kind) for order in made.orders] == [(300, 'open'), (500, 'resting')]
+    account.fills = [FillRow(MONDAY, A, 'SELL', 800, 10.0, 5.0, 0.0, 0.0)]
+    made = evening(market(DAYS), account, TUESDAY, Seller)
+    assert (made.orders, [each.reason for each in made.blocked]) == ([], ['not held'])
+
+
+class Stopped(Plain):
+    def give(self, stocks):
+        one = self.sell(data=stocks[A], size=1000, price=9.5, exectype=bt.Order.Stop)
+        self.sell(data=stocks[A], size=1000, price=10.5, exectype=bt.Order.Limit, oco=one)
+
+
+def test_a_fill_that_the_days_bar_did_not_reach(tmp_path):
+    account = new_account(tmp_path, MONDAY, cash=0.0, holdings=[Holding(A, 1000, 1000, 9.0)])
+    account.fills = [FillRow(MONDAY, A, 'SELL', 1000, 9.9, 5.0, 0.0, 0.0)]
+    made = evening(market(DAYS), account, TUESDAY, Stopped)
+    assert (made.orders, made.holdings, made.cash) == ([], 0, 9895.0)
+
+
+def test_a_missed_rebalance_is_told_until_something_is_filled(tmp_path):
+    account = new_account(tmp_path, MONDAY, cash=1e5)
+    store = market([*DAYS, '2024-03-07'])
+    for day in (TUESDAY, WEDNESDAY, date(2024, 3, 7)):
+        made = evening(store, account, day)
+        assert (made.unfilled_on, len(made.unfilled)) == (MONDAY, 3)
+    account.settled = '2024-03-04'
+    assert evening(store, account, WEDNESDAY).unfilled == []

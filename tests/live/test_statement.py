@@ -5,9 +5,9 @@ from datetime import date
 import pytest
 
 from bt_microcap.feeds.errors import DataError
-from bt_microcap.live.booking import book
+from bt_microcap.live.booking import book, unbooked
 from bt_microcap.live.books import EventRow, FillRow, Holding
-from bt_microcap.live.statement import read_statement
+from bt_microcap.live.statement import read_statement, together
 from tests.support.living import new_account
 
 MONDAY, TUESDAY = date(2024, 3, 4), date(2024, 3, 5)
@@ -271,3 +271,87 @@ def test_what_contradicts_itself(account, text, message):
 def test_days_that_cannot_be(account, day, message):
     with pytest.raises(DataError, match=message):
         book(account, read(account, HEAD + f'{day},600000,卖出,100,10,1000\n'), 'fills.csv')
+
+
+# -- other columns -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(('first', 'second'), [
+    ('09:31:05', '9:31:05 AM'), ('09:31:05', '09:31'), ('09:31:05', '093105'), ('09:31:05', '09310500'), ('09:31:05', '0.396586'),
+    ('13:02:00', '下午 1:02:00'), ('09:25:00', '00:00:00'), ('09:31:05', '09:20:00')])  # the last: of the order, not of the fill
+def test_a_time_in_another_form_makes_no_other_fill(account, first, second):
+    head = '成交日期,成交时间,证券代码,操作,成交数量,成交均价\n'
+    book(account, read(account, f'{head}20240304,{first},600000,卖出,500,10\n'), 'fills.csv')
+    with pytest.raises(DataError, match='may be booked already'):
+        book(account, read(account, f'{head}20240304,{second},600000,卖出,500,10\n'), 'fills.csv')
+
+
+def test_a_number_that_a_spreadsheet_spoiled_proves_nothing(account):
+    head = '成交日期,证券代码,操作,成交数量,成交均价,成交编号\n'
+    book(account, read(account, head + '20240304,600000,卖出,500,10,1020000000012345\n'), 'fills.csv')
+    with pytest.raises(DataError, match='may be booked already'):
+        book(account, read(account, head + '20240304,600000,卖出,500,10,1.02E+15\n'), 'fills.csv')
+
+
+def test_what_was_filled_goes_before_what_was_ordered(account):
+    found = read(account, 'date,code,side,quantity,filled_quantity,price,avg_price\n2024-03-04,600000,SELL,500,200,3.8,3.72\n'
+                          '2024-03-04,600001,BUY,500,0,3.8,\n')
+    assert [plain(fill) for fill in found.fills] == [(MONDAY, A, 'SELL', 200, 3.72)]
+    assert [text.rpartition(': ')[2] for text in found.skipped] == ['nothing filled']
+
+
+@pytest.mark.parametrize(('columns', 'fees', 'commission'), [
+    ('佣金,经手费,证管费,结算费', '5,0.5,0.2,0.1', 5.8),
+    ('佣金,手续费', '3,5', 5.0),  # the second holds the first
+    ('手续费,其他费用,附加费,规费', '5,1,2,4', 12.0),
+    ('净佣金,规费,手续费', '3.1,0.4,3.5', 3.5)])
+def test_fees_of_many_names(account, columns, fees, commission):
+    head = f'成交日期,证券代码,操作,成交数量,成交均价,印花税,过户费,{columns}\n'
+    found = read(account, f'{head}20240304,600000,卖出,100,10,0.5,0.01,{fees}\n')
+    (fill,) = found.fills
+    assert (fill.commission, fill.tax, fill.transfer_fee) == pytest.approx((commission, 0.5, 0.01))
+
+
+@pytest.mark.parametrize(('text', 'message'), [
+    ('date,code,side,quantity,price\n2024-03-04,00700,BUY,100,410.2\n', "column code: found '00700', expected the code of an"),
+    ('发生日期,证券代码,业务名称,成交数量\n20240304,600000,红利入账,3000\n', 'found 红利入账 without an amount'),
+    ('发生日期,证券代码,业务名称,成交数量,发生金额\n20240304,600000,除权除息,1500,0\n', 'new shares are a row of their own'),
+])
+def test_rows_that_would_be_taken_for_something_else(account, text, message):
+    with pytest.raises(DataError, match=message):
+        read(account, text)
+
+
+@pytest.mark.parametrize('name', ['收付金额', '资金发生数', '变动金额', '净额', '实际收付'])
+def test_money_under_other_names(account, name):
+    found = read(account, f'发生日期,证券代码,业务名称,{name}\n20240304,600000,股息,500\n')
+    assert [event.cash for event in found.events] == [500.0]
+
+
+def test_lots_may_be_made_shares(account):
+    found = read(account, HEAD.replace(',成交金额', '') + '20240304,600000,卖出,5,10\n', scale={'filled': 100.0})
+    assert [fill.quantity for fill in found.fills] == [500]
+
+
+def test_an_export_that_grows(account):
+    head = '成交日期,证券代码,操作,成交数量,成交均价,成交编号\n'
+    old, new = '20240304,600000,卖出,100,10,1\n', '20240305,600000,卖出,100,10,2\n'
+    book(account, read(account, head + old), 'fills.csv')
+    rest = unbooked(account, read(account, head + old + new))
+    assert rest.skipped == ['2024-03-04 600000.XSHG SELL 100 at 10, number 1: booked already']
+    book(account, rest, 'fills.csv')
+    assert [fill.fill_id for fill in account.fills] == ['1', '2']
+
+
+def test_a_lost_account_is_booked_anew_from_its_files(account, tmp_path):
+    (tmp_path / 'first.csv').write_text(
+        '发生日期,证券代码,业务名称,成交数量,成交价格,发生金额\n20240304,600000,红股入账,900,0,0\n20240304,600000,红利入账,3000,0,450\n'
+        '20240305,600000,证券卖出,3900,9,35000\n20240305,,银行转证券,,,77\n', encoding='utf-8')
+    book(account, read_statement(tmp_path / 'first.csv', account), 'first.csv')
+    account.save()
+    other = new_account(tmp_path / 'other', MONDAY, cash=1e6, holdings=account.holdings)
+    read_again = together([read_statement(path, other) for path in (account.journal_path, account.events_path)])
+    book(other, read_again, 'both')
+    other.save()
+    assert (other.fills, other.events) == (account.fills, account.events)
+    assert other.books().cash == account.books().cash

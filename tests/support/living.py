@@ -49,6 +49,7 @@ def backtest(store, days, strategy=MicroCapStrategy, params=None, profile='reali
 
 
 def new_account(folder, begun, profile='realistic', cash=1e6, holdings=(), **rules):
+    Path(folder).mkdir(exist_ok=True)
     account = Account(Path(folder) / 'account.json', begun, cash, list(holdings), {},
                       {'profile': profile, 'given': rules, 'values': {**PROFILES[profile], **rules}})
     account.save()

@@ -31,3 +31,9 @@ def killed(data, out, *arguments, when):
     assert process.poll() is None
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    while time.monotonic() < deadline + 60:  # its children hold the folder's lock until they are gone, too
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            break
+        time.sleep(0.01)
