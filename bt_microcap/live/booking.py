@@ -67,7 +67,7 @@ def book(account: Account, statement: Statement, source: str, today: date | None
     known = {_issued_key(each): each for each in account.issued}
     account.fills += [_with_reference(fill, known) for fill in statement.fills]
     for event in sorted(statement.events, key=lambda event: event.date):
-        complete = _completed(account, event, source)
+        complete = completed(account, event, source)
         if any(_same_event(complete, row) for row in account.events):
             raise DataError(f'{source}: {event.date} {event.code} {event.action} of {event.cash:,.2f} yuan is booked once: '
                             f'{account.events_path} has it')
@@ -119,8 +119,14 @@ def _new_shares(event: EventRow) -> int:
     return event.shares_after - event.shares_before
 
 
-def _completed(account: Account, event: EventRow, source: str) -> EventRow:
-    """Return an event of a statement with what the broker's row does not say: how many shares there were."""
+def completed(account: Account, event: EventRow, source: str) -> EventRow:
+    """Return an event with what a broker's row does not say, where its ``shares_before`` is below 0: how many shares there were.
+
+    Raises
+    ------
+    DataError
+        It is of something that was not held.
+    """
     if event.action in OF_CASH:
         return event
     earlier = [row for row in account.events if row.date <= event.date]

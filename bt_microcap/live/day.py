@@ -21,6 +21,7 @@ from ..record.blotter import Blotter
 from ..rotation.strategy import MicroCapStrategy
 from . import sessions
 from .account import Account
+from .booking import completed
 from .books import BUY, CENT, SELL, EventRow, FillRow, add_up
 from .broker import NOT_FILLED, JournalBroker
 from .ex_dates import ex_dates_of, match, new_shares_allowed
@@ -270,7 +271,7 @@ def _check_booked(account: Account, broker: JournalBroker, source: str) -> None:
             f'--fills{told}')
 
 
-def ex_rights_of(store: MarketStore, account: Account) -> list[EventRow]:
+def ex_rights_of(store: MarketStore, account: Account, source: str = 'the data') -> list[EventRow]:
     """Return what came of ex-dates of holdings that an account knows nothing of, as the data says, up to its end.
 
     Parameters
@@ -300,7 +301,13 @@ def ex_rights_of(store: MarketStore, account: Account) -> list[EventRow]:
                             'not say what came in as shares, and what as cash; book the rows of the broker with '
                             f'{command("fills")} '
                             '--fills')
-    return [each.row for each in broker.missing]
+    found = []
+    for each in broker.missing:
+        row = each.lacking(each.row.shares_before)
+        if not each.is_all:  # on the shares that the account has then, whatever day the rest is booked on
+            row = completed(account, row._replace(shares_before=-1, shares_after=row.shares_after - row.shares_before), source)
+        found.append(row)
+    return found
 
 
 def _names(store: MarketStore, day: date) -> dict[str, str]:

@@ -26,6 +26,20 @@ class Missing(NamedTuple):
     shares: bool  # new shares, so that more is held than the account says
     cash: bool  # a dividend
 
+    @property
+    def is_all(self) -> bool:
+        """Whether nothing of it is booked."""
+        return self.shares == brings_shares(self.row) and self.cash == brings_cash(self.row)
+
+    def lacking(self, held: int) -> EventRow:
+        """Return what is missing as an event, on some shares that are held; all of it as the data says it."""
+        if self.is_all:
+            return self.row
+        new = self.row.shares_after - self.row.shares_before if self.shares else 0
+        cash = self.row.cash if self.cash else 0.0
+        return self.row._replace(action='bonus' if new else 'dividend', shares_before=held, shares_after=held + new, cash=cash,
+                                 ratio=(held + new) / held, dividend=cash / held)
+
 
 class PastBroker(AShareBroker):
     """`JournalBroker` without its orders.
@@ -165,9 +179,9 @@ class PastBroker(AShareBroker):
         if not (shares or cash):
             return
         self.missing.append(Missing(row, shares, cash))
-        if self.books_ex_rights and row.action != 'reinvest' and not booked:
-            self._book_event(row)
-        elif position.size and row.shares_after:
+        if self.books_ex_rights and row.action != 'reinvest':
+            self._book_event(self.missing[-1].lacking(position.size))
+        if position.size and row.shares_after:
             position.price = position.price_orig = (row.shares_before * cost - row.cash) / row.shares_after
 
     def _apply_ex_rights(self) -> None:

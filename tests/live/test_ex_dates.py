@@ -235,6 +235,21 @@ def test_more_new_shares_than_can_be(tmp_path):
     check_events(split_market(DAYS), holding(tmp_path, DIVIDEND, BONUS), 0, 'the data')
 
 
+@pytest.mark.parametrize(('booked', 'lacking'), [
+    ((), [('dividend', 1000, 2000, 500.0)]), ((DIVIDEND,), [('bonus', 1000, 2000, 0.0)]),
+    ((BONUS,), [('dividend', 2000, 2000, 500.0)]), ((BONUS._replace(date=TUESDAY),), [('dividend', 1000, 1000, 500.0)]),
+    ((DIVIDEND, BONUS), [])])
+def test_what_is_missing_is_booked_by_the_data(booked, lacking, tmp_path):
+    account = holding(tmp_path, *booked)
+    found = ex_rights_of(split_market(DAYS[:3]), account)
+    assert [(event.action, event.shares_before, event.shares_after, event.cash) for event in found] == lacking
+    account.events += found
+    books = account.books()
+    assert (books.cash, books.positions[A].shares) == (500.0, 2000)
+    assert evening(split_market(DAYS[:3]), account, WEDNESDAY, Seen).cash == 500.0
+    assert Seen.seen == {A: (pytest.approx(4.75), 4.75)}
+
+
 def test_of_several_ex_dates_the_nearest():
     def dividend(day):
         return EventRow(date(2024, 1, day), A, 'dividend', 100, 100, 10.0, 1.0, 0.1)
