@@ -134,8 +134,8 @@ def read_holdings(path: Path, rename: dict[str, str] | None = None) -> list[Hold
         if any(each.code == code for each in found):
             raise DataError(f'{row.source}: found {code} twice, expected one row a stock')
         if not cost > 0:
-            raise DataError(f'{row.where("cost")}: found {row.text("cost") or "nothing"}, expected the yuan that a share '
-                            'cost, by which stops go; where profits have made it 0 or less, write what was paid')
+            raise DataError(f'{row.where("cost")}: found {row.text("cost") or "nothing"}, expected the yuan that a share cost, '
+                            'by which stops go; where profits have made it 0 or less, write what was paid')
         found.append(Holding(code, int(shares), int(shares), cost, row.day('bought') if 'bought' in columns else None))
     return found
 

@@ -39,8 +39,7 @@ def parse_args(pargs: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--ex-rights', action='store_true',
                         help='book ex-dates of holdings that the account knows nothing of as the data says, as a backtest does')
     parser.add_argument('--data', type=Path, help='store or table, by which fills are checked and their opens noted (default: '
-                                                  'what the '
-                                                  'account began with)')
+                                                  'what the account began with)')
     add_table_arguments(parser, 'the file')
     parser.add_argument('--cash', type=yuan, metavar='YUAN', help='that the broker shows now: refuse what differs')
     parser.add_argument('--holdings', type=Path, metavar='FILE', help='that the broker shows now: refuse what differs')

@@ -58,8 +58,8 @@ def parse_args(pargs: list[str] | None = None) -> argparse.Namespace:
     """Return the arguments of the command line."""
     parser = Parser('orders', description=__doc__.splitlines()[0])
     add_account_argument(parser)
-    parser.add_argument('--data', type=Path, help='store, or canonical table: .parquet, .csv, .csv.gz (default: what the account '
-                                                  'began with; of a new one the demo market)')
+    parser.add_argument('--data', type=Path, help='store, or canonical table: .parquet, .csv, .csv.gz (default: what the '
+                                                  'account began with; of a new one the demo market)')
     add_table_arguments(parser)
     parser.add_argument('--date', type=day, metavar='D', help='the day of the orders, YYYY-MM-DD (default: the next open, by '
                                                               'the clock)')

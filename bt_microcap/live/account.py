@@ -172,8 +172,8 @@ def load(path: Path) -> Account:
             raise DataError(f'{path}: found an account of format {content["format"]}, expected {FORMAT}')
         if content.pop('crc32') != _checksum(content):
             raise DataError(f'{path}: was changed by hand; leave the file as it was written: book what is missing with '
-                            f'{command("fills")}, take a booking back with {command("fills")} --undo, begin another account with '
-                            f'{command("orders")} --init')
+                            f'{command("fills")}, take a booking back with {command("fills")} --undo, begin another account '
+                            f'with {command("orders")} --init')
         opening = content['opening']
         account = Account(path, date.fromisoformat(content['begun']), float(opening['cash']),
                           [_holding_of(each) for each in opening['holdings']], content['strategy'], content['rules'],

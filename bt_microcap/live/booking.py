@@ -58,10 +58,10 @@ def book(account: Account, statement: Statement, source: str, today: date | None
                             '(成交编号, fill_id) or time in a column')
         for row in account.fills:
             if row[:3] == fill[:3] and not _is_another(fill, row):
-                raise DataError(f'{source}: {_said(fill)} may be booked already: {account.journal_path} has {_said(row)}; '
-                                'fills of '
-                                'one stock on one day are told apart by their number (成交编号, fill_id) or time, in both files; '
-                                f'--skip-booked leaves out what has the number of a booked one, --undo takes a booking back')
+                raise DataError(f'{source}: {_said(fill)} may be booked already: {account.journal_path} has {_said(row)}; fills '
+                                'of one stock on one day are told apart by their number (成交编号, fill_id) or time, in both '
+                                'files; --skip-booked leaves out what has the number of a booked one, --undo takes a booking '
+                                'back')
     if statement.fills or statement.events:
         account.bookings.append((len(account.fills), len(account.events)))
     known = {_issued_key(each): each for each in account.issued}

@@ -43,11 +43,11 @@ def check_day(store: MarketStore, account: Account, day: date, source: str) -> N
     """
     if day < account.begun:
         raise DataError(f'--date {day}: {account.path} begins on {account.begun}; give that day or a later one')
-    last = max([row.datetime for row in account.fills if row.datetime >= day] + [row.date for row in account.events if row.date
-    > day],
-               default=None)  # what happens before the open of the day itself belongs to its list
-    if last is not None:
-        raise DataError(f'--date {day}: {account.path} has booked fills or events of {last}; give a later day')
+    # what happens before the open of the day itself belongs to its list
+    late = [row.datetime for row in account.fills if row.datetime >= day]
+    late += [row.date for row in account.events if row.date > day]
+    if late:
+        raise DataError(f'--date {day}: {account.path} has booked fills or events of {max(late)}; give a later day')
     if store.day_number(account.begun.toordinal()) == 0:
         raise DataError(f'{source}: begins on {store.span()[0]}, expected days before {account.begun}, on which {account.path} '
                         'begins')
@@ -55,11 +55,8 @@ def check_day(store: MarketStore, account: Account, day: date, source: str) -> N
         number = store.day_number(when.toordinal())
         if number == len(store.days) or int(store.days[number]) != when.toordinal():
             raise DataError(f'{account.path}: has fills of {when}, on which the exchange does not trade, as {source} tells; '
-                            'take the '
-                            f'booking back with {command("fills")} --undo and mend the date')
-    books = account.books()
-    for code in dict.fromkeys([*(each.code for each in account.holdings), *(row.code for row in account.fills),
-    *books.positions]):
+                            f'take the booking back with {command("fills")} --undo and mend the date')
+    for code in dict.fromkeys([*(each.code for each in account.holdings), *(row.code for row in account.fills)]):
         try:
             number = store.stock_number(code)
         except KeyError:
@@ -230,17 +227,16 @@ class _Eve(bt.Analyzer):
         if self.held is None:
             return
         broker = self.strategy.broker
-        later = {id(event) for (_, day), events in broker._of_ex_date.items() if day > self.day for event in events}
+        later = {id(event) for (_, day), events in broker.of_ex_date.items() if day > self.day for event in events}
         past = [event for event in account.events if event.date.toordinal() <= self.day and id(event) not in later]
         books = add_up(account.cash, account.holdings, past, account.fills, str(account.path), True)
         mine = {code: position.shares for code, position in books.positions.items()}
-        pending = {event.code for events in broker._of_ex_date.values() for event in events if event.date.toordinal() > self.day}
+        pending = {event.code for events in broker.of_ex_date.values() for event in events if event.date.toordinal() > self.day}
         other = sorted((code, shares) for code, shares in mine.items() ^ self.held.items() if code not in pending)
         if other or not pending and abs(books.cash - self.cash) > CENT:
             raise DataError(f'{account.path}: its journal adds up to something else than the run over its days, in '
                             f'{other[0][0] if other else f"{books.cash:,.2f} and {self.cash:,.2f} yuan of cash"}; no list is '
-                            'made of '
-                            'it')
+                            'made of it')
 
     def prenext(self) -> None:
         """Look at a day on which indicators are not ready yet."""
@@ -265,10 +261,9 @@ def _check_booked(account: Account, broker: JournalBroker, source: str) -> None:
         row, more = lacking[0], f' (and {len(lacking) - 1} more)' if len(lacking) > 1 else ''
         told = '' if row.action == 'reinvest' else f', or what the data says with {command("fills")} --ex-rights --data STORE'
         raise DataError(
-            f'{account.path}: {row.code} went ex-rights on {row.date}{more}, as {source} tells, and brought new shares, of which '
-            'the account has no row; book what the broker credited (红股入账, a row with the side bonus) with '
-            f'{command("fills")} '
-            f'--fills{told}')
+            f'{account.path}: {row.code} went ex-rights on {row.date}{more}, as {source} tells, and brought new shares, of '
+            'which the account has no row; book what the broker credited (红股入账, a row with the side bonus) with '
+            f'{command("fills")} --fills{told}')
 
 
 def ex_rights_of(store: MarketStore, account: Account, source: str = 'the data') -> list[EventRow]:
@@ -297,10 +292,8 @@ def ex_rights_of(store: MarketStore, account: Account, source: str = 'the data')
     for row in [each.row for each in broker.missing]:
         if row.action == 'reinvest':
             raise DataError(f'{account.path}: {row.code} went ex-rights on {row.date}, and the data has only the reference '
-                            'price: it does '
-                            'not say what came in as shares, and what as cash; book the rows of the broker with '
-                            f'{command("fills")} '
-                            '--fills')
+                            'price: it does not say what came in as shares, and what as cash; book the rows of the broker with '
+                            f'{command("fills")} --fills')
     found = []
     for each in broker.missing:
         row = each.lacking(each.row.shares_before)

@@ -116,8 +116,7 @@ def _restate(coming: ComingDay, stock: int, code: str, told: bool, path: Path) -
                                   for name in ('cash_dividend', 'share_ratio', 'low_limit', 'high_limit'))
     if dividend >= MOST_DIVIDEND * close:
         raise DataError(f'{path}: {code}: found a dividend of {dividend:g} yuan a share after a close of {close:g}; it is that '
-                        'of one '
-                        'share, not of ten')
+                        'of one share, not of ten')
     known = told or abs(preclose - close) > rules.half_tick(code)  # the data has the day's own
     if not known and (dividend > 0 or ratio > 1):
         # the exchanges' ex-rights reference price: trading rules, 除权（息）参考价

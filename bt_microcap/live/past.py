@@ -66,6 +66,8 @@ class PastBroker(AShareBroker):
         What of ex-dates is not booked.
     ex_dates : list of tuple
         (code, whether most likely new shares come that are not in the list) of holdings that go ex-rights on its day.
+    of_ex_date : dict
+        (code, ordinal of an ex-date) -> the events that came of it, whatever day they are booked on.
     opening_cash, opening_holdings, opening_shares : float, int, dict
         Before the orders of the list's day: yuan, stocks, and the shares of each that may be sold.
     """
@@ -95,9 +97,9 @@ class PastBroker(AShareBroker):
         codes = {event.code for event in events if event.code}
         self._ex_dates = {code: ex_dates_of(store, code, explicit) for code in codes} if self.p.ex_rights != 'off' else {}
         matched = match(events, self._ex_dates).days
-        self._of_ex_date: dict[tuple[str, int], list[EventRow]] = {}
+        self.of_ex_date: dict[tuple[str, int], list[EventRow]] = {}
         for number, day in sorted(matched.items()):
-            self._of_ex_date.setdefault((events[number].code, day), []).append(events[number])
+            self.of_ex_date.setdefault((events[number].code, day), []).append(events[number])
         others = [event for number, event in enumerate(events) if number not in matched]
         self._events = sorted(others, key=lambda event: event.date)  # stable: as booked within a day
         self._next_event = 0
@@ -153,7 +155,7 @@ class PastBroker(AShareBroker):
         else:  # booked on another day than it happened
             shares = held + event.shares_after - event.shares_before
             self._restate_by(data, ExRights(event.action, shares, event.cash, shares / held, event.cash / held))
-        if self._tells_ex_dates and (event.code, self.day) not in self._of_ex_date and event.action != 'reinvest':
+        if self._tells_ex_dates and (event.code, self.day) not in self.of_ex_date and event.action != 'reinvest':
             self.positions[data].price = self.positions[data].price_orig = cost  # its ex-date will tell
 
     def _restate_by(self, data: Any, happened: ExRights) -> None:
@@ -168,7 +170,7 @@ class PastBroker(AShareBroker):
 
         The cost falls by all that the data says of it, whatever is booked so far.
         """
-        position, booked = self.positions[data], self._of_ex_date.get((data._name, self.day), ())
+        position, booked = self.positions[data], self.of_ex_date.get((data._name, self.day), ())
         cost = position.price
         for event in booked:
             self._book_event(event)
@@ -193,12 +195,12 @@ class PastBroker(AShareBroker):
                 for data in list(self.positions):
                     if data in self.marks and self.day < self.list_day:
                         happened = self._ex_rights(data, self.positions[data].size, self.marks[data])
-                        if happened is not None or (data._name, self.day) in self._of_ex_date:
+                        if happened is not None or (data._name, self.day) in self.of_ex_date:
                             self._restate_past(data, None if happened is None else self._row_of(data, happened))
                     elif data in self.marks:
                         self._restate_for_list(data)
                 held = {data._name for data in self.positions}
-                for (code, day), events in self._of_ex_date.items():
+                for (code, day), events in self.of_ex_date.items():
                     if day == self.day and code not in held:  # sold before its ex-date: an event of somebody else's
                         for event in events:
                             self._book_event(event)
@@ -220,7 +222,7 @@ class PastBroker(AShareBroker):
                                            ratio if explicit else float('nan'), rules.half_tick(data._name))
         if told is None:
             return
-        booked = self._of_ex_date.get((data._name, self.day), ())
+        booked = self.of_ex_date.get((data._name, self.day), ())
         for event in booked:  # before its day
             self._book_event(event)
         new = any(event.shares_after != event.shares_before for event in booked)

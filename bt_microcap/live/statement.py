@@ -34,8 +34,7 @@ COLUMNS: dict[str, str] = {
     **{f'other_fees_{number}': words for number, words in enumerate((
         '其他费用 其他费', '其他杂费', '附加费', '规费 交易规费', '经手费', '证管费', '结算费', '清算费 交易所清算费',
         '交易征费'))},
-    'net': '发生金额 清算金额 总发生金额 资金发生额 资金发生数 本次金额 收付金额 应收应付金额 变动金额 净额 实际收付 '
-           '收入金额',
+    'net': '发生金额 清算金额 总发生金额 资金发生额 资金发生数 本次金额 收付金额 应收应付金额 变动金额 净额 实际收付 收入金额',
     'fill_id': '成交编号 成交序号 trade_id deal_id',
     'order_id': '委托编号 合同编号 委托号 申报序号 entrust_no',
     'reference_price': '', 'open': '', 'shares_before': '', 'shares_after': '', 'cash': '', 'ratio': '', 'dividend': '',
@@ -152,8 +151,8 @@ def read_statement(
         if side in (BUY, SELL) and not row.number(size, 0.0) and note in (TAX, 'dividend', INTEREST, CASH):
             side, word = note, row.text('note')  # 通达信 calls a tax on dividends a purchase of nothing
         if side is None:
-            raise DataError(f'{row.where("side")}: found {word!r}, expected one of BUY, SELL, 买入, 卖出, 红利入账, '
-                            '红股入账, 银行转证券 and the like; take the row out where it changes neither shares nor cash')
+            raise DataError(f'{row.where("side")}: found {word!r}, expected one of BUY, SELL, 买入, 卖出, 红利入账, 红股入账, '
+                            '银行转证券 and the like; take the row out where it changes neither shares nor cash')
         on = row.day('date') or day
         if on is None:
             raise DataError(f'{row.where("date")}: found nothing, expected a day')
@@ -186,9 +185,8 @@ def _fill(row: Row, day: date, side: str, columns: Mapping[str, Any], fees: _Fee
                         f'{shares * price:,.2f}; quantities are in shares, not in lots')
     order = row.mark('order_id')
     if side == BUY and row.number(size, 0.0) < 0:
-        raise DataError(f'{row.where(size)}: found {row.text(size)} of a purchase, expected shares without a '
-                        'minus; take '
-                        'the row out where the purchase was withdrawn')
+        raise DataError(f'{row.where(size)}: found {row.text(size)} of a purchase, expected shares without a minus; take the '
+                        'row out where the purchase was withdrawn')
     others = math.fsum(row.number(name, 0.0) for name in columns if name.startswith('other_fees'))
     net_commission, all_fees = row.number('commission', 0.0), row.number('all_fees', 0.0)
     if {'commission', 'all_fees', 'tax', 'transfer_fee'} & set(columns):
@@ -205,13 +203,11 @@ def _fill(row: Row, day: date, side: str, columns: Mapping[str, Any], fees: _Fee
         once = told - others  # where 手续费 holds them already
         if not missing and told and min(abs(total - told), abs(total - once)) > 0.05:
             raise DataError(f'{row.source}: found fees of {told:,.2f} yuan, but by what the account paid or got ({net:,.2f}) '
-                            'they are '
-                            f'{total:,.2f}; mend the row')
+                            f'they are {total:,.2f}; mend the row')
         taken, missing = (total - taken[1] - taken[2], taken[1], taken[2]), False
     if min(taken) < -0.05:  # a rounding of each may leave the rest a hair below
-        raise DataError(f'{row.source}: found fees of {sum(taken):,.2f} yuan in all and a part of {min(taken):,.2f}, expected '
-                        '0 or more; '
-                        'what the account paid or got (发生金额) does not fit shares x price')
+        raise DataError(f'{row.source}: found fees of {sum(taken):,.2f} yuan in all and a part of {min(taken):,.2f}, expected 0 '
+                        'or more; what the account paid or got (发生金额) does not fit shares x price')
     return FillRow(day, code, side, shares, price, *taken, row.number('open'), row.number('reference_price'), order,
                    row.time('time'), row.mark('fill_id')), missing
 
@@ -235,8 +231,7 @@ def _event(row: Row, day: date, action: str, word: str, size: str) -> EventRow:
     before, after = row.number('shares_before'), row.number('shares_after')
     new = row.number(size, 0.0)  # of a dividend the shares that earned it
     if action == 'dividend' and not cash and before != before:
-        raise DataError(f'{row.source}: found {word} without an amount, expected the yuan that came in, in the column cash; '
-                        'new shares '
-                        'are a row of their own, 红股入账 or bonus')
+        raise DataError(f'{row.source}: found {word} without an amount, expected the yuan that came in, in the column cash; new '
+                        'shares are a row of their own, 红股入账 or bonus')
     return EventRow(day, code, action, int(before) if before == before else -1, int(after) if after == after else int(new),
                     cash, row.number('ratio', math.nan), row.number('dividend', math.nan), row.mark('fill_id'))

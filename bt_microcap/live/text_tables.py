@@ -117,8 +117,8 @@ class Row:
         if code is None and re.fullmatch(r'\d{6}', found):
             code = next((each for each in (f'{found}.XSHG', f'{found}.XSHE') if rules.is_fund(each)), None)
         if code is None:
-            raise DataError(f'{self.where(name)}: found {found!r}, expected the code of an A share or a listed fund, '
-                            'such as 600000 or 600000.SH')
+            raise DataError(f'{self.where(name)}: found {found!r}, expected the code of an A share or a listed fund, such as '
+                            '600000 or 600000.SH')
         return code
 
 

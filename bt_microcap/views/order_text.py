@@ -47,8 +47,7 @@ def notes(made: OrderList, language: str) -> list[str]:
     for code, more in made.ex_dates:
         if more:
             found.append(say(language, '{code} goes ex-rights on the day, most likely with new shares, which the list does not '
-                                       'have: '
-                                       'sell what the broker shows', code=code))
+                                       'have: sell what the broker shows', code=code))
         else:
             found.append(say(language, '{code} goes ex-rights on the day: what comes of it is to be booked', code=code))
     found += [say(language, '{code} went ex-rights on {date}, and what came of it is not booked yet', code=code, date=day)
