@@ -103,10 +103,8 @@ class _Fees:
 
 def together(statements: Sequence[Statement]) -> Statement:
     """Return several statements as one."""
-    return Statement([fill for each in statements for fill in each.fills], [event for each in statements for event in
-    each.events],
-                     [text for each in statements for text in each.skipped], sum(each.computed for each in statements),
-                     statements[0].columns)
+    fills, events, skipped = ([row for each in statements for row in getattr(each, name)] for name in Statement._fields[:3])
+    return Statement(fills, events, skipped, sum(each.computed for each in statements), statements[0].columns)
 
 
 def read_statement(
@@ -133,6 +131,9 @@ def read_statement(
     DataError
         A row that cannot be understood, or does not add up.
     """
+    scale = dict(scale or {})
+    for name, filled in (('quantity', 'filled'), ('price', 'filled_price')):
+        scale.setdefault(filled, scale.get(name, 1.0))
     rows, columns = read_rows(path, COLUMNS, ('side',), rename, scale)
     if 'date' not in columns and day is None:
         raise DataError(f'{path}: found no column of dates, expected date, 成交日期 or 交割日期; give --date YYYY-MM-DD for all '

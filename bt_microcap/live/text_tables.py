@@ -56,7 +56,7 @@ class Row:
             value = math.nan
         if not math.isfinite(value):
             raise DataError(f'{self.where(name)}: found {found!r}, expected a number')
-        return value * self.factors.get(name, 1.0)
+        return value * self.factors.get(self.names.get(name, name), self.factors.get(name, 1.0))
 
     def mark(self, name: str) -> str:
         """Return a broker's number, such as of a fill, without what a spreadsheet does to it: zeros in front, ``.0`` behind."""

@@ -328,8 +328,9 @@ def test_money_under_other_names(account, name):
     assert [event.cash for event in found.events] == [500.0]
 
 
-def test_lots_may_be_made_shares(account):
-    found = read(account, HEAD.replace(',成交金额', '') + '20240304,600000,卖出,5,10\n', scale={'filled': 100.0})
+@pytest.mark.parametrize('name', ['quantity', '成交数量'])
+def test_lots_may_be_made_shares(account, name):
+    found = read(account, HEAD.replace(',成交金额', '') + '20240304,600000,卖出,5,10\n', scale={name: 100.0})
     assert [fill.quantity for fill in found.fills] == [500]
 
 
