@@ -11,11 +11,12 @@ from pathlib import Path
 from ..exchange import rules
 from ..feeds.errors import DataError
 from ..feeds.store import MarketStore
+from ..live import sessions
 from ..live.account import Account, changing
-from ..live.booking import book, compared, last_fills, unbooked
+from ..live.booking import book, compared, last_fills
 from ..live.books import FillRow, differences, order_stem
 from ..live.day import check_events, ex_rights_of
-from ..live.statement import Statement, read_statement, together
+from ..live.statement import Fees, Statement, read_statement, together
 from ..views.language import ENGLISH, LANGUAGES, say
 from ..views.order_text import compared_lines
 from .account_arguments import add_account_argument, data_of, read_holdings, yuan
@@ -62,12 +63,14 @@ def main(pargs: list[str] | None = None) -> int:
         statement, before = Statement([], [], [], 0, {}), (len(account.fills), len(account.events))
         source = ', '.join(map(str, args.fills)) or str(account.journal_path)
         if args.fills:
-            read = [read_statement(path, account, args.date, dict(args.rename), dict(args.scale)) for path in args.fills]
+            fees = Fees(account.rules['values'], account.fills)
+            read = [read_statement(path, account, args.date, dict(args.rename), dict(args.scale), fees, args.skip_booked)
+                    for path in args.fills]
             statement = together(read)
-            if args.skip_booked:
-                statement = unbooked(account, statement)
             book(account, statement, source)
         if args.unfilled is not None:
+            if args.unfilled > sessions.today():
+                raise DataError(f'--unfilled {args.unfilled}: is to come; today is {sessions.today()}')
             account.settled = max(account.settled, args.unfilled.isoformat())
         booked, data = 0, data_of(args, account)
         if data is not None:
@@ -118,6 +121,7 @@ def _with_data(args: argparse.Namespace, account: Account, data: Path, before: t
         return 0
     events = ex_rights_of(store, account)
     account.events += events
+    check_events(store, account, before[1], source)
     return len(events)
 
 

@@ -23,7 +23,7 @@ from typing import Any
 from ..feeds.errors import DataError
 from ..feeds.invocation import command
 from ..feeds.store.folder import lock_file
-from .books import Books, EventRow, FillRow, Holding, add_up
+from .books import BUY, Books, EventRow, FillRow, Holding, add_up
 
 FORMAT = 1
 
@@ -97,6 +97,16 @@ class Account:
     def last_day(self) -> date | None:
         """The day of the last change; None before the first."""
         return max([*(row.datetime for row in self.fills), *(row.date for row in self.events)], default=None)
+
+    def held_before(self, code: str, day: int) -> int:
+        """Return the shares of a stock before the open of a day, an ordinal; none before the account began."""
+        on = date.fromordinal(day)
+        if on < self.begun:
+            return 0
+        return (sum(each.shares for each in self.holdings if each.code == code)
+                + sum(row.quantity * (1 if row.side == BUY else -1)
+                      for row in self.fills if row.code == code and row.datetime < on)
+                + sum(row.shares_after - row.shares_before for row in self.events if row.code == code and row.date < on))
 
     def books(self, source: str = '') -> Books:
         """Return what is held now; `source` is what messages call the fills.

@@ -74,17 +74,6 @@ def book(account: Account, statement: Statement, source: str, today: date | None
         account.events.append(complete)
 
 
-def unbooked(account: Account, statement: Statement) -> Statement:
-    """Return a statement without what has the number of something booked, for exports that grow from day to day."""
-    booked = {(row.datetime, row.code, row.side, row.fill_id) for row in account.fills if row.fill_id}
-    known = [fill for fill in statement.fills if (fill.datetime, fill.code, fill.side, fill.fill_id) in booked]
-    events = {(row.date, row.code, row.action, row.event_id) for row in account.events if row.event_id}
-    return statement._replace(
-        fills=[fill for fill in statement.fills if fill not in known],
-        events=[event for event in statement.events if (event.date, event.code, event.action, event.event_id) not in events],
-        skipped=[*statement.skipped, *(f'{_said(fill)}, number {fill.fill_id}: booked already' for fill in known)])
-
-
 def _said(fill: FillRow) -> str:
     return f'{fill.datetime} {fill.code} {fill.side} {fill.quantity:,} at {fill.price:g}'
 

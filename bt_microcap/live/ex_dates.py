@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,9 +20,13 @@ class ExDate(NamedTuple):
     """An ex-date of a stock, as the data tells it."""
 
     day: int  # ordinal
-    shares: bool  # whether it brings new shares
-    cash: bool  # whether it brings a dividend
-    ratio: float  # shares after per share before, at most: last close over the reference price where that alone is known
+    ratio: float  # shares after per share before; where the reference price alone is known, at most so many
+    dividend: float  # yuan a share before tax; where the reference price alone is known, at most so much
+    known: bool  # whether columns of corporate actions tell it; else it may have brought shares, cash or both
+
+    def brings(self, kind: str) -> bool:
+        """Return whether it may have brought ``shares`` or ``cash``."""
+        return not self.known or (self.ratio != 1 if kind == 'shares' else self.dividend > 0)
 
 
 def ex_dates_of(store: MarketStore, code: str, explicit: bool) -> list[ExDate]:
@@ -56,10 +60,9 @@ def ex_dates_of(store: MarketStore, code: str, explicit: bool) -> list[ExDate]:
         day = int(store.days[first + at])
         if known[at]:
             share = ratio[at] if ratio[at] == ratio[at] else 1.0
-            out.append(ExDate(day, share != 1.0, dividend[at] > 0, float(share)))
+            out.append(ExDate(day, float(share), float(dividend[at]) if dividend[at] > 0 else 0.0, True))
         else:
-            share = float(last[at] / reference[at])
-            out.append(ExDate(day, share > SURELY_SHARES, share <= SURELY_SHARES, share))
+            out.append(ExDate(day, float(last[at] / reference[at]), float(last[at] - reference[at]), False))
     return out
 
 
@@ -70,32 +73,32 @@ class Matched(NamedTuple):
     doubled: dict[int, int]  # number of an event -> that of one of the same kind, which came of the only ex-date near
 
 
-def match(events: Sequence[EventRow], ex_dates: dict[str, list[ExDate]]) -> Matched:
-    """Return which event came of which ex-date: of several the nearest, that before it first.
+def match(events: Sequence[EventRow], ex_dates: dict[str, list[ExDate]], held: Callable[[str, int], int]) -> Matched:
+    """Return which event came of which ex-date.
+
+    It is one on which the stock was held, and which may have brought such a thing; of several one that fits its size, then the
+    nearest, those before it first.
 
     Parameters
     ----------
     events : sequence of EventRow
     ex_dates : dict
         Code -> its ex-dates.
+    held : callable
+        (code, ordinal) -> the shares that were held before the open of a day.
     """
     days: dict[int, int] = {}
     doubled: dict[int, int] = {}
     taken: dict[tuple[str, int, str], int] = {}  # (code, day, kind) -> number of the event
-
-    def kinds(event: EventRow) -> tuple[str, ...]:
-        if event.action == 'reinvest':
-            return 'shares', 'cash'
-        return (*(('shares',) if event.shares_after != event.shares_before else ()), *(('cash',) if event.cash else ()))
-
     for number in sorted(range(len(events)), key=lambda each: events[each].date):
         event = events[number]
-        if event.action in OF_CASH or event.action in ('delisted', 'consolidated') or not kinds(event):
+        wanted = kinds(event)
+        if not wanted:
             continue
-        on, wanted = event.date.toordinal(), kinds(event)
+        on = event.date.toordinal()
         near = [each for each in ex_dates.get(event.code, ()) if each.day - EARLY <= on <= each.day + LATE
-                and ('shares' not in wanted or each.shares or event.action == 'reinvest')]
-        near.sort(key=lambda each: (each.day > on, abs(on - each.day)))
+                and all(map(each.brings, wanted)) and held(event.code, each.day) > 0]
+        near.sort(key=lambda each: (not _fits(event, each, held(event.code, each.day)), each.day > on, abs(on - each.day)))
         free = [each for each in near if not any((event.code, each.day, kind) in taken for kind in wanted)]
         if free:
             days[number] = free[0].day
@@ -105,6 +108,27 @@ def match(events: Sequence[EventRow], ex_dates: dict[str, list[ExDate]]) -> Matc
             doubled[number] = next(taken[event.code, near[0].day, kind] for kind in wanted
                                    if (event.code, near[0].day, kind) in taken)
     return Matched(days, doubled)
+
+
+def kinds(event: EventRow) -> tuple[str, ...]:
+    """Return what an event of an ex-date has brought, of ``shares`` and ``cash``; nothing for other events."""
+    if event.action in OF_CASH or event.action in ('delisted', 'consolidated'):
+        return ()
+    if event.action == 'reinvest':
+        return 'shares', 'cash'
+    return (*(('shares',) if event.shares_after != event.shares_before else ()), *(('cash',) if event.cash else ()))
+
+
+def _fits(event: EventRow, ex_date: ExDate, held: int) -> bool:
+    """Return whether an event is about as large as its ex-date tells; a tax may be off a dividend."""
+    new, cash = event.shares_after - event.shares_before, event.cash
+    told_new, told_cash = held * (ex_date.ratio - 1), held * ex_date.dividend
+    if event.action == 'reinvest':
+        return True
+    if not ex_date.known:
+        return new <= told_new * NEAR + 1 and cash <= told_cash * NEAR + 1
+    return (not new or abs(new - told_new) <= 0.02 * abs(told_new) + 1) and (
+        not cash or 0.75 * told_cash - 1 <= cash <= NEAR * told_cash + 1)
 
 
 def new_shares_allowed(event: EventRow, ex_date: ExDate) -> bool:

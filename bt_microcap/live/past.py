@@ -14,7 +14,7 @@ from ..exchange.commission import NO_FEES, Fees
 from ..exchange.corporate_actions import ExRights
 from .account import Account
 from .books import CASH, OF_CASH, EventRow
-from .ex_dates import SURELY_SHARES, ex_dates_of, match
+from .ex_dates import EARLY, SURELY_SHARES, ex_dates_of, kinds, match
 
 NOT_ORDERED = 'not ordered'  # of a fill that the strategy did not order
 
@@ -68,6 +68,8 @@ class PastBroker(AShareBroker):
         (code, whether most likely new shares come that are not in the list) of holdings that go ex-rights on its day.
     of_ex_date : dict
         (code, ordinal of an ex-date) -> the events that came of it, whatever day they are booked on.
+    others : list of tuple
+        (ordinal from which it counts, event) of the others.
     opening_cash, opening_holdings, opening_shares : float, int, dict
         Before the orders of the list's day: yuan, stocks, and the shares of each that may be sold.
     """
@@ -96,14 +98,22 @@ class PastBroker(AShareBroker):
         explicit = self.p.ex_rights == 'auto' and store.explicit_actions
         codes = {event.code for event in events if event.code}
         self._ex_dates = {code: ex_dates_of(store, code, explicit) for code in codes} if self.p.ex_rights != 'off' else {}
-        matched = match(events, self._ex_dates).days
+        matched = match(events, self._ex_dates, self.account.held_before).days
         self.of_ex_date: dict[tuple[str, int], list[EventRow]] = {}
         for number, day in sorted(matched.items()):
             self.of_ex_date.setdefault((events[number].code, day), []).append(events[number])
-        others = [event for number, event in enumerate(events) if number not in matched]
-        self._events = sorted(others, key=lambda event: event.date)  # stable: as booked within a day
-        self._next_event = 0
         self._tells_ex_dates = self.p.ex_rights != 'off' and (store.explicit_actions or 'preclose' in store.columns)
+        others = [(self._counts_on(event), event) for number, event in enumerate(events) if number not in matched]
+        self.others = sorted(others, key=lambda each: each[0])  # stable: as booked within a day
+        self._next_event = 0
+
+    def _counts_on(self, event: EventRow) -> int:
+        """Return from which day on an event counts that came of no ex-date which the data has.
+
+        New shares that are booked before their ex-date, which tells what they are worth, wait for it for some days.
+        """
+        on = event.date.toordinal()
+        return on + EARLY + 1 if self._tells_ex_dates and 'shares' in kinds(event) and on != self.list_day else on
 
     # -- before the open --------------------------------------------------------------------------------------
 
@@ -112,8 +122,8 @@ class PastBroker(AShareBroker):
         if not self._placed and self.day >= self.account.begun.toordinal():
             self._placed = True
             self._place_holdings()
-        while self._next_event < len(self._events) and self._events[self._next_event].date.toordinal() <= self.day:
-            self._book_event(self._events[self._next_event])
+        while self._next_event < len(self.others) and self.others[self._next_event][0] <= self.day:
+            self._book_event(self.others[self._next_event][1])
             self._next_event += 1  # money also moves on days without trading
         if self.day == self.list_day and self.replay:
             super()._settle_delisted()
@@ -176,8 +186,8 @@ class PastBroker(AShareBroker):
             self._book_event(event)
         if row is None or any(event.action == 'reinvest' for event in booked):
             return
-        shares = brings_shares(row) and not any(event.shares_after != event.shares_before for event in booked)
-        cash = brings_cash(row) and not any(event.cash for event in booked)
+        shares = brings_shares(row) and not any('shares' in kinds(event) for event in booked)
+        cash = brings_cash(row) and not any('cash' in kinds(event) for event in booked)
         if not (shares or cash):
             return
         self.missing.append(Missing(row, shares, cash))
@@ -213,7 +223,7 @@ class PastBroker(AShareBroker):
         """Restate a holding for an ex-date of the day to come: its cost, and the new shares that are published, but no cash."""
         if self.coming is None:
             return
-        position, last_close, cash = self.positions[data], self.marks[data], self.cash
+        position, last_close = self.positions[data], self.marks[data]
         told_size, cost = position.size, position.price
         dividend, ratio, preclose = (float(self.coming.facts[name][data._number])
                                      for name in ('cash_dividend', 'share_ratio', 'preclose'))
@@ -223,18 +233,22 @@ class PastBroker(AShareBroker):
         if told is None:
             return
         booked = self.of_ex_date.get((data._name, self.day), ())
-        for event in booked:  # before its day
+        for event in booked:  # on its day, or before it
             self._book_event(event)
-        new = any(event.shares_after != event.shares_before for event in booked)
-        self.ex_dates.append((data._name, not new and told.action == 'reinvest' and told.ratio > SURELY_SHARES))
-        if booked:
-            if told.shares:
-                position.price = position.price_orig = (told_size * cost - told.cash) / told.shares
-        elif told.action == 'dividend' and told.shares:
-            self._restate(data, told)
-            self.cash = cash
-        else:  # the reference price alone does not say what comes in as shares, and what as cash
-            position.price = position.price_orig = position.price * preclose / last_close
+        counted = [*booked, *(event for day, event in self.others if event.code == data._name and 0 <= self.day - day <= EARLY)]
+        row = EventRow(date.fromordinal(self.day), data._name, told.action, told_size, told.shares, told.cash, told.ratio,
+                       told.dividend)
+        shares = brings_shares(row) and not any('shares' in kinds(event) for event in counted)
+        cash_comes = brings_cash(row) and not any('cash' in kinds(event) for event in counted)
+        if not told.shares:
+            return
+        if shares or cash_comes:
+            self.ex_dates.append((data._name, shares and told.action == 'reinvest'))
+        if shares and told.action == 'dividend':  # published, though not booked
+            new = position.size + told.shares - told_size
+            self._restate(data, ExRights('bonus', new, 0.0, new / position.size))
+        # of the reference price alone it is not known what comes in as shares, and what as cash
+        position.price = position.price_orig = (told_size * cost - told.cash) / told.shares
         self.marks[data] = preclose
 
     def _restate(self, data: Any, happened: ExRights) -> None:

@@ -71,7 +71,7 @@ class Statement(NamedTuple):
 
 
 @dataclass
-class _Fees:
+class Fees:
     """Works out fees that a file does not say: once an order, as the account's profile has them."""
 
     values: Mapping[str, Any]
@@ -109,7 +109,7 @@ def together(statements: Sequence[Statement]) -> Statement:
 
 def read_statement(
     path: Path, account: Account, day: date | None = None, rename: Mapping[str, str] | None = None,
-    scale: Mapping[str, float] | None = None,
+    scale: Mapping[str, float] | None = None, fees: Fees | None = None, skip_booked: bool = False,
 ) -> Statement:
     """Read a file of fills.
 
@@ -124,7 +124,11 @@ def read_statement(
     rename : mapping of str to str, optional
         Theirs -> ours.
     scale : mapping of str to float, optional
-        Ours -> what its numbers are multiplied by, such as quantity by 100.
+        Ours, or theirs -> what its numbers are multiplied by, such as quantity by 100.
+    fees : Fees, optional
+        Works out fees that the file does not say: the same for all files that are booked together.
+    skip_booked : bool
+        Leave out what has the number of something that is booked.
 
     Raises
     ------
@@ -138,7 +142,10 @@ def read_statement(
     if 'date' not in columns and day is None:
         raise DataError(f'{path}: found no column of dates, expected date, 成交日期 or 交割日期; give --date YYYY-MM-DD for all '
                         'rows')
-    fees, fills, events, skipped, computed = _Fees(account.rules['values'], account.fills), [], [], [], 0
+    fees = fees or Fees(account.rules['values'], account.fills)
+    fills, events, skipped, computed = [], [], [], 0
+    booked = {(row.datetime, row.fill_id) for row in account.fills if row.fill_id}
+    booked |= {(row.date, row.event_id) for row in account.events if row.event_id}
     for row in rows:
         word = row.text('side')
         undone = next((text for text in (word, row.text('status'), row.text('note'))
@@ -159,6 +166,9 @@ def read_statement(
             raise DataError(f'{row.where("date")}: found nothing, expected a day')
         if day is not None and on != day:
             raise DataError(f'{row.where("date")}: found {on}, but --date says {day}')
+        if skip_booked and (on, row.mark('fill_id')) in booked:
+            skipped.append(f'{row.source}: number {row.text("fill_id")} is booked already')
+            continue
         if side in (BUY, SELL):
             fill, missing = _fill(row, on, side, columns, fees)
             if fill is None:
@@ -171,7 +181,7 @@ def read_statement(
     return Statement(fills, events, skipped, computed, columns)
 
 
-def _fill(row: Row, day: date, side: str, columns: Mapping[str, Any], fees: _Fees) -> tuple[FillRow | None, bool]:
+def _fill(row: Row, day: date, side: str, columns: Mapping[str, Any], fees: Fees) -> tuple[FillRow | None, bool]:
     size, at = ('filled' if 'filled' in columns else 'quantity'), ('filled_price' if 'filled_price' in columns else 'price')
     code, quantity = row.code(), abs(row.number(size, 0.0))  # a sale's may be negative
     if not quantity:

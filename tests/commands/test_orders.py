@@ -248,6 +248,7 @@ def test_an_account_that_holds_something(account, market):
     (('--ex-rights', '--undo'), r'--undo takes a booking back, and books nothing'),
     (('--cash', '299000'), r'a\.json: cash 300,000\.00, the broker shows 299,000\.00; nothing is booked'),
     (('--fills', 'none.csv'), r'none\.csv: there is no such file'),
+    (('--unfilled', '2099-01-01'), r'--unfilled 2099-01-01: is to come; today is'),
 ])
 def test_fills_that_are_refused(account, more, message):
     assert re.search(message, one_error_line(command('fills', '--account', 'a.json', *more)))

@@ -51,7 +51,7 @@ def test_stops_go_by_the_restated_cost(tmp_path):
     store = market(DAYS[:2], preclose=(None, {(DAYS[1], A): 9.5, (DAYS[0], A): 10.0}))
     made = orders_of(store, account, MONDAY, Seen, {}, CAGE, facts_before(store, MONDAY.toordinal()), run)
     assert made.orders == []
-    assert Seen.seen == {A: (pytest.approx(12.0 * 9.5 / 10.0), 9.5)}
+    assert Seen.seen == {A: (pytest.approx(12.0 * 9.5 / 10.0, abs=0.01), 9.5)}  # but for the part of a share
     # on the next day nothing of it is booked yet: the cost stays restated, and the list reminds
     made = evening(store, account, TUESDAY, Seen)
     assert made.unbooked == [(A, MONDAY)]
@@ -250,17 +250,87 @@ def test_what_is_missing_is_booked_by_the_data(booked, lacking, tmp_path):
     assert Seen.seen == {A: (pytest.approx(4.75), 4.75)}
 
 
-def test_of_several_ex_dates_the_nearest():
-    def dividend(day):
-        return EventRow(date(2024, 1, day), A, 'dividend', 100, 100, 10.0, 1.0, 0.1)
+def dividend(day, cash=10.0):
+    return EventRow(date(2024, 1, day), A, 'dividend', 100, 100, cash, 1.0, cash / 100)
 
-    january = [ExDate(date(2024, 1, day).toordinal(), False, True, 1.0) for day in (5, 20)]
-    on = {number: date.fromordinal(day).day for number, day in match([dividend(22)], {A: january}).days.items()}
-    assert on == {0: 20}
-    found = match([dividend(22), dividend(21), dividend(25)], {A: january})
-    assert {number: date.fromordinal(day).day for number, day in found.days.items()} == {1: 20, 0: 5}
-    assert found.doubled == {2: 1}
-    assert match([dividend(30)], {}).days == {}
+
+def matched_days(events, ex_dates, held=lambda code, day: 100):
+    found = match(events, {A: ex_dates}, held)
+    return {number: date.fromordinal(day).day for number, day in found.days.items()}, found.doubled
+
+
+def january(day, ratio=1.0, paid=0.1, known=True):
+    return ExDate(date(2024, 1, day).toordinal(), ratio, paid, known)
+
+
+def test_of_several_ex_dates_the_one_that_it_came_of():
+    both = [january(5), january(20)]
+    assert matched_days([dividend(22)], both) == ({0: 20}, {})  # the nearest before it
+    assert matched_days([dividend(18)], both) == ({0: 5}, {})
+    assert matched_days([dividend(3)], both) == ({0: 5}, {})  # or a few days after it
+    assert matched_days([dividend(22), dividend(21), dividend(25)], both) == ({1: 20, 0: 5}, {2: 1})
+    assert matched_days([dividend(22, 30.0)], [january(5, paid=0.3), january(20)]) == ({0: 5}, {})  # by its size
+    assert matched_days([dividend(22)], [january(5), january(20, ratio=1.5, paid=0.0)]) == ({0: 5}, {})  # that one paid nothing
+    assert matched_days([dividend(22)], both, lambda code, day: 100 * (day < both[1].day)) == ({0: 5}, {})  # not held any more
+    assert matched_days([dividend(22)], [january(20, ratio=1.05, paid=0.5, known=False)]) == ({0: 20}, {})
+    assert matched_days([dividend(22)], []) == ({}, {})
+
+
+def test_an_ex_date_before_the_account_began(tmp_path):
+    """What comes of it later is booked on its own day."""
+    account = new_account(tmp_path, TUESDAY, cash=0.0, holdings=[Holding(A, 1000, 1000, 4.75)])
+    account.events = [DIVIDEND._replace(date=TUESDAY), BONUS._replace(date=TUESDAY)]
+    made = evening(split_market(DAYS[:3]), account, WEDNESDAY, Seen)
+    assert made.cash == 500.0
+    account.events = account.events[:1]
+    assert evening(split_market(DAYS[:3]), account, WEDNESDAY, Seen).cash == 500.0
+
+
+def test_published_shares_beside_a_booked_dividend(tmp_path):
+    account = holding(tmp_path, DIVIDEND)
+    store = split_market(DAYS[:2])
+    made = evening(store, account, MONDAY, Seen)  # the list of the ex-date itself
+    assert (made.cash, made.ex_dates) == (500.0, [(A, False)])
+    assert Seen.seen == {A: (pytest.approx(4.75), 4.75)}
+    coming = facts_before(store, MONDAY.toordinal())
+    sale = orders_of(store, account, MONDAY, MicroCapStrategy, {'min_price': 100.0}, CAGE, coming, run)
+    assert [order.shares for order in sale.orders] == [2000]
+    account.events = [DIVIDEND, BONUS]
+    assert evening(store, account, MONDAY, Seen).ex_dates == []
+
+
+def test_new_shares_booked_before_their_ex_date_wait_for_it(tmp_path):
+    account = new_account(tmp_path, MONDAY, cash=0.0, holdings=[Holding(A, 1000, 1000, 10.0)])
+    account.events = [BONUS]
+    store = market(DAYS[:2], closes={A: 10.0})  # its ex-date is not known yet
+    made = orders_of(store, account, TUESDAY, MicroCapStrategy, {'min_price': 100.0, 'refresh_rate': 1}, CAGE,
+                     facts_before(store, TUESDAY.toordinal()), run)
+    assert [order.shares for order in made.orders] == [1000]
+    account.events = [BONUS._replace(date=TUESDAY)]  # of the list's day itself
+    made = orders_of(store, account, TUESDAY, MicroCapStrategy, {'min_price': 100.0, 'refresh_rate': 1}, CAGE,
+                     facts_before(store, TUESDAY.toordinal()), run)
+    assert [order.shares for order in made.orders] == [2000]
+
+
+def test_small_bonus_that_is_booked_and_in_the_facts(tmp_path):
+    account = new_account(tmp_path, MONDAY, cash=0.0, holdings=[Holding(A, 1000, 1000, 10.0)])
+    for on in (MONDAY, TUESDAY):
+        account.events = [BONUS._replace(date=on, shares_after=1050, ratio=1.05)]
+        store = market(DAYS[:2], closes={A: 10.0})
+        coming = facts_before(store, TUESDAY.toordinal())
+        path = tmp_path / 'facts.csv'
+        path.write_text('code,share_ratio\n000001,1.05\n', encoding='utf-8')
+        with_facts(coming, store, path)
+        made = orders_of(store, account, TUESDAY, MicroCapStrategy, {'min_price': 100.0, 'refresh_rate': 1}, CAGE, coming, run)
+        assert [order.shares for order in made.orders] == [1050]
+
+
+def test_what_the_data_cannot_know_yet_is_no_double(tmp_path):
+    account = holding(tmp_path, DIVIDEND, BONUS, EventRow(date(2024, 3, 8), A, 'dividend', 2000, 2000, 600.0, 1.0, 0.3))
+    check_events(split_market(DAYS), account, 2, 'the data')  # it ends on 2024-03-06
+    account.events[2] = account.events[2]._replace(cash=500.0)  # as the first
+    with pytest.raises(DataError, match='has one ex-date near it'):
+        check_events(split_market(DAYS), account, 2, 'the data')
 
 
 # -- facts of a file ------------------------------------------------------------

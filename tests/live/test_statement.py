@@ -5,9 +5,9 @@ from datetime import date
 import pytest
 
 from bt_microcap.feeds.errors import DataError
-from bt_microcap.live.booking import book, unbooked
+from bt_microcap.live.booking import book
 from bt_microcap.live.books import EventRow, FillRow, Holding
-from bt_microcap.live.statement import read_statement, together
+from bt_microcap.live.statement import Fees, read_statement, together
 from tests.support.living import new_account
 
 MONDAY, TUESDAY = date(2024, 3, 4), date(2024, 3, 5)
@@ -338,8 +338,8 @@ def test_an_export_that_grows(account):
     head = '成交日期,证券代码,操作,成交数量,成交均价,成交编号\n'
     old, new = '20240304,600000,卖出,100,10,1\n', '20240305,600000,卖出,100,10,2\n'
     book(account, read(account, head + old), 'fills.csv')
-    rest = unbooked(account, read(account, head + old + new))
-    assert rest.skipped == ['2024-03-04 600000.XSHG SELL 100 at 10, number 1: booked already']
+    rest = read(account, head + old + new, skip_booked=True)
+    assert [text.rpartition(': ')[2] for text in rest.skipped] == ['number 1 is booked already']
     book(account, rest, 'fills.csv')
     assert [fill.fill_id for fill in account.fills] == ['1', '2']
 
@@ -356,3 +356,19 @@ def test_a_lost_account_is_booked_anew_from_its_files(account, tmp_path):
     other.save()
     assert (other.fills, other.events) == (account.fills, account.events)
     assert other.books().cash == account.books().cash
+
+
+def test_fees_of_an_order_that_grows_or_stands_in_two_files(account, tmp_path):
+    head = '成交日期,证券代码,操作,成交数量,成交均价,合同编号,成交编号\n'
+    one, two = '20240304,600000,卖出,1000,9.76,77,1\n', '20240304,600000,卖出,1000,9.76,77,2\n'
+    apart = [tmp_path / name for name in ('one.csv', 'two.csv')]
+    for path, row in zip(apart, (one, two), strict=True):
+        path.write_text(head + row, encoding='utf-8')
+    fees = Fees(account.rules['values'], account.fills)
+    found = together([read_statement(path, account, fees=fees) for path in apart])
+    # 19,520 x 0.0003 = 5.856: five at first, the rest then
+    assert [fill.commission for fill in found.fills] == pytest.approx([5.0, 0.856])
+    book(account, read(account, head + one), 'fills.csv')
+    grown = read(account, head + one + two, skip_booked=True)
+    assert [fill.commission for fill in grown.fills] == pytest.approx([0.856])
+    assert grown.computed == 1
