@@ -230,17 +230,22 @@ class _Eve(bt.Analyzer):
         if self.held is None:
             return
         broker = self.strategy.broker
-        later = {id(event) for (_, day), events in broker.of_ex_date.items() if day > self.day for event in events}
-        later |= {id(event) for day, event in broker.others if day > self.day}
-        past = [event for event in account.events if event.date.toordinal() <= self.day and id(event) not in later]
-        books = add_up(account.cash, account.holdings, past, account.fills, str(account.path), True)
-        mine = {code: position.shares for code, position in books.positions.items()}
+        books = add_up(account.cash, account.holdings, [event for event in account.events if event.date.toordinal() <= self.day],
+                       account.fills, str(account.path), True)
+        cash, mine = books.cash, {code: position.shares for code, position in books.positions.items()}
+        later = [event for (_, day), events in broker.of_ex_date.items() if day > self.day for event in events]
+        later += [event for day, event in broker.others if day > self.day]
+        for event in later:  # booked by then, but the run counts it from a later day on
+            if event.date.toordinal() <= self.day:
+                cash -= event.cash
+                mine[event.code] = mine.get(event.code, 0) - (event.shares_after - event.shares_before)
+        mine = {code: shares for code, shares in mine.items() if shares}
         # what counts from an ex-date on, and is booked later
         pending = {event.code for events in broker.of_ex_date.values() for event in events if event.date.toordinal() > self.day}
         other = sorted((code, shares) for code, shares in mine.items() ^ self.held.items() if code not in pending)
-        if other or not pending and abs(books.cash - self.cash) > CENT:
+        if other or not pending and abs(cash - self.cash) > CENT:
             raise DataError(f'{account.path}: its journal adds up to something else than the run over its days, in '
-                            f'{other[0][0] if other else f"{books.cash:,.2f} and {self.cash:,.2f} yuan of cash"}; no list is '
+                            f'{other[0][0] if other else f"{cash:,.2f} and {self.cash:,.2f} yuan of cash"}; no list is '
                             'made of it')
 
     def prenext(self) -> None:

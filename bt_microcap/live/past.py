@@ -14,7 +14,7 @@ from ..exchange.commission import NO_FEES, Fees
 from ..exchange.corporate_actions import ExRights
 from .account import Account
 from .books import CASH, OF_CASH, EventRow
-from .ex_dates import EARLY, SURELY_SHARES, ex_dates_of, kinds, match
+from .ex_dates import EARLY, LATE, SURELY_SHARES, ex_dates_of, kinds, match
 
 NOT_ORDERED = 'not ordered'  # of a fill that the strategy did not order
 
@@ -113,7 +113,10 @@ class PastBroker(AShareBroker):
         New shares that are booked before their ex-date, which tells what they are worth, wait for it for some days.
         """
         on = event.date.toordinal()
-        return on + EARLY + 1 if self._tells_ex_dates and 'shares' in kinds(event) and on != self.list_day else on
+        # of one before the account began, say
+        near = any(0 <= on - each.day <= LATE and each.brings('shares') for each in self._ex_dates.get(event.code, ()))
+        waits = self._tells_ex_dates and 'shares' in kinds(event) and not near and on != self.list_day
+        return on + EARLY + 1 if waits else on
 
     # -- before the open --------------------------------------------------------------------------------------
 

@@ -279,11 +279,12 @@ def test_of_several_ex_dates_the_one_that_it_came_of():
 def test_an_ex_date_before_the_account_began(tmp_path):
     """What comes of it later is booked on its own day."""
     account = new_account(tmp_path, TUESDAY, cash=0.0, holdings=[Holding(A, 1000, 1000, 4.75)])
-    account.events = [DIVIDEND._replace(date=TUESDAY), BONUS._replace(date=TUESDAY)]
+    account.events = [BONUS._replace(date=TUESDAY),
+                      DIVIDEND._replace(date=TUESDAY, shares_before=2000, shares_after=2000)]
     made = evening(split_market(DAYS[:3]), account, WEDNESDAY, Seen)
-    assert made.cash == 500.0
-    account.events = account.events[:1]
-    assert evening(split_market(DAYS[:3]), account, WEDNESDAY, Seen).cash == 500.0
+    assert (made.cash, made.holdings) == (500.0, 1)
+    sale = evening(split_market(DAYS[:3]), account, WEDNESDAY, params={'min_price': 100.0, 'refresh_rate': 1})
+    assert [order.shares for order in sale.orders] == [2000]
 
 
 def test_published_shares_beside_a_booked_dividend(tmp_path):
