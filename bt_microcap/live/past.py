@@ -113,10 +113,14 @@ class PastBroker(AShareBroker):
         New shares that are booked before their ex-date, which tells what they are worth, wait for it for some days.
         """
         on = event.date.toordinal()
-        # of one before the account began, say
-        near = any(0 <= on - each.day <= LATE and each.brings('shares') for each in self._ex_dates.get(event.code, ()))
-        waits = self._tells_ex_dates and 'shares' in kinds(event) and not near and on != self.list_day
+        waits = self._is_early(event) and 'shares' in kinds(event) and on != self.list_day
         return on + EARLY + 1 if waits else on
+
+    def _is_early(self, event: EventRow) -> bool:
+        """Return whether an event must be of an ex-date to come: the data tells such, and has none before it."""
+        on = event.date.toordinal()
+        return self._tells_ex_dates and event.action != 'reinvest' and not any(
+            0 <= on - each.day <= LATE and all(map(each.brings, kinds(event))) for each in self._ex_dates.get(event.code, ()))
 
     # -- before the open --------------------------------------------------------------------------------------
 
@@ -168,7 +172,7 @@ class PastBroker(AShareBroker):
         else:  # booked on another day than it happened
             shares = held + event.shares_after - event.shares_before
             self._restate_by(data, ExRights(event.action, shares, event.cash, shares / held, event.cash / held))
-        if self._tells_ex_dates and (event.code, self.day) not in self.of_ex_date and event.action != 'reinvest':
+        if (event.code, self.day) not in self.of_ex_date and self._is_early(event):
             self.positions[data].price = self.positions[data].price_orig = cost  # its ex-date will tell
 
     def _restate_by(self, data: Any, happened: ExRights) -> None:
