@@ -283,7 +283,8 @@ def test_an_ex_date_before_the_account_began(tmp_path):
                       DIVIDEND._replace(date=TUESDAY, shares_before=2000, shares_after=2000)]
     made = evening(split_market(DAYS[:3]), account, WEDNESDAY, Seen)
     assert (made.cash, made.holdings) == (500.0, 1)
-    assert Seen.seen == {A: (pytest.approx((4.75 * 1000 - 500) / 2000), 4.75)}  # of the cost that was given for half of the shares
+    # of the cost that was given for half of the shares
+    assert Seen.seen == {A: (pytest.approx((4.75 * 1000 - 500) / 2000), 4.75)}
     sale = evening(split_market(DAYS[:3]), account, WEDNESDAY, params={'min_price': 100.0, 'refresh_rate': 1})
     assert [order.shares for order in sale.orders] == [2000]
 
