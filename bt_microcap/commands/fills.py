@@ -114,7 +114,8 @@ def undo(account: Account, args: argparse.Namespace) -> int:
 
 def _with_data(args: argparse.Namespace, account: Account, data: Path, before: tuple[int, int]) -> int:
     """Check what is new by the data, note the opens, and book ex-dates where that is asked for; return how many."""
-    store, source = open_whole(data, args)
+    # --rename and --scale are about the file of fills
+    store, source = open_whole(data, argparse.Namespace(**{**vars(args), 'rename': [], 'scale': [], 'strict': False}))
     account.fills[before[0]:] = [_met(fill, store, source) for fill in account.fills[before[0]:]]
     check_events(store, account, before[1], source)
     if not args.ex_rights:

@@ -177,7 +177,7 @@ def listed(args: argparse.Namespace, account: Account) -> tuple[OrderList, Accou
     if not args.replay:
         coming = facts_before(store, on.toordinal())
         if args.facts is not None:
-            facts = with_facts(coming, store, args.facts, dict(args.rename))
+            facts = with_facts(coming, store, args.facts)
     made = orders_of(store, account, on, chosen.strategy, chosen.params, Pricing(args.price, args.away), coming,
                      lambda cerebro: run_one(cerebro, chosen), source)
     made.facts, made.without_fills = facts, without_fills(account, on)

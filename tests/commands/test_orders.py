@@ -332,3 +332,10 @@ def test_bookings_are_taken_back_one_by_one(account, market):
     assert '1 events taken back; 300,100.00 yuan' in command('fills', '--account', 'a.json', '--undo').out
     assert '1 events taken back; 300,000.00 yuan' in command('fills', '--account', 'a.json', '--undo').out
     assert 'has no booking that could be taken back' in one_error_line(command('fills', '--account', 'a.json', '--undo'))
+
+
+def test_a_column_of_the_fills_by_another_name(account, market):
+    Path('f.csv').write_text('date,code,side,so_many,price\n2020-03-02,600533,BUY,1,7\n', encoding='utf-8')
+    given = ('fills', '--account', 'a.json', '--fills', 'f.csv')
+    assert "found no column" not in command(*given, '--rename', 'so_many=quantity', '--scale', 'quantity=100').err
+    assert rows('a.journal.csv')[0]['quantity'] == '100'
