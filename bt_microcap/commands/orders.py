@@ -139,7 +139,11 @@ def main(pargs: list[str] | None = None) -> int:
     with changing(args.account) as account:
         made, account, store = listed(args, account)
         files = files_of(made, account, args)
-        show(account, made, args)
+        try:
+            show(account, made, args)
+            sys.stdout.flush()
+        except BrokenPipeError:  # who reads it has seen enough; the files are wanted all the same
+            sys.stdout = None
         write(files, args)
         account.issue(made.day, as_issued(made.orders))
         account.seen = seen_of(store, account, made.day)

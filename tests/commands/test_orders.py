@@ -339,3 +339,13 @@ def test_a_column_of_the_fills_by_another_name(account, market):
     given = ('fills', '--account', 'a.json', '--fills', 'f.csv')
     assert "found no column" not in command(*given, '--rename', 'so_many=quantity', '--scale', 'quantity=100').err
     assert rows('a.journal.csv')[0]['quantity'] == '100'
+
+
+def test_a_reader_that_leaves_early_does_not_keep_the_files_from_being_written(account, market):
+    python = shlex.quote(sys.executable)
+    done = subprocess.run(
+        ['sh', '-c', f'{python} -m bt_microcap orders --account a.json --date 2020-03-02 --out out | true'], cwd=account.parent,
+        capture_output=True, text=True, check=False)
+    assert done.stderr == ''
+    assert len(rows('out/orders.csv')) == 3
+    assert len(json.loads(account.read_text(encoding='utf-8'))['issued']) == 3
