@@ -9,7 +9,7 @@ from typing import Any
 
 from ..feeds.errors import DataError
 from ..feeds.invocation import command
-from ..feeds.store import MarketStore
+from ..feeds.market import MarketFeed
 from ..live import sessions
 from ..live.account import Account, held
 from ..live.books import Holding
@@ -70,10 +70,11 @@ def init(args: argparse.Namespace) -> int:
     store, source = open_whole(args.data, args)
     begun = args.start or args.date or sessions.next_open(datetime.now(timezone.utc))
     sessions.check_fresh(store, begun, source, '--start' if args.start or not args.date else '--date')
-    check_data(chosen, _Market(store))
+    check_data(chosen, MarketFeed(dataname=store).universe())
     holdings = read_holdings(args.holdings, dict(args.rename)) if args.holdings is not None else []
+    known = set(store.codes.tolist())
     for each in holdings:
-        if each.code not in set(store.codes.tolist()):
+        if each.code not in known:
             raise DataError(f'{args.holdings}: holds {each.code}, which {source} does not have; take it out, or add its rows '
                             f'with {command("ingest")}')
     profile = args.profile or 'realistic'
@@ -86,28 +87,9 @@ def init(args: argparse.Namespace) -> int:
             if path.exists():
                 raise DataError(f'{path}: is there already; an account begins once: give another name, or move it away')
         account.save()
-    print(say(args.lang, '{path}: begins on {date} with {cash} yuan and {holdings} holdings, for '
-                         '{name}', path=args.account, date=begun,
-              cash=f'{args.cash:,.2f}', holdings=len(holdings), name=chosen.label or 'original'))
+    print(say(args.lang, '{path}: begins on {date} with {cash} yuan and {holdings} holdings, for {name}', path=args.account,
+              date=begun, cash=f'{args.cash:,.2f}', holdings=len(holdings), name=chosen.label or 'original'))
     return 0
-
-
-class _Market:
-    """Tells whether a band of the market cap is ever met."""
-
-    def __init__(self, store: MarketStore) -> None:
-        self._store = store
-
-    def ever_between(self, name: str, low: float, high: float) -> bool:
-        return any(bool(((vector >= low) & (vector <= high)).any()) for vector in self._vectors(name))
-
-    def extremes(self, name: str) -> tuple[float, float]:
-        from ..feeds.universe import extremes_of
-
-        return extremes_of(self._vectors(name))
-
-    def _vectors(self, name: str) -> Any:
-        return (self._store.vector(name, day) for day in range(len(self._store.days)))
 
 
 def read_holdings(path: Path, rename: dict[str, str] | None = None) -> list[Holding]:

@@ -85,10 +85,9 @@ def main(pargs: list[str] | None = None) -> int:
             account.bookings.append(before)  # of ex-dates alone
         account.save()
         day, on_day = last_fills(account, statement.fills)
-    print(say(args.lang, '{path}: {count} fills and {events} events booked; {cash} yuan of cash and {holdings} '
-                         'holdings', path=args.account,
-              count=len(statement.fills), events=len(statement.events) + booked, cash=f'{books.cash:,.2f}',
-              holdings=len(books.positions)))
+    print(say(args.lang, '{path}: {count} fills and {events} events booked; {cash} yuan of cash and {holdings} holdings',
+              path=args.account, count=len(statement.fills), events=len(statement.events) + booked,
+              cash=f'{books.cash:,.2f}', holdings=len(books.positions)))
     if args.unfilled is not None:
         print(say(args.lang, 'lists up to {date} remind no longer', date=account.settled))
     if statement.computed:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
-import io
 import json
 import math
 import sys
@@ -29,6 +27,7 @@ from ..live.facts import Facts, with_facts
 from ..live.formats import FORMATS, HOLDINGS, cats, chinese, dts, ptrade, qmt, xt
 from ..live.order_list import Blocked, ListedOrder, OrderList, Pricing, as_issued, check_size
 from ..live.prices import AUCTION, CAGE, CHOICES, CLOSE
+from ..live.text_tables import csv_text
 from ..profiles import PROFILES
 from ..views.language import CHINESE, ENGLISH, LANGUAGES, say, translate
 from ..views.order_text import notes, shown
@@ -79,11 +78,9 @@ def parse_args(pargs: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--lang', choices=LANGUAGES, default=ENGLISH, help='of the table (default: en)')
     group = parser.add_argument_group('limit prices')
     group.add_argument('--price', choices=CHOICES, default=CAGE,
-                       help=f"{CAGE}: as far from the reference price as the exchange takes it in continuous trading, 2 %% as "
-                            "a rule; "
-                            f"{AUCTION}: the day's limit, for the opening auction, at most --away from it; {CLOSE}: --away "
-                            "from it "
-                            f'(default: {CAGE})')
+                       help=f'{CAGE}: as far from the reference price as the exchange takes it in continuous trading, 2 %% as '
+                            f"a rule; {AUCTION}: the day's limit, for the opening auction, at most --away from it; "
+                            f'{CLOSE}: --away from it (default: {CAGE})')
     group.add_argument('--away', type=fraction, metavar='FRACTION',
                        help=f'of the reference price: 0.03 for 3 %% (default: {AUCTION} no cap, {CLOSE} 0.01)')
     group = parser.add_argument_group('safety')
@@ -192,7 +189,7 @@ def listed(args: argparse.Namespace, account: Account) -> tuple[OrderList, Accou
 def of_account(account: Account, made: OrderList, args: argparse.Namespace) -> str:
     """Return what is printed of a list."""
     if args.show == 'csv':
-        return csv_of(ListedOrder._fields, made.orders).removesuffix('\n')
+        return csv_text(ListedOrder._fields, made.orders).removesuffix('\n')
     if args.show == 'json':
         return json.dumps(json_of(made, account, args.lang), indent=2, ensure_ascii=False)
     values = {'date': made.day, 'count': len(made.orders), 'cash': f'{made.cash:,.2f}', 'holdings': made.holdings,
@@ -206,21 +203,11 @@ def of_account(account: Account, made: OrderList, args: argparse.Namespace) -> s
     return f'{head}\n{shown(made, args.lang)}'
 
 
-def csv_of(header: tuple[str, ...], rows: Any) -> str:
-    """Return rows as CSV, numbers in full precision."""
-    stream = io.StringIO(newline='')
-    writer = csv.writer(stream, lineterminator='\n')
-    writer.writerow(header)
-    writer.writerows(['' if isinstance(value, float) and math.isnan(value) else value for value in row] for row in rows)
-    return stream.getvalue()
-
-
 def json_of(made: OrderList, account: Account, language: str) -> dict[str, Any]:
     """Return a list as JSON has it."""
     def plain(row: Any) -> dict[str, Any]:
-        return {name: None if isinstance(value, float) and math.isnan(value) else value.isoformat() if isinstance(value, date)
-        else value
-                for name, value in row._asdict().items()}
+        return {name: None if isinstance(value, float) and math.isnan(value) else
+                value.isoformat() if isinstance(value, date) else value for name, value in row._asdict().items()}
 
     return {'date': made.day.isoformat(), 'account': str(account.path), 'cash': made.cash, 'holdings': made.holdings,
             'value': made.value(), 'published': made.published, 'replay': made.replay, 'days_left': made.days_left,
@@ -237,8 +224,8 @@ def files_of(made: OrderList, account: Account, args: argparse.Namespace) -> dic
         An extra is not there.
     """
     files: dict[str, bytes] = {
-        'orders.csv': csv_of(ListedOrder._fields, made.orders).encode('utf-8-sig'),
-        'blocked.csv': csv_of(Blocked._fields, made.blocked).encode('utf-8-sig'),
+        'orders.csv': csv_text(ListedOrder._fields, made.orders).encode('utf-8-sig'),
+        'blocked.csv': csv_text(Blocked._fields, made.blocked).encode('utf-8-sig'),
         'orders.json': (json.dumps(json_of(made, account, args.lang), indent=2, ensure_ascii=False) + '\n').encode(),
     }
     if made.replay:
@@ -247,8 +234,8 @@ def files_of(made: OrderList, account: Account, args: argparse.Namespace) -> dic
         if name in FORMATS:
             orders, form = made.orders, FORMATS[name]
             if name == CHINESE_LIST:
-                orders = [order._replace(why=translate(order.why, CHINESE), note=translate(order.note, CHINESE)) for order in
-                orders]
+                orders = [order._replace(why=translate(order.why, CHINESE), note=translate(order.note, CHINESE))
+                          for order in orders]
             if form.for_programs and any(order.needs_sale for order in orders):  # a program would give them too early
                 later = form.write([order for order in orders if order.needs_sale], args.broker_account)
                 files |= {f'{AFTER_SALES}/{file}': content for file, content in later.items()}
@@ -278,9 +265,6 @@ def write(files: dict[str, bytes], args: argparse.Namespace) -> None:
           file=sys.stdout if args.show == 'table' else sys.stderr)
 
 
-
-
-
 def fills_of(made: OrderList) -> str:
     """Return what a replay fills, and what happens without an order, as the command ``fills`` reads it."""
     header = (*FillRow._fields, 'shares_before', 'shares_after', 'cash', 'ratio', 'dividend')
@@ -289,4 +273,4 @@ def fills_of(made: OrderList) -> str:
         rows.append((event.date, event.code, event.action, *[''] * (len(FillRow._fields) - 3), event.shares_before,
                      event.shares_after, event.cash, event.ratio, event.dividend))
     rows += [(*fill, *[''] * 5) for fill in made.fills]
-    return csv_of(header, rows)
+    return csv_text(header, rows)

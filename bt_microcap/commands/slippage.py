@@ -55,9 +55,8 @@ def main(pargs: list[str] | None = None) -> int:
         rows.append(_row(name, cost_of([fill for fill in known if fill.side in sides], broker)))
     print('\n'.join(table(rows)))
     if len(known) < len(fills):
-        print(say(args.lang, '{count} fills are left out: the open of their day is not known; {call} tells it', call='--data '
-                                                                                                                     'STORE',
-                  count=len(fills) - len(known)))
+        print(say(args.lang, '{count} fills are left out: the open of their day is not known; {call} tells it',
+                  call='--data STORE', count=len(fills) - len(known)))
     found = matching(known, broker)
     more = '' if found.keeps_ticks else ' --min-slippage-ticks 0'
     real = cost_of(known, broker).real
@@ -67,8 +66,8 @@ def main(pargs: list[str] | None = None) -> int:
     print(say(args.lang, 'the backtest would have assumed {yuan} yuan with: {call}', yuan=f'{found.assumed:,.2f}',
               call=f'--slippage {as_text(found.slippage)}{more}'))
     if abs(found.assumed - real) >= 0.01:
-        print(say(args.lang, 'prices go by steps: no slippage comes nearer to the {yuan} yuan that the fills '
-                             'cost', yuan=f'{real:,.2f}'))
+        print(say(args.lang, 'prices go by steps: no slippage comes nearer to the {yuan} yuan that the fills cost',
+                  yuan=f'{real:,.2f}'))
     return 0
 
 
@@ -93,9 +92,8 @@ def fills_of(args: argparse.Namespace) -> list[FillRow]:
     if args.journal.suffix == '.json':
         raise DataError(f'--journal {args.journal}: is an account; give {args.journal.with_suffix(".journal.csv")} beside it')
     rows, _ = read_rows(args.journal, COLUMNS, NEEDED, dict(args.rename))
-    store = None
-    if args.data is not None:
-            store, _ = open_whole(args.data, args)
+    store = None if args.data is None else open_whole(args.data, args)[0]
+    known = set() if store is None else set(store.codes.tolist())
     found = []
     for row in rows:
         day, code, side = row.day('datetime'), row.code(), row.text('side').upper()
@@ -104,7 +102,7 @@ def fills_of(args: argparse.Namespace) -> list[FillRow]:
         opening = row.number('open')
         if not opening > 0 and store is not None:
             number = store.day_number(day.toordinal())
-            if number < len(store.days) and int(store.days[number]) == day.toordinal() and code in set(store.codes.tolist()):
+            if number < len(store.days) and int(store.days[number]) == day.toordinal() and code in known:
                 opening = float(store.vector('open', number)[store.stock_number(code)])
         found.append(FillRow(day, code, side, int(abs(row.number('quantity'))), row.number('price'), 0.0, 0.0, 0.0,
                              opening if opening > 0 else math.nan))

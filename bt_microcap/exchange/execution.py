@@ -233,10 +233,16 @@ class ExecutionBroker(AccountBroker):
         self._fill(order, allowed, fill)
         if allowed < size and at_once:
             self._cancel_rest(order, VOLUME_LIMIT)
-        elif allowed < size and order.parent is not None:  # the other child of a bracket is for what is left, too
-            for other in self._pchildren.get(order.parent.ref, ()):
-                if other is not order and other.alive():
-                    self._resize(other, abs(int(order.executed.remsize)))
+        elif allowed < size:
+            self._resize_sibling(order)
+
+    def _resize_sibling(self, order: Order) -> None:
+        """Leave the other child of a bracket what is left of the one that filled in part."""
+        if order.parent is None:
+            return
+        for other in self._pchildren.get(order.parent.ref, ()):
+            if other is not order and other.alive():
+                self._resize(other, abs(int(order.executed.remsize)))
 
     # -- sizes --------------------------------------------------------------------------------------------
 

@@ -3,13 +3,11 @@
 Sources, cited beside the rows by the short names of `rules`, and:
 
 - ``MAIN2023``: 上证发〔2023〕32号 and 深证上〔2023〕98号, in force since 2023-04-10: the price cage (有效申报价格范围) of the
-main
-  boards, and the ten price steps of ChiNext.
+  main boards, and the ten price steps of ChiNext.
 
 The cage holds for limit orders in continuous trading, not in call auctions. It is counted from the best price on the other side
 at that moment (failing that the best on the own side, the last price, the close before), which nobody knows on the evening
-before: a
-price within it of the reference price alone is near enough where the open is near that.
+before: a price within it of the reference price alone is near enough where the open is near that.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from ..feeds.errors import DataError
 from ..feeds.invocation import command
 from ..feeds.store.folder import lock_file
 from .books import BUY, Books, EventRow, FillRow, Holding, add_up
+from .text_tables import csv_text
 
 FORMAT = 1
 
@@ -136,16 +137,17 @@ class Account:
             raise DataError(f'{self.path}: has no booking that could be taken back')
         fills, events = self.bookings.pop()
         taken = self.fills[fills:], self.events[events:]
-        before = self.undone_path.read_bytes() if self.undone_path.exists() else _text(('kind', *FillRow._fields), [])
+        before = self.undone_path.read_bytes() if self.undone_path.exists() else csv_text(('kind', *FillRow._fields), []).encode()
         rows = [('fill', *row) for row in taken[0]] + [('event', *row) for row in taken[1]]
-        _write(self.undone_path, before + _text((), rows))
+        _write(self.undone_path, before + csv_text((), rows).encode())
         self.fills, self.events, self._shrinks = self.fills[:fills], self.events[:events], True
         return taken
 
     def save(self) -> None:
         """Write the three files, the account's own last."""
         books = self.books()
-        journal, events = _text(FillRow._fields, self.fills), _text(EventRow._fields, self.events)
+        journal = csv_text(FillRow._fields, self.fills).encode()
+        events = csv_text(EventRow._fields, self.events).encode()
         last = self.last_day
         content = {
             'format': FORMAT, 'begun': self.begun.isoformat(), 'strategy': self.strategy, 'rules': self.rules,
@@ -256,15 +258,6 @@ def held(path: Path) -> Iterator[None]:
 
 def _checksum(content: dict[str, Any]) -> int:
     return zlib.crc32(json.dumps(content, sort_keys=True, ensure_ascii=False).encode())
-
-
-def _text(header: tuple[str, ...], rows: list) -> bytes:
-    stream = io.StringIO(newline='')
-    writer = csv.writer(stream, lineterminator='\n')
-    if header:
-        writer.writerow(header)
-    writer.writerows(['' if isinstance(value, float) and math.isnan(value) else value for value in row] for row in rows)
-    return stream.getvalue().encode()
 
 
 def _mark(content: bytes, rows: int) -> dict[str, int]:

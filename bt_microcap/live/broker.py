@@ -24,8 +24,7 @@ class JournalBroker(PastBroker):
     On every day before the list's, an order of the strategy is filled by the journal's fills of its code and side on that day,
     be they more or fewer than it asked for, and refused where there are none; an order that waits goes on waiting. What was
     filled without an order is booked at the end of the day; what happened without one, before the open. On the day of the list
-    the rules
-    of `AShareBroker` say what can be filled.
+    the rules of `AShareBroker` say what can be filled.
 
     Attributes
     ----------
@@ -140,10 +139,8 @@ class JournalBroker(PastBroker):
             self._fill(order, row.quantity, row.price, Fees(row.commission, row.tax, row.transfer_fee))
         if filled < whole and at_once:
             self._cancel_rest(order, NOT_FILLED)
-        elif filled < whole and order.parent is not None:  # the other child of a bracket is for what is left, too
-            for other in self._pchildren.get(order.parent.ref, ()):
-                if other is not order and other.alive():
-                    self._resize(other, abs(int(order.executed.remsize)))
+        elif filled < whole:
+            self._resize_sibling(order)
 
     def _could_fill(self, order: Order, rows: list[FillRow]) -> int:
         """Return the legal size that an order could have had, by what it asked for and what there was."""

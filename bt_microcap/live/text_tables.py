@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -215,3 +216,13 @@ def _lines(path: Path) -> tuple[list[str], str]:
         raise DataError(f'{path}: found bytes that are neither UTF-8 nor GBK, expected text; save the file again')
     head = [line for line in lines[:HEADER_LINES] if line.strip()]
     return lines, max(',\t;', key=lambda mark: max((line.count(mark) for line in head), default=0))
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Return rows of our own as CSV, numbers in full precision, NaN as nothing; without a header where it is empty."""
+    stream = io.StringIO(newline='')
+    writer = csv.writer(stream, lineterminator='\n')
+    if header:
+        writer.writerow(header)
+    writer.writerows(['' if isinstance(value, float) and math.isnan(value) else value for value in row] for row in rows)
+    return stream.getvalue()
