@@ -42,6 +42,7 @@ REFERENCE_TABLES = {
     'constituents': ('index', 'date', 'code'),  # members of an index on that day, until its next date
     'benchmarks': ('index', 'date', 'open', 'high', 'low', 'close'),  # index points
 }
+SHARES_TABLE = {'shares': ('code', 'date', 'shares')}  # of a file for market caps: total shares from that day on; not kept
 
 ALWAYS = np.datetime64('1900-01-01', 's')  # the date of what a file says without a date
 EPOCH = 719163  # ordinal of 1970-01-01: Backtrader counts days as date.toordinal() does

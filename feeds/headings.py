@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .codes import canonical_code
-from .columns import OPTIONAL, PRICES, REFERENCE_TABLES, REQUIRED
+from .columns import OPTIONAL, PRICES, REFERENCE_TABLES, REQUIRED, SHARES_TABLE
 from .errors import DataError
 
 NAMELESS = re.compile(r'|index|level_\d+|__index_level_\d+__|Unnamed: \d+(?:_level_\d+)?')  # what pandas calls an index
@@ -60,7 +60,7 @@ _SHARES = {'股': 1.0, 'shares': 1.0, '手': 100.0, '千股': 1e3, '万股': 1e4
            '亿': 1e8}
 _PRICE = {**_YUAN, '元/股': 1.0}
 UNITS: dict[str, dict[str, float]] = {
-    'volume': _SHARES, **dict.fromkeys(('amount', 'market_cap', 'circ_market_cap'), _MONEY),
+    'volume': _SHARES, 'shares': _SHARES, **dict.fromkeys(('amount', 'market_cap', 'circ_market_cap'), _MONEY),
     **dict.fromkeys((*PRICES, 'preclose', 'high_limit', 'low_limit', 'cash_dividend'), _PRICE),
 }
 FIELDS = (*REQUIRED, *OPTIONAL, 'circ_market_cap', 'name')
@@ -69,6 +69,7 @@ FIELDS = (*REQUIRED, *OPTIONAL, 'circ_market_cap', 'name')
 _FROM, _UNTIL = 'start_date 开始日期 起始日期 生效日期', 'end_date 结束日期'
 _INDEX = '指数代码 index_code 指数 index_symbol index_id'
 _SIDE: dict[str, dict[str, tuple[str, str]]] = {
+    'shares': {'shares': ('总股本 total_shares', ''), 'date': ('', '变更日期 change_date end_date')},
     'names': {'name': ('', 'new_name 变更后名称 新名称'), 'date': ('', f'{_FROM} 变更日期 change_date')},
     'listings': {
         'listed': ('上市日期 list_date listing_date ipo_date 上市时间 listed_date', 'start_date'),
@@ -174,7 +175,7 @@ def side_columns(names: Sequence[Any], table: str, source: str = 'the table') ->
     names : sequence of str
         The table's columns.
     table : str
-        One of `columns.REFERENCE_TABLES`.
+        One of `columns.REFERENCE_TABLES`, or ``shares``.
     source : str
         What messages call it.
 
@@ -183,10 +184,11 @@ def side_columns(names: Sequence[Any], table: str, source: str = 'the table') ->
     dict
         Ours -> theirs, of those that are there; of constituents also ``in`` and ``out``, the ends of an interval.
     """
-    if table not in REFERENCE_TABLES:
-        raise DataError(f'{source}: found the kind of table {table!r}, expected one of {", ".join(REFERENCE_TABLES)}')
+    tables = {**REFERENCE_TABLES, **SHARES_TABLE}
+    if table not in tables:
+        raise DataError(f'{source}: found the kind of table {table!r}, expected one of {", ".join(tables)}')
     found: dict[str, Any] = {}
-    for ours in (*REFERENCE_TABLES[table], *(('in', 'out') if table == 'constituents' else ())):
+    for ours in (*tables[table], *(('in', 'out') if table == 'constituents' else ())):
         first, last = _SIDE[table].get(ours, ('', ''))
         known = [_compact(word) for word in f'{ours} {first} {SYNONYMS.get(ours, "")} {last}'.split()]
         ranks = {}

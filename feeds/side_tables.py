@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .codes import canonical_code
-from .columns import ALWAYS, REFERENCE_TABLES, dates_of
+from .columns import ALWAYS, REFERENCE_TABLES, SHARES_TABLE, dates_of
 from .errors import DataError
 from .files import load_frame, open_table
 from .headings import recognise, side_columns
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 NEEDED = {  # what a file must have; the rest follows from it
     'names': ('code', 'name'), 'listings': ('code', 'listed'), 'industries': ('code', 'industry'), 'constituents': ('code',),
-    'benchmarks': ('date', 'close'),
+    'benchmarks': ('date', 'close'), 'shares': ('code', 'date', 'shares'),
 }
+COLUMNS = {**REFERENCE_TABLES, **SHARES_TABLE}
 
 
 def read_side_table(table: str, path: Path, index: str = '') -> pd.DataFrame:
@@ -30,7 +31,7 @@ def read_side_table(table: str, path: Path, index: str = '') -> pd.DataFrame:
     Parameters
     ----------
     table : str
-        Of `columns.REFERENCE_TABLES`.
+        Of `columns.REFERENCE_TABLES`, or ``shares``: total shares from a day on.
     path : Path
         The columns may have other names, see `headings.side_columns`. ``names`` and ``industries`` without a date hold on
         all days. ``constituents`` are lists by date, or rows with the days on which a stock came and went; without a date they
@@ -58,7 +59,7 @@ def read_side_table(table: str, path: Path, index: str = '') -> pd.DataFrame:
     missing = [name for name in NEEDED[table] if name not in theirs]
     if missing:
         raise DataError(f'{path}: missing column{"s" if len(missing) > 1 else ""} {", ".join(missing)}: found '
-                        f'{", ".join(map(str, list(frame.columns)[:12]))}; expected {", ".join(REFERENCE_TABLES[table])}')
+                        f'{", ".join(map(str, list(frame.columns)[:12]))}; expected {", ".join(COLUMNS[table])}')
     if not len(frame):
         raise DataError(f'{path}: found no rows, expected some')
     where = frame.index.to_numpy() if lines is None else lines
@@ -77,9 +78,15 @@ def read_side_table(table: str, path: Path, index: str = '') -> pd.DataFrame:
         return _lists_of_intervals(out)
     if table == 'listings' and 'delisted' not in out:
         out['delisted'] = np.datetime64('NaT', 's')
-    if 'date' in REFERENCE_TABLES[table] and 'date' not in out:
+    if 'date' in COLUMNS[table] and 'date' not in out:
         out['date'] = ALWAYS
-    return out[list(REFERENCE_TABLES[table])]
+    if table == 'shares':
+        out['shares'] = pd.to_numeric(out['shares'], errors='coerce')
+        if (bad := ~(out['shares'] > 0).to_numpy()).any():
+            row = int(bad.argmax())
+            raise DataError(f'{_place(path, where, row)}, column {theirs["shares"]}: found '
+                            f'{shown(frame[theirs["shares"]].iloc[row])}, expected total shares above 0; mend or drop the row')
+    return out[list(COLUMNS[table])]
 
 
 def _place(path: Path, where: np.ndarray, row: int) -> str:

@@ -6,6 +6,7 @@ import argparse
 import functools
 import os
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterable
 from datetime import date, datetime
@@ -303,19 +304,22 @@ class _Plain:
     """The progress line of a machine without tqdm."""
 
     def __init__(self, steps: Iterable | None, total: int | None, label: str) -> None:
-        self._steps, self._label, self._done, self._shown = steps, label, 0, -1
+        self._steps, self._label, self._done, self._shown, self._width = steps, label, 0, '', 0
+        self._begin = time.monotonic()
         self._total = total if total is not None else len(steps) if hasattr(steps, '__len__') else 0
 
     def update(self, count: int = 1) -> None:
         self._done += count
         percent = 100 * self._done // self._total if self._total else 0
-        if percent != self._shown and sys.stderr.isatty():
-            self._shown = percent
-            print(f'\r{self._label} {percent:3d} %', end='', file=sys.stderr, flush=True)
+        left = (time.monotonic() - self._begin) * (self._total - self._done) / self._done if self._done and self._total else 0.0
+        shown = f'{self._label} {percent:3d} %' + (f', {left // 60:.0f}:{left % 60:02.0f} left' if left >= 1 else '')
+        if shown != self._shown and sys.stderr.isatty():
+            print(f'\r{shown:<{self._width}}', end='', file=sys.stderr, flush=True)
+            self._shown, self._width = shown, max(self._width, len(shown))
 
     def close(self) -> None:
-        if self._shown >= 0:
-            print('\r' + ' ' * (len(self._label) + 6) + '\r', end='', file=sys.stderr, flush=True)
+        if self._shown:
+            print('\r' + ' ' * self._width + '\r', end='', file=sys.stderr, flush=True)
 
     def __iter__(self) -> Any:
         for step in self._steps or ():

@@ -2,19 +2,22 @@
 
     {ingest} parquet|csv FILE... --store DIR [--append]
     {ingest} xbx FOLDER --store DIR
-    {ingest} baostock|akshare|tushare|joinquant --start D [--end D] --store DIR
+    {ingest} tushare|baostock|joinquant|akshare --start D [--end D] --store DIR
+    {ingest} baostock --start D --shares akshare|mootdx|baostock|FILE --store DIR
     {ingest} --check DIR
     {ingest} --compare DIR DIR
 
 A store is a folder of memory-mapped arrays: opened at once, read only where it is used, shared by processes. The
-same command again brings a source's store up to date; rows from files are added by --append. A report on the data is
-printed, and written to DIR.report.txt; rows that were mended or left out are listed in DIR.quarantine.csv.
+same command again brings a source's store up to date, and goes on after an interruption; rows from files are added by
+--append. A report on the data is printed, and written to DIR.report.txt; rows that were mended or left out are listed in
+DIR.quarantine.csv.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
+import sys
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -23,12 +26,13 @@ from ..feeds import sources
 from ..feeds.columns import CODE_PATTERN
 from ..feeds.invocation import title
 from ..feeds.store import MANIFEST, MarketStore, check
-from .command_line import Parser, add_table_arguments, day, one_line_errors, progress
+from .command_line import Parser, add_table_arguments, day, number, one_line_errors, progress
 from .market_data import reading
 
 INDEX = re.compile(r'(\d{6})=(.+)')
 ENDINGS = {'parquet': ('.parquet',), 'csv': ('.csv', '.csv.gz')}
 FOLDERS = ('xbx',)  # sources that need a folder
+SHARES = ('akshare', 'mootdx', 'baostock')  # of `feeds.sources.shares`, which brings pandas
 
 
 def index_file(text: str) -> tuple[str, Path]:
@@ -68,7 +72,13 @@ def parse_args(pargs: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--industries', type=Path, metavar='FILE', help='code, date from which it holds, industry')
     parser.add_argument('--from-files', type=Path, metavar='FOLDER', help="the source's saved frames instead of a download")
     parser.add_argument('--cache', type=Path, metavar='DIR', help='raw answers of a download (default: beside the store)')
-    parser.add_argument('--skip-bad', action='store_true', help='leave out bad files and report them')
+    parser.add_argument('--refresh', type=number(int, 1), default=0, metavar='DAYS',
+                        help='of a download: ask for the last DAYS weekdays anew, for rows that were restated')
+    parser.add_argument('--shares', metavar='SOURCE|FILE',
+                        help=f'baostock: total shares for the market caps, from {", ".join(SHARES)}, or a file with code, date, '
+                             'shares')
+    parser.add_argument('--skip-bad', action='store_true',
+                        help='leave out bad files, and stocks that a service answers with nothing, and report them')
     parser.add_argument('--check', type=Path, metavar='DIR', help='read a whole store and compare it with its manifest')
     parser.add_argument('--compare', type=Path, nargs=2, metavar='DIR', help='compare two stores of the same market')
     args = parser.parse_args(pargs)
@@ -92,7 +102,7 @@ def _check_inputs(parser: Parser, args: argparse.Namespace) -> None:
         for file in args.inputs:
             if not file.name.lower().endswith(ENDINGS[args.source]):
                 parser.error(f'{file}: found no {args.source} file, expected {" or ".join(ENDINGS[args.source])}')
-        for name in ('codes', 'from_files', 'cache', 'skip_bad'):
+        for name in ('codes', 'from_files', 'cache', 'skip_bad', 'refresh', 'shares'):
             if getattr(args, name):
                 parser.error(f'--{name.replace("_", "-")} does nothing with {args.source}: files are taken as they are')
         for name in args.benchmark:
@@ -103,6 +113,10 @@ def _check_inputs(parser: Parser, args: argparse.Namespace) -> None:
     for name in ('rename', 'scale'):
         if getattr(args, name):
             parser.error(f'--{name} goes with parquet and csv: the columns of {args.source} are known')
+    if args.shares and args.source != 'baostock':
+        parser.error(f'--shares goes with baostock: {args.source} has market caps')
+    if args.refresh and (args.source in FOLDERS or args.from_files):
+        parser.error('--refresh goes with a download: files are read as they are')
     if args.append:
         parser.error(f'--append goes with parquet and csv: {args.source} extends a store by itself')
     if args.source in FOLDERS:
@@ -145,20 +159,29 @@ def side_tables(args: argparse.Namespace) -> dict[str, Any]:
 
 
 class Bar:
-    """A progress bar that is told what is done and what there is to do."""
+    """A progress bar that is told what is done and what there is to do, and shows the time that is left."""
 
     def __init__(self, label: str) -> None:
-        self._bar, self._done = progress(total=100, label=label), 0
+        self._label, self._bar, self._done, self._total = label, None, 0, 0
 
     def __call__(self, done: int, total: int) -> None:
         """Show how far it is."""
-        percent = min(100, 100 * done // max(1, total))
-        self._bar.update(percent - self._done)
-        self._done = percent
+        if self._bar is None or total != self._total or done < self._done:
+            self.close()
+            self._bar, self._done, self._total = progress(total=max(1, total), label=self._label), 0, total
+        self._bar.update(done - self._done)
+        self._done = done
 
     def close(self) -> None:
         """Take the bar off the screen."""
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def say(self, text: str) -> None:
+        """Print a line above the bar."""
+        self.close()
+        print(text, file=sys.stderr, flush=True)
 
 
 @one_line_errors
@@ -177,6 +200,9 @@ def main(pargs: list[str] | None = None) -> int:
     bar = Bar(args.source)
     try:
         store, skipped = ingest(args, bar)
+    except KeyboardInterrupt:
+        bar.say('interrupted: the same command goes on' if args.source not in (*ENDINGS, *FOLDERS) else 'interrupted')
+        return 130
     finally:
         bar.close()
     print(describe(store))
@@ -218,11 +244,11 @@ def ingest(args: argparse.Namespace, bar: Bar) -> tuple[MarketStore, list[str]]:
         end=args.end or (None if args.inputs or args.from_files else date.today()), codes=args.codes,
         cache=args.cache or args.store.with_name(args.store.name + '.cache'),
         benchmark=next((name for name in args.benchmark if '=' not in name), None), skip_bad=args.skip_bad,
-        progress=bar, about=about)
+        refresh=args.refresh, shares=args.shares, progress=bar, say=bar.say, about=about)
     there = (args.store / MANIFEST).exists()
     store = writer.ingest_tables(
         sources.read(args.source, request), args.store, append=there, about=request.about, reference_data=request.reference_data,
-        strict=args.strict, given=sides)
+        strict=args.strict, given=sides, renamed=request.renamed)
     return store, request.skipped
 
 

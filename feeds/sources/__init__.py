@@ -30,7 +30,12 @@ SOURCES = {
     'joinquant': 'jqdatasdk, an account; JQDATA_USER and JQDATA_PASSWORD',
 }
 
+
 def _no_progress(done: int, total: int) -> None:
+    return None
+
+
+def _say_nothing(text: str) -> None:
     return None
 
 
@@ -51,15 +56,24 @@ class Request:
     benchmark : str, optional
         Six digits of an index, such as 000300.
     skip_bad : bool
-        Leave out whole files that cannot be read, or are wrong as a whole, and report them, instead of stopping.
+        Leave out whole files that cannot be read, or are wrong as a whole, and stocks that a service answers with nothing, and
+        report them, instead of stopping.
+    refresh : int
+        So many weekdays up to the last one are asked for anew, for rows that were restated since.
+    shares : str or Path, optional
+        Where total shares come from, for a source that has none: of `shares.SOURCES`, or a file.
     progress : callable
         Called with what is done and what there is to do.
+    say : callable
+        Called with lines for the user, such as how long a download will take.
     reference_data : dict
         Tables beside the market that the source adds, see `columns.REFERENCE_TABLES`.
     about : dict
         What the manifest shall say, such as ``market_cap``: how it was found, where it is estimated or not known.
     skipped : list of str
-        Whole files that were left out, each with the reason.
+        Whole files and stocks that were left out, each with the reason.
+    renamed : dict of str to str
+        Codes that stocks had before -> their code now; rows that a store has under the old one are the same stock's.
     """
 
     folder: Path | None = None
@@ -69,10 +83,14 @@ class Request:
     cache: Path | None = None
     benchmark: str | None = None
     skip_bad: bool = False
+    refresh: int = 0
+    shares: str | Path | None = None
     progress: Callable[[int, int], Any] = _no_progress
+    say: Callable[[str], Any] = _say_nothing
     reference_data: dict[str, pd.DataFrame] = field(default_factory=dict)
     about: dict[str, Any] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
+    renamed: dict[str, str] = field(default_factory=dict)
 
 
 def source_module(name: str) -> ModuleType:

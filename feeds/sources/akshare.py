@@ -1,173 +1,102 @@
-"""Reading from akshare, which reads public web pages: free, no account, one stock at a time.
+"""Reading from akshare, which reads public web pages: free, no account, one stock at a time, for some dozens of stocks.
 
-A stock has no row on a suspended day. The one historical market cap is that of ``stock_value_em``, whose total shares
-times the close is taken; it begins in 2018, and earlier days have none. There is neither a reference price (the change of
-a day is against the last close, also on an ex-date) nor a history of ST.
+The pages bar an address that asks for much: there are seconds between two calls and minutes after a refusal. There is neither
+a reference price (ex-rights are those of explicit dividends) nor a history of ST. What its answers hold: `akshare_tables`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import date
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ..errors import DataError
-from . import Request, download
-from .answers import (
-    Asked,
-    check_unadjusted,
-    concat_frames,
-    key_columns,
-    number_columns,
-    parse_codes,
-    parse_dates,
-    parse_numbers,
-    reference_table,
-    require_columns,
-    restore_texts,
+from . import Request, clock, download
+from .akshare_tables import (
+    CONSTITUENTS,
+    DAILY,
+    DIVIDENDS,
+    FILE_PREFIXES,
+    INDEX_DAILY,
+    INDUSTRY,
+    MARKET_VALUE,
+    SHARE_HISTORY,
+    ST_STOCKS,
+    STOCK_LISTS,
+    benchmark,
+    constituents,
+    daily_bars,
+    dividend_events,
+    industries,
+    listings,
+    mark_st,
 )
+from .answers import Asked, concat_frames, parse_codes, parse_dates, reference_table, require_columns
+from .delisting import DerivedPeriods
+from .dividends import Dividends
+from .retries import EmptyAnswerError, Pauses, RefusedError, UnansweredError, http_timeout, import_client
+from .saved import SavedAnswers
+from .share_services import eastmoney_history
 
-DAILY, MARKET_VALUE, ST_STOCKS, INDEX_DAILY = 'stock_zh_a_hist', 'stock_value_em', 'stock_zh_a_st_em', 'index_zh_a_hist'
-INDUSTRY, CONSTITUENTS = 'stock_industry_clf_hist_sw', 'index_stock_cons_csindex'
-# call, its symbol, and its columns: code, name, first day, last day
-STOCK_LISTS = (
-    ('stock_info_sh_name_code', '主板A股', '证券代码', '证券简称', '上市日期', None),
-    ('stock_info_sh_name_code', '科创板', '证券代码', '证券简称', '上市日期', None),
-    ('stock_info_sz_name_code', 'A股列表', 'A股代码', 'A股简称', 'A股上市日期', None),
-    ('stock_info_bj_name_code', None, '证券代码', '证券简称', '上市日期', None),
-    ('stock_info_sh_delist', '全部', '公司代码', '公司简称', '上市日期', '暂停上市日期'),
-    ('stock_info_sz_delist', '终止上市公司', '证券代码', '证券简称', '上市日期', '终止上市日期'),
-)
-FILE_PREFIXES = {name: name for name in (
-    DAILY, MARKET_VALUE, ST_STOCKS, INDEX_DAILY, INDUSTRY, CONSTITUENTS, *(call for call, *_ in STOCK_LISTS))}
-RATE_LIMIT = (2, 1.0)  # calls in seconds
-LOT_SIZE = 100  # shares in a 手
-TOTAL_SHARES = '总股本'
-
-
-def daily_bars(
-    frame: pd.DataFrame, value: pd.DataFrame, code: str, source: str = 'akshare', asked: Asked | None = None
-) -> pd.DataFrame:
-    """Return an answer of ``stock_zh_a_hist`` (adjust='') as a canonical table.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        日期 开盘 收盘 最高 最低 成交量 (手) 成交额 (yuan) and more.
-    value : DataFrame
-        The stock's answer of ``stock_value_em``: 数据日期, 总股本 (shares). The shares of a day hold until the next
-        one that is known; days before the first have no market cap.
-    code : str
-        Canonical code, where the answer has no 股票代码.
-    source : str
-        What messages call it.
-    asked : Asked, optional
-        Which rows must not be of adjusted prices; without it all.
-
-    Returns
-    -------
-    DataFrame
-        Text where a number or a day is expected is left as it is.
-
-    Raises
-    ------
-    DataError
-        A column that lacks, or adjusted prices.
-    """
-    names = {'开盘': 'open', '最高': 'high', '最低': 'low', '收盘': 'close'}
-    frame = require_columns(frame, ('日期', *names, '成交量', '成交额'), source)
-    if '股票代码' not in frame:
-        frame = frame.assign(股票代码=code)
-    table = pd.DataFrame({
-        **key_columns(frame, '日期', '股票代码'), **number_columns(frame, {ours: theirs for theirs, ours in names.items()}),
-        **number_columns(frame, {'volume': '成交量'}, LOT_SIZE), **number_columns(frame, {'amount': '成交额'})})
-    table = table[table['code'].notna()].sort_values('date', ignore_index=True)
-    check_unadjusted(table[(asked or Asked()).rows(table)], source)
-    known = total_shares(value, source.replace(DAILY, MARKET_VALUE))
-    shares = pd.merge_asof(table[['date']].dropna(), known, on='date')['shares']  # those without a day come last
-    table['market_cap'] = (shares.reindex(table.index) * table['close']).round(2)
-    table['is_st'] = table['paused'] = np.zeros(len(table), 'uint8')
-    table = restore_texts(table)
-    table.attrs['source'] = source
-    return table
-
-
-def total_shares(frame: pd.DataFrame, source: str = 'akshare stock_value_em') -> pd.DataFrame:
-    """Return an answer of ``stock_value_em`` as date and shares, days in order; of a day with two numbers none counts."""
-    frame = require_columns(frame, ('数据日期', TOTAL_SHARES), source)
-    table = pd.DataFrame({'date': parse_dates(frame, '数据日期'), 'shares': parse_numbers(frame, TOTAL_SHARES)})
-    table = table[(table['shares'] > 0) & table['date'].notna()].drop_duplicates().drop_duplicates('date', keep=False)
-    return table.sort_values('date', ignore_index=True)
-
-
-def listings(frame: pd.DataFrame, columns: tuple[str, str, str, str | None], source: str) -> pd.DataFrame:
-    """Return a list of an exchange as code, name, listed, delisted."""
-    code, name, first, last = columns
-    frame = require_columns(frame, [column for column in columns if column], source)
-    table = pd.DataFrame({'code': parse_codes(frame, code), 'name': frame[name], 'listed': parse_dates(frame, first)})
-    table['delisted'] = parse_dates(frame, last) if last else np.datetime64('NaT', 's')
-    return table[table['code'].notna()]
-
-
-def benchmark(frame: pd.DataFrame, index: str, source: str) -> pd.DataFrame:
-    """Return an answer of ``index_zh_a_hist`` with the columns of a benchmark."""
-    names = {'开盘': 'open', '最高': 'high', '最低': 'low', '收盘': 'close'}
-    frame = require_columns(frame, ('日期', *names), source)
-    prices = {ours: parse_numbers(frame, theirs) for theirs, ours in names.items()}
-    return pd.DataFrame({'index': index, 'date': parse_dates(frame, '日期'), **prices})
-
-
-def industries(frame: pd.DataFrame, source: str = 'akshare stock_industry_clf_hist_sw') -> pd.DataFrame:
-    """Return an answer of ``stock_industry_clf_hist_sw``: number of the 申万 industry from a day on."""
-    frame = require_columns(frame, ('symbol', 'start_date', 'industry_code'), source)
-    return pd.DataFrame({'code': parse_codes(frame, 'symbol'), 'date': parse_dates(frame, 'start_date'),
-                         'industry': frame['industry_code'].astype(str)})
-
-
-def constituents(frame: pd.DataFrame, source: str = 'akshare index_stock_cons_csindex') -> pd.DataFrame:
-    """Return an answer of ``index_stock_cons_csindex``: the members of an index on the day that it names."""
-    frame = require_columns(frame, ('日期', '指数代码', '成分券代码'), source)
-    return pd.DataFrame({'index': frame['指数代码'].astype(str).str.zfill(6), 'date': parse_dates(frame, '日期'),
-                         'code': parse_codes(frame, '成分券代码')})
-
-
-def mark_st(table: pd.DataFrame, codes: set[str], day: date) -> pd.DataFrame:
-    """Mark the stocks of today's ST list on the rows of that day; earlier days are not known."""
-    table.loc[(parse_dates(table, 'date') >= np.datetime64(day, 's')) & table['code'].isin(codes), 'is_st'] = 1
-    return table
+PAUSES = (3.0, 5.0)  # seconds between two calls
+WAIT = 60.0  # seconds after a refusal, then twice as many
+TIMEOUT = 30.0  # seconds
+VALUES_SINCE = date(2018, 1, 2)  # first day of stock_value_em
+FIRST_DAY = date(1990, 12, 19)  # of the market
+QUARTERLY_SINCE = 2023  # year from which on dividends by the first and third quarter are usual
+LATEST_EX_DATE = timedelta(days=730)  # after a report
+SOON = timedelta(days=200)  # after a report: from then on it has dividends
+ADVICE = ('eastmoney bars an address that asks for much: start again after some hours or from another network; akshare is for '
+          'some dozens of stocks, not for the market')
 
 
 class Client:
-    """The calls, as they are made."""
+    """The calls, as they are made; each with a time-out, and nothing as an answer told from a table without rows."""
 
     def __init__(self) -> None:
-        self.client: ModuleType = download.import_client('akshare', 'akshare')
+        self.client: ModuleType = import_client('akshare', 'akshare')
+
+    def _ask(self, call: str, **named: Any) -> pd.DataFrame:
+        function = getattr(self.client, call)
+        getattr(function, 'cache_clear', int)()  # the package keeps the first answer of some calls, also an empty one
+        with http_timeout(TIMEOUT):
+            try:
+                return function(**named)
+            except (TypeError, KeyError) as error:  # what the package makes of an answer without data
+                raise EmptyAnswerError(f'an answer without data, {type(error).__name__}: {error}') from error
 
     def daily(self, code: str, first: date, last: date) -> pd.DataFrame:
         """Return raw prices."""
-        return self.client.stock_zh_a_hist(symbol=code[:6], period='daily', start_date=f'{first:%Y%m%d}',
-                                           end_date=f'{last:%Y%m%d}', adjust='', timeout=30)
+        return self._ask(DAILY, symbol=code[:6], period='daily', start_date=f'{first:%Y%m%d}', end_date=f'{last:%Y%m%d}',
+                         adjust='', timeout=TIMEOUT)
 
     def market_value(self, code: str, first: date, last: date) -> pd.DataFrame:
         """Return market caps; the call gives all days, the others are cut off here."""
-        try:
-            frame = self.client.stock_value_em(symbol=code[:6])
-        except TypeError:  # what the client makes of an answer without data
-            return pd.DataFrame()
+        frame = self._ask(MARKET_VALUE, symbol=code[:6])
         if not len(frame):
-            return frame
+            raise EmptyAnswerError('an empty answer')
         return frame[parse_dates(frame, '数据日期').between(pd.Timestamp(first), pd.Timestamp(last))]
+
+    def share_history(self, code: str) -> pd.DataFrame:
+        """Return the changes of a stock's total shares."""
+        with http_timeout(TIMEOUT):
+            return eastmoney_history(self.client, code)
+
+    def dividends(self, report: date) -> pd.DataFrame:
+        """Return the dividends by a report."""
+        return self._ask(DIVIDENDS, date=f'{report:%Y%m%d}').assign(报告期=str(report))
 
     def index_daily(self, index: str, first: date, last: date) -> pd.DataFrame:
         """Return an index' prices."""
-        return self.client.index_zh_a_hist(symbol=index, period='daily', start_date=f'{first:%Y%m%d}', end_date=f'{last:%Y%m%d}')
+        return self._ask(INDEX_DAILY, symbol=index, period='daily', start_date=f'{first:%Y%m%d}', end_date=f'{last:%Y%m%d}')
 
     def snapshot(self, call: str, symbol: str | None = None) -> pd.DataFrame:
         """Return a list as of today."""
-        return getattr(self.client, call)(**({} if symbol is None else {'symbol': symbol}))
+        return self._ask(call, **({} if symbol is None else {'symbol': symbol}))
 
 
 def read(request: Request) -> Iterator[pd.DataFrame]:
@@ -185,77 +114,234 @@ def read(request: Request) -> Iterator[pd.DataFrame]:
     DataError
         No network, no answer, or one that is not as expected.
     """
-    request.about['preclose'] = 'not given by the source: on ex-dates nothing is known of dividends and splits'
-    request.about['delisting_period'] = 'not known, no column: the source has names as of today alone'
-    asked = Asked(request)
-    start, end = download.download_range(request)
-    without_cap: list[str] = []
-    if request.folder is not None:
-        saved = download.SavedAnswers('akshare', request.folder, DAILY, FILE_PREFIXES)
+    request.about['preclose'] = 'not given by the source: ex-rights are those of dividends, rights issues are not known'
+    request.about['dividends'] = 'explicit, by ex-date'
+    yield from _Saved(request).tables() if request.folder is not None else _Reader(request).tables()
+
+
+class _Finish:
+    """What a download and saved answers share: dividends, delisting periods, and what is said of market caps."""
+
+    def __init__(self, request: Request) -> None:
+        self.request, self.asked = request, Asked(request)
+        self.start, self.end = download.download_range(request)
+        self.dividends: Dividends | None = None
+        self.periods: DerivedPeriods | None = None
+        self._without_cap: list[str] = []
+
+    def use(self, events: pd.DataFrame) -> None:
+        """Take dividends."""
+        self.dividends = Dividends(self.start)
+        self.dividends.add(events)
+
+    def derive(self, stocks: pd.DataFrame) -> None:
+        """Take the last names and the delistings of stocks."""
+        self.periods = DerivedPeriods(stocks, self.end)
+        self.request.about['delisting_period'] = self.periods.about()
+
+    def finished(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return the finished table of a stock, less what waits for the end."""
+        rows = table[self.asked.rows(table)]
+        if len(rows) and rows['market_cap'].isna().all():
+            self._without_cap.append(rows['code'].iloc[0])
+        attrs = table.attrs
+        if self.dividends is not None:
+            table = self.dividends.lay(table)
+            table.attrs = attrs
+        return table if self.periods is None else self.periods.mark(table)
+
+    def rest(self) -> Iterator[pd.DataFrame]:
+        """Yield what waited for the end, and tell of the market caps."""
+        for table in self.periods.rest() if self.periods is not None else ():
+            source = table.attrs['source']
+            if len(table := table[self.asked.rows(table)].reset_index(drop=True)):
+                table.attrs['source'] = source
+                yield table
+        without = self._without_cap
+        self.request.about['market_cap'] = (
+            'total shares of the day, else of the last known one, x close; not known before the first known one') + (
+            f'; none known of {len(without)} stocks: {", ".join(without[:5])}' if without else '')
+
+
+class _Saved(_Finish):
+    """Answers that the user saved."""
+
+    def tables(self) -> Iterator[pd.DataFrame]:
+        """Yield the tables."""
+        request = self.request
+        saved = SavedAnswers('akshare', request.folder, DAILY, FILE_PREFIXES)
         request.about['from_files'] = str(request.folder)
         request.about['is_st'] = 'not given by the source: 0 on all days'
-
-        def read_table(key: str) -> pd.DataFrame:
-            table = daily_bars(saved.get(DAILY, key), saved.get(MARKET_VALUE, key), key, saved.label(DAILY, key), asked)
-            return _note_missing_cap(table, asked, without_cap)
-
-        yield from download.iter_tables(request, saved.keys(DAILY), read_table)
+        request.about['delisting_period'] = 'not known, no column: no lists of the exchanges'
         if len(stocks := _saved_stocks(saved)):
             _add_listings_and_names(request, stocks)
+            self.derive(stocks)
+        if saved.keys(DIVIDENDS):
+            self.use(dividend_events(saved.get_all(DIVIDENDS)))
+        else:
+            request.about['dividends'] = f'not known: no files of {DIVIDENDS}; on ex-dates nothing happens'
+
+        def read_table(key: str) -> pd.DataFrame:
+            return self.finished(daily_bars(saved.get(DAILY, key), saved.get(MARKET_VALUE, key), key, saved.label(DAILY, key),
+                                            self.asked, saved.get(SHARE_HISTORY, key)))
+
+        yield from download.iter_tables(request, saved.keys(DAILY), read_table)
+        yield from self.rest()
         if request.benchmark and len(saved.get(INDEX_DAILY, request.benchmark)):
             _add_benchmark(request, saved, saved.get(INDEX_DAILY, request.benchmark))
-    else:
-        client, day = Client(), download.today()
-        answers = download.Download('akshare', request, download.Throttle(*RATE_LIMIT))
+
+
+class _Reader(_Finish):
+    """A download."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request)
+        self.client = Client()
+        self.answers = download.Download('akshare', request, Pauses(*PAUSES), wait=WAIT, last=self.end, advice=ADVICE)
+
+    def tables(self) -> Iterator[pd.DataFrame]:
+        """Yield the tables."""
+        request, day = self.request, clock.today()
         request.about['is_st'] = f'the source has no history: the list of {day} on that day, 0 on all others'
-        stocks = _download_stocks(answers, client)
+        stocks = self._stocks()
+        self.life = stocks.drop_duplicates('code').set_index('code')
+        codes = request.codes
+        if codes is None:
+            alive = ~(stocks['delisted'] < np.datetime64(self.start, 's')) & ~(stocks['listed'] > np.datetime64(self.end, 's'))
+            codes = list(stocks['code'][alive])
+        self._announce(codes)
         st_codes: set[str] = set()
         with download.skip_on_error(request, 'is_st'):  # then 0 on all days
-            st_list = require_columns(answers.get_snapshot(ST_STOCKS, lambda: client.snapshot(ST_STOCKS)), ('代码',), ST_STOCKS)
-            st_codes |= set(parse_codes(st_list, '代码'))
-        _add_reference_data(request, answers, client, stocks, (start, end))
-        life = stocks.set_index('code')
-        wanted = ~(stocks['delisted'] < np.datetime64(start, 's')) & ~(stocks['listed'] > np.datetime64(end, 's'))
+            st_list = self.answers.get_snapshot(ST_STOCKS, lambda: self.client.snapshot(ST_STOCKS), optional=True)
+            st_codes |= set(parse_codes(require_columns(st_list, ('代码',), ST_STOCKS), '代码'))
+        self._add_reference_data(stocks)
+        self._add_dividends()
 
         def read_stock(code: str) -> pd.DataFrame:
-            delisted = life['delisted'].get(code, pd.NaT)
-            last = end if pd.isna(delisted) else min(end, delisted.date())
-            prices = answers.get_range(DAILY, code, start, last, lambda low, high: client.daily(code, low, high), '日期')
-            if not len(prices):
-                return prices
-            value = answers.get_range(MARKET_VALUE, code, start, last,
-                                      lambda low, high: client.market_value(code, low, high), '数据日期')
-            table = daily_bars(prices, value, code, answers.label(DAILY, code), asked)
-            return mark_st(_note_missing_cap(table, asked, without_cap), st_codes, day)
+            table = self._stock(code)
+            return self.finished(mark_st(table, st_codes, day)) if len(table) else table
 
-        codes = list(stocks['code'][wanted]) if request.codes is None else request.codes
-        yield from download.iter_tables(request, codes, read_stock)
-    request.about['market_cap'] = (
-        'total shares of the day, else of the last known one, x close; not known before the first known one') + (
-        f'; none known of {len(without_cap)} stocks: {", ".join(without_cap[:5])}' if without_cap else '')
+        def every() -> Iterator[pd.DataFrame]:
+            yield from download.iter_tables(request, codes, read_stock)
+            yield from self.rest()
+
+        yield from download.whole_last_day(request, every(), self.end)
+
+    def _announce(self, codes: list[str]) -> None:
+        reach = min(self.end, clock.today() - timedelta(days=1))
+        wanted = [DAILY, MARKET_VALUE, *((SHARE_HISTORY,) if self.start < VALUES_SINCE else ())]
+        every = [(call, code) for code in codes for call in wanted]
+        held = sum(self.answers.cache.has('akshare', call, code) if call == SHARE_HISTORY else
+                   self.answers.cache.covers('akshare', call, code, start=self.start, end=reach) for call, code in every)
+        many = f'that is {len(codes):,} stocks, and the pages bar an address long before' if len(codes) > 300 else ''
+        self.answers.announce(len(every) - held + (len(self._reports()) + 8 if held < len(every) else 0), held, many)
+
+    def _stocks(self) -> pd.DataFrame:
+        """Return all stocks, of the lists of the exchanges that can be had; none where the user names the stocks."""
+        if self.request.codes is not None:
+            self.request.about['delisting_period'] = (
+                'not known, no column: with --codes the lists of the exchanges are not asked for')
+            return pd.DataFrame({'code': [], 'name': [], 'listed': [], 'delisted': []})
+        frames, lacking, error = [], [], None
+        for call, symbol, *columns in STOCK_LISTS:
+            name = f'{call} {symbol}' if symbol else call
+            try:
+                frame = self.answers.get_snapshot(
+                    name, lambda call=call, symbol=symbol: self.client.snapshot(call, symbol), optional=True)
+                frames.append(listings(frame, tuple(columns), self.answers.label(name)))
+            except DataError as raised:
+                lacking.append(name)
+                error = error or raised
+        if not any(len(frame) for frame in frames):
+            raise DataError(f'{error}; without a list of an exchange give --codes')
+        if lacking:
+            self.request.about['stocks'] = f'not known are those of the lists that were not read: {", ".join(lacking)} ({error})'
+        stocks = _each_once(frames)
+        self.derive(stocks)
+        return stocks
+
+    def _reports(self) -> list[date]:
+        """Return the days of the reports by which dividends of the asked days may have been paid."""
+        ends = pd.date_range(self.start - LATEST_EX_DATE, self.end, freq='QE').date
+        return [day for day in ends if day.month in (6, 12) or day.year >= QUARTERLY_SINCE]
+
+    def _add_dividends(self) -> None:
+        try:
+            self.use(concat_frames([dividend_events(self._dividends_by(report)) for report in self._reports()]))
+        except RefusedError as error:  # without them ex-dates go by unseen: only where the user says so
+            if not self.request.skip_bad:
+                raise DataError(f'{error}; --skip-bad does without dividends: then on ex-dates nothing happens') from None
+            self.request.about['dividends'] = f'not known, on ex-dates nothing happens: {error}'
+
+    def _dividends_by(self, report: date) -> pd.DataFrame:
+        usual, old = report.month in (6, 12), clock.today() - report
+        if old > LATEST_EX_DATE:  # all are paid
+            return self.answers.get(DIVIDENDS, str(report), lambda: self.client.dividends(report), needed=True)
+        try:
+            return self.answers.fetch_with_retries(DIVIDENDS, str(report), lambda: self.client.dividends(report),
+                                                   attempts=None if usual and old > SOON else 1)
+        except UnansweredError as error:
+            if not error.empty or (usual and old > SOON):
+                raise
+            return pd.DataFrame()
+
+    def _stock(self, code: str) -> pd.DataFrame:
+        listed, delisted = (self.life[name].get(code, pd.NaT) for name in ('listed', 'delisted'))
+        last = self.end if pd.isna(delisted) else min(self.end, delisted.date())
+        ended = not pd.isna(delisted)
+        attempts = 1 if ended else None  # of stocks that ended long ago the pages have nothing
+        since = FIRST_DAY if pd.isna(listed) else listed.date()
+        prices = self._lenient(ended, lambda: self.answers.get_range(
+            DAILY, code, self.start, last, lambda low, high: self.client.daily(code, low, high), '日期', needed=True,
+            since=since, attempts=attempts))
+        if not len(prices):
+            return prices
+        days = parse_dates(prices, '日期')
+        value = history = pd.DataFrame()
+        if last >= VALUES_SINCE:
+            value = self._lenient(ended, lambda: self.answers.get_range(
+                MARKET_VALUE, code, self.start, last, lambda low, high: self.client.market_value(code, low, high), '数据日期',
+                needed=lambda low, high: False, attempts=attempts))
+        first_known = parse_dates(value, '数据日期').min() if len(value) else pd.NaT
+        if pd.isna(first_known) or days.min() < first_known:
+            history = self._lenient(ended, lambda: self.answers.get(
+                SHARE_HISTORY, code, lambda: self.client.share_history(code), needed=True, attempts=attempts))
+        return daily_bars(prices, value, code, self.answers.label(DAILY, code), self.asked, history)
+
+    def _lenient(self, ended: bool, ask: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        """Return an answer; of a stock that was delisted the pages may have nothing, which is said and not kept."""
+        try:
+            return ask()
+        except UnansweredError as error:
+            if not ended or not error.empty:
+                raise
+            self.request.skipped.append(str(error))
+            return pd.DataFrame()
+
+    def _add_reference_data(self, stocks: pd.DataFrame) -> None:
+        request, answers, client = self.request, self.answers, self.client
+        if len(stocks):
+            _add_listings_and_names(request, stocks)
+        with download.skip_on_error(request, 'industries'):
+            rows = industries(answers.get_snapshot(INDUSTRY, lambda: client.snapshot(INDUSTRY), optional=True))
+            wanted = rows['code'].isin(stocks['code'] if request.codes is None else request.codes)
+            request.reference_data['industries'] = reference_table(rows[wanted], ('code', 'date', 'industry'))
+        index = request.benchmark
+        if index is None:
+            return
+        prices = answers.get_range(INDEX_DAILY, index, self.start, self.end,
+                                   lambda low, high: client.index_daily(index, low, high), '日期')
+        _add_benchmark(request, answers, prices)
+        with download.skip_on_error(request, 'constituents'):
+            members = answers.get_snapshot(f'{CONSTITUENTS} {index}', lambda: client.snapshot(CONSTITUENTS, index), optional=True)
+            request.reference_data['constituents'] = reference_table(constituents(members), ('index', 'date', 'code'))
 
 
-def _note_missing_cap(table: pd.DataFrame, asked: Asked, without_cap: list[str]) -> pd.DataFrame:
-    rows = table[asked.rows(table)]
-    if len(rows) and rows['market_cap'].isna().all():
-        without_cap.append(rows['code'].iloc[0])
-    return table
-
-
-def _saved_stocks(saved: download.SavedAnswers) -> pd.DataFrame:
-    """Return what saved lists of the exchanges tell, as `_download_stocks` does."""
+def _saved_stocks(saved: SavedAnswers) -> pd.DataFrame:
+    """Return what saved lists of the exchanges tell, as a download does."""
     lists = {call: tuple(columns) for call, _, *columns in STOCK_LISTS}
     found = [listings(frame, columns, call) for call, columns in lists.items() if len(frame := saved.get_all(call))]
     return _each_once(found) if found else pd.DataFrame()
-
-
-def _download_stocks(answers: download.Download, client: Client) -> pd.DataFrame:
-    frames = []
-    for call, symbol, *columns in STOCK_LISTS:
-        name = f'{call} {symbol}' if symbol else call
-        frame = answers.get_snapshot(name, lambda call=call, symbol=symbol: client.snapshot(call, symbol))
-        frames.append(listings(frame, tuple(columns), answers.label(name)))
-    return _each_once(frames)
 
 
 def _each_once(frames: list[pd.DataFrame]) -> pd.DataFrame:
@@ -264,7 +350,7 @@ def _each_once(frames: list[pd.DataFrame]) -> pd.DataFrame:
     return stocks.drop_duplicates('code', keep='last').reset_index(drop=True)
 
 
-def _add_benchmark(request: Request, answers: download.Download | download.SavedAnswers, frame: pd.DataFrame) -> None:
+def _add_benchmark(request: Request, answers: download.Download | SavedAnswers, frame: pd.DataFrame) -> None:
     source = answers.label(INDEX_DAILY, request.benchmark)
     if not len(frame):
         raise DataError(f'{source}: found no rows of this index, expected some; check --benchmark')
@@ -278,24 +364,4 @@ def _add_listings_and_names(request: Request, stocks: pd.DataFrame) -> None:
     request.about['listings'] = 'the day of delisting is not given for Beijing'
     request.reference_data['listings'] = reference_table(stocks, ('code', 'listed', 'delisted'))
     request.reference_data['names'] = reference_table(
-        stocks.assign(date=pd.Timestamp(download.today()).as_unit('s')), ('code', 'date', 'name'))
-
-
-def _add_reference_data(
-    request: Request, answers: download.Download, client: Client, stocks: pd.DataFrame, span: tuple[date, date]
-) -> None:
-    if request.codes is not None:
-        stocks = stocks[stocks['code'].isin(request.codes)]
-    _add_listings_and_names(request, stocks)
-    with download.skip_on_error(request, 'industries'):
-        rows = industries(answers.get_snapshot(INDUSTRY, lambda: client.snapshot(INDUSTRY)))
-        request.reference_data['industries'] = reference_table(
-            rows[rows['code'].isin(stocks['code'])], ('code', 'date', 'industry'))
-    index = request.benchmark
-    if index is None:
-        return
-    prices = answers.get_range(INDEX_DAILY, index, *span, lambda low, high: client.index_daily(index, low, high), '日期')
-    _add_benchmark(request, answers, prices)
-    with download.skip_on_error(request, 'constituents'):
-        members = answers.get_snapshot(f'{CONSTITUENTS} {index}', lambda: client.snapshot(CONSTITUENTS, index))
-        request.reference_data['constituents'] = reference_table(constituents(members), ('index', 'date', 'code'))
+        stocks.assign(date=pd.Timestamp(clock.today()).as_unit('s')), ('code', 'date', 'name'))

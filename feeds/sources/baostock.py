@@ -1,133 +1,59 @@
-"""Reading from baostock.com: free, no account, Shanghai and Shenzhen, one call per stock.
+"""Reading from baostock.com: free, no account, Shanghai and Shenzhen.
 
-Every value is text. A suspended day is a row whose prices are the reference price. There is no total market cap: float
-shares = volume / (turnover / 100), of the last day that traded, times the close.
+The whole market is asked for day by day, one call each; a few stocks one by one. It has no total market cap: total shares are
+joined from another service or a file by ``request.shares``, see `share_services`; without, the cap is that of the float shares.
+What its answers hold: `baostock_tables`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import importlib
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import date
-from types import ModuleType
+from datetime import date, time, timedelta
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bt_microcap.exchange import rules
+
 from ..errors import DataError
-from . import Request, download
-from .answers import (
-    TEXT,
-    Asked,
-    as_flag,
-    concat_frames,
-    key_columns,
-    number_columns,
-    parse_codes,
-    parse_dates,
-    parse_numbers,
-    reference_table,
-    require_columns,
-    restore_texts,
+from . import Request, clock, download
+from .answers import Asked, concat_frames, parse_dates, reference_table, require_columns
+from .baostock_client import CALLS_A_DAY, Client
+from .baostock_tables import (
+    CALENDAR,
+    CONSTITUENT_CALLS,
+    DAILY,
+    DIVIDENDS,
+    FIELDS,
+    FILE_PREFIXES,
+    INDEX_FIELDS,
+    INDUSTRY,
+    STOCK_BASIC,
+    WHOLE_DAY,
+    LastValues,
+    benchmark,
+    daily_bars,
+    dividend_events,
+    listings,
+    snapshot_rows,
+    symbol,
 )
+from .delisting import DerivedPeriods
+from .dividends import Dividends
+from .retries import EmptyAnswerError, RefusedError, Throttle, UnansweredError
+from .saved import SavedAnswers, canonical_code
+from .share_services import ShareService, check_shares
+from .shares import UNFIT, ShareHistory
 
-DAILY, STOCK_BASIC, INDUSTRY = 'query_history_k_data_plus', 'query_stock_basic', 'query_stock_industry'
-FIELDS = 'date,code,open,high,low,close,preclose,volume,amount,adjustflag,turn,tradestatus,isST'
-INDEX_FIELDS = 'date,code,open,high,low,close'
-CONSTITUENT_CALLS = {'000300': 'query_hs300_stocks', '000016': 'query_sz50_stocks', '000905': 'query_zz500_stocks'}
-FILE_PREFIXES = {name: name for name in (DAILY, STOCK_BASIC, INDUSTRY, *CONSTITUENT_CALLS.values())} | {
-    'full_fields': DAILY, '': DAILY}
-NOT_LOGGED_IN, NETWORK_ERROR_PREFIX = '10001001', '10002'  # an error's number, and the beginning of those of the network
+COMPLETE = time(17, 30)  # o'clock, from when on the bars of a day are there
 RATE_LIMIT = (10, 1.0)  # calls in seconds
-SOCKET_TIMEOUT = 60.0  # seconds
-
-
-def daily_bars(frame: pd.DataFrame, source: str = 'baostock', asked: Asked | None = None) -> pd.DataFrame:
-    """Return an answer of ``query_history_k_data_plus`` as a canonical table.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Columns as in `FIELDS`, all text.
-    source : str
-        What messages call it.
-    asked : Asked, optional
-        Which rows must not be of adjusted prices; without it all.
-
-    Returns
-    -------
-    DataFrame
-        Text where a number or a day is expected is left as it is.
-
-    Raises
-    ------
-    DataError
-        A column that lacks, or adjusted prices.
-    """
-    asked = asked or Asked()
-    frame = require_columns(frame, FIELDS.replace('adjustflag,', '').split(','), source)
-    numbers = ('open', 'high', 'low', 'close', 'preclose', 'volume', 'amount', 'turn', 'isST')
-    table = pd.DataFrame({**key_columns(frame, 'date', 'code'), **number_columns(frame, {name: name for name in numbers}),
-                          **_paused(frame)})
-    if 'adjustflag' in frame:
-        adjusted = parse_numbers(frame, 'adjustflag').fillna(3).ne(3) & asked.rows(table)
-        if adjusted.any():
-            raise DataError(f'{source}, column adjustflag: found {frame["adjustflag"][adjusted].iloc[0]!r}, adjusted prices; '
-                            'expected 3, raw ones')
-    table = table[table['code'].notna()].sort_values(['code', 'date'], ignore_index=True)
-    paused, codes = table['paused'] == 1, table['code']
-    given = table['close'].fillna(table['preclose'].where(paused))
-    table['close'] = given.mask(paused, given.groupby(codes).ffill())
-    for name in ('open', 'high', 'low'):
-        table[name] = table[name].mask(paused, table['close'])
-    table[['volume', 'amount']] = table[['volume', 'amount']].mask(paused, 0.0)
-    known = (table['volume'] > 0) & (table['turn'] > 0)
-    shares = (table['volume'] / (table['turn'] / 100)).where(known).groupby(codes).ffill()
-    table['market_cap'] = shares * table['close']
-    table = table.rename(columns={'isST' + TEXT: 'is_st' + TEXT}).drop(columns=['turn', 'turn' + TEXT], errors='ignore')
-    flags = {'is_st': as_flag(table.pop('isST')), 'paused': as_flag(table.pop('paused'))}
-    table = restore_texts(table.assign(**flags))
-    table.attrs['source'] = source
-    return table
-
-
-def _paused(frame: pd.DataFrame) -> dict[str, pd.Series]:
-    """Return the flag paused, which is tradestatus the other way round; what is neither 0 nor 1 is kept as text."""
-    status = parse_numbers(frame, 'tradestatus')
-    paused = (1.0 - status).where(status.isin([0, 1]))
-    strange = paused.isna() & frame['tradestatus'].notna()
-    text = ('tradestatus ' + frame['tradestatus'].astype('string')).astype(object).where(strange, None)
-    return {'paused': paused, **({'paused' + TEXT: text} if strange.any() else {})}
-
-
-def listings(frame: pd.DataFrame, source: str = 'baostock query_stock_basic') -> pd.DataFrame:
-    """Return an answer of ``query_stock_basic`` as code, name, listed, delisted: stocks alone, without indices and funds."""
-    frame = require_columns(frame, ('code', 'code_name', 'ipoDate', 'outDate', 'type'), source)
-    table = pd.DataFrame({
-        'code': parse_codes(frame, 'code'), 'name': frame['code_name'], 'listed': parse_dates(frame, 'ipoDate'),
-        'delisted': parse_dates(frame, 'outDate')})
-    return table[table['code'].notna() & (frame['type'].astype(str) == '1')].sort_values('code', ignore_index=True)
-
-
-def snapshot_rows(frame: pd.DataFrame, what: str, source: str, day: date) -> pd.DataFrame:
-    """Return an answer with ``code`` and a further column as code, date, that column: as of the day asked for."""
-    frame = require_columns(frame, ('code', what), source)
-    return pd.DataFrame({'code': parse_codes(frame, 'code'), 'date': pd.Timestamp(day).as_unit('s'), what: frame[what]})
-
-
-def benchmark(frame: pd.DataFrame, index: str, source: str) -> pd.DataFrame:
-    """Return an index' daily answer with the columns of a benchmark."""
-    frame = require_columns(frame, INDEX_FIELDS.split(','), source)
-    prices = {name: parse_numbers(frame, name) for name in ('open', 'high', 'low', 'close')}
-    return pd.DataFrame({'index': index, 'date': parse_dates(frame, 'date'), **prices})
-
-
-def symbol(code: str) -> str:
-    """Return a canonical code as baostock writes it."""
-    digits, _, exchange = code.partition('.')
-    return {'XSHG': 'sh.', 'XSHE': 'sz.', 'BJSE': 'bj.'}[exchange] + digits
+ROWS_A_CALL = 2000  # of a stock's bars: about eight years
+EX_RIGHTS_A_YEAR = 0.7  # of a stock, about
+FIRST_DAY = date(1990, 12, 19)  # of the market
+INDICES = ('000', '399')  # the first digits of those that it has
 
 
 def index_symbol(index: str) -> str:
@@ -135,66 +61,8 @@ def index_symbol(index: str) -> str:
     return ('sz.' if index.startswith('399') else 'sh.') + index
 
 
-class _Connection:
-    """A connection that tells of its end: the client itself would wait for ever."""
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-        connection.settimeout(SOCKET_TIMEOUT)
-
-    def recv(self, size: int) -> bytes:
-        received = self._connection.recv(size)
-        if not received:
-            raise ConnectionError('the connection was closed')
-        return received
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._connection, name)
-
-
-class Client:
-    """A session: logs in when it is first needed, and again when the session or the connection is lost."""
-
-    def __init__(self) -> None:
-        self.client: ModuleType = download.import_client('baostock', 'baostock')
-        self._logged_in = False
-
-    def query(self, call: str, *arguments: str, **named: str) -> pd.DataFrame:
-        """Make a call and walk all pages of its answer."""
-        if not self._logged_in:
-            self._check(self.client.login())
-            self._logged_in = True
-            with contextlib.suppress(ImportError, AttributeError):
-                context = importlib.import_module('baostock.common.context')
-                context.default_socket = _Connection(context.default_socket)
-        result = getattr(self.client, call)(*arguments, **named)
-        rows = []
-        while result.error_code == '0' and result.next():  # get_data() breaks on a second page
-            rows.append(result.get_row_data())
-        self._check(result)
-        if rows and len(result.data) == int(result.per_page_count):  # after the last page data is empty or shorter
-            self._logged_in = False
-            raise download.BusyError(f'the page after row {len(rows)} did not arrive')
-        return pd.DataFrame(rows, columns=result.fields or None, dtype=object)
-
-    def _check(self, result: Any) -> None:
-        if result.error_code == '0':
-            return
-        message = f'{result.error_code} {result.error_msg}'
-        if result.error_code == NOT_LOGGED_IN or result.error_code.startswith(NETWORK_ERROR_PREFIX):
-            self._logged_in = False
-            raise download.BusyError(message)
-        raise ValueError(message)
-
-    def close(self) -> None:
-        """Log out."""
-        if self._logged_in:
-            with contextlib.suppress(Exception), download.suppress_output():
-                self.client.logout()
-
-
 def read(request: Request) -> Iterator[pd.DataFrame]:
-    """Yield the canonical table of each stock.
+    """Yield the canonical table of each day, or of each stock where a few are asked for.
 
     Parameters
     ----------
@@ -208,52 +76,363 @@ def read(request: Request) -> Iterator[pd.DataFrame]:
     DataError
         No network, no answer, or one that is not as expected.
     """
-    request.about['market_cap'] = 'estimated: float shares (volume / turnover) x close'
+    check_shares(request.shares)
     request.about['is_st'] = 'as given for each day'
-    request.about['delisting_period'] = 'not known, no column: the source has names as of today alone'
     request.about['stocks'] = 'those of Beijing are not given by the source'
-    asked = Asked(request)
-    start, end = download.download_range(request)
-    if request.folder is not None:
-        saved = download.SavedAnswers('baostock', request.folder, DAILY, FILE_PREFIXES)
-        request.about['from_files'] = str(request.folder)
-        stocks = [key for key in saved.keys(DAILY) if download.canonical_code(key)]
-        yield from download.iter_tables(
-            request, stocks, lambda key: daily_bars(saved.get(DAILY, key), saved.label(DAILY, key), asked))
-        basic = saved.get_all(STOCK_BASIC)
-        if len(basic):
-            _add_listings_and_names(request, listings(basic))
-        if request.benchmark and len(saved.get(DAILY, index_symbol(request.benchmark))):
-            _add_benchmark(request, saved, saved.get(DAILY, index_symbol(request.benchmark)))
-        return
-    client = Client()
-    answers = download.Download('baostock', request, download.Throttle(*RATE_LIMIT))
-    try:
-        basic = listings(answers.get_snapshot(STOCK_BASIC, lambda: client.query(STOCK_BASIC)))
-        _add_listings_and_names(request, basic)
-        _add_industries_and_benchmark(request, answers, client.query, start, end)
-        life = basic.set_index('code')
-        wanted = ~(basic['listed'] > np.datetime64(end, 's')) & ~(basic['delisted'] < np.datetime64(start, 's'))
-        codes = list(basic['code'][wanted]) if request.codes is None else [code for code in request.codes if code in life.index]
-
-        def read_stock(code: str) -> pd.DataFrame:
-            listed, delisted = life.loc[code, 'listed'], life.loc[code, 'delisted']
-            first = start if pd.isna(listed) else max(start, listed.date())
-            last = end if pd.isna(delisted) else min(end, delisted.date())
-            bars = answers.get_range(DAILY, code, first, last, _range_query(client.query, symbol(code), FIELDS), 'date')
-            return daily_bars(bars, answers.label(DAILY, code), asked)
-
-        yield from download.iter_tables(request, codes, read_stock)
-    finally:
-        client.close()
+    request.about['dividends'] = 'explicit, by ex-date; rights issues by preclose'
+    yield from _read_saved_files(request) if request.folder is not None else _Reader(request).tables()
 
 
-def _range_query(query: Callable[..., pd.DataFrame], code: str, fields: str) -> download.FetchRange:
+class _Finish:
+    """Adds to tables that come one after the other what only the rows before tell: market caps, dividends, delisting periods.
+
+    Parameters
+    ----------
+    request : Request
+    shares : ShareHistory, optional
+        Total shares; without it the float shares stand for them.
+    periods : DerivedPeriods, optional
+    dividends_of : callable, optional
+        Gives the events of a stock and year, up to a day; asked where a reference price is not the last close.
+    """
+
+    def __init__(
+        self, request: Request, start: date, shares: ShareHistory | None, periods: DerivedPeriods | None,
+        dividends_of: Callable[[str, int, date], pd.DataFrame] | None = None,
+    ) -> None:
+        self._float, self._closes, self._shares, self._periods = LastValues(), LastValues(), shares, periods
+        self._dividends, self._dividends_of = Dividends(start), dividends_of
+
+    def add(self, found: pd.DataFrame) -> None:
+        """Take dividends that are known before."""
+        self._dividends.add(found)
+
+    def __call__(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return a table of `daily_bars`, finished; less what waits for the end."""
+        attrs, codes = table.attrs, table['code']
+        self._ask_for_dividends(table)
+        table = self._dividends.lay(table)
+        held = self._float.fill(codes, table.pop('float_shares'))
+        close = pd.to_numeric(table['close'], errors='coerce')
+        table['circ_market_cap'] = held * close
+        total = held if self._shares is None else self._shares.total(table)
+        table['market_cap'] = (total * close).round(2) if self._shares is not None else total * close
+        table.attrs = attrs
+        return table if self._periods is None else self._periods.mark(table)
+
+    def rest(self) -> Iterator[pd.DataFrame]:
+        """Yield what waited for the end."""
+        if self._periods is not None:
+            yield from self._periods.rest()
+
+    def _ask_for_dividends(self, table: pd.DataFrame) -> None:
+        """Ask for the dividends of the years in which a reference price is not the last close."""
+        before = self._closes.before(table['code'], table['close'])
+        if self._dividends_of is None:
+            return
+        preclose = pd.to_numeric(table['preclose'], errors='coerce')
+        jumps = (preclose - before).abs() > rules.HALF_TICK
+        if not jumps.any():
+            return
+        rows = pd.DataFrame({'code': table['code'], 'date': parse_dates(table, 'date')})[jumps.to_numpy()].dropna()
+        first = np.datetime64(parse_dates(table, 'date').min(), 's')
+        for (code, year), days in rows.groupby(['code', rows['date'].dt.year])['date']:
+            events = self._dividends_of(code, int(year), days.max().date())
+            self._dividends.add(events[events['date'].between(max(first, np.datetime64(days.min(), 's')), days.max())])
+
+
+class _Reader:
+    """A download."""
+
+    def __init__(self, request: Request) -> None:
+        self.request, self.asked = request, Asked(request)
+        self.start, self.end = download.download_range(request, COMPLETE)
+        self.client = Client(request.cache)
+        self.answers = download.Download('baostock', request, Throttle(*RATE_LIMIT), last=self.end)
+        self.last_count = 0
+        self.seen: set[str] = set()
+
+    def tables(self) -> Iterator[pd.DataFrame]:
+        """Yield the tables, and log out."""
+        service = None
+        try:
+            basic = listings(self.answers.get_snapshot(STOCK_BASIC, lambda: self.client.query(STOCK_BASIC)))
+            _add_listings_and_names(self.request, basic)
+            days = self._days()
+            self._add_industries_and_benchmark()
+            if not days:
+                return
+            self.start, self.end = days[0], days[-1]
+            self.life = basic.drop_duplicates('code').set_index('code')
+            codes = self._codes(basic)
+            stocks_first, until, by_day = self._plan(codes, days)
+            periods = DerivedPeriods(basic, self.end)
+            self.request.about['delisting_period'] = periods.about()
+            history = None
+            if self.request.shares is None:
+                self.request.about['market_cap'] = UNFIT
+            else:
+                service = ShareService(self.request, self.start, self.end, self.client.query)
+                history = ShareHistory(service.records({code: self._life(code) for code in codes}, self.request.progress))
+            self.finish = _Finish(self.request, self.start, history, periods, self._dividends_of)
+            yield from self._all_tables(codes, stocks_first, until, by_day)
+            if service is not None:
+                service.without += sorted(history.unknown.difference(service.without))
+                self.request.about['market_cap'] = service.about()
+        finally:
+            self.client.close()
+            if service is not None:
+                service.close()
+
+    def _all_tables(self, codes: list[str], stocks: list[str], until: date | None, days: list[date]) -> Iterator[pd.DataFrame]:
+        wanted, total = set(codes), len(stocks) + len(days)
+        request, done = self.request, 0
+
+        def told(keys: list[str], read_table: Callable[[str], pd.DataFrame]) -> Iterator[pd.DataFrame]:
+            nonlocal done
+            part, before = request.progress, done
+            request.progress = lambda now, _: part(before + now, total)
+            try:
+                yield from download.iter_tables(request, keys, read_table)
+            finally:
+                request.progress = part
+            done += len(keys)
+
+        yield from told(stocks, lambda code: self._stock(code, until))
+        yield from told([str(day) for day in days], lambda day: self._day(day, wanted))
+        if days:  # what the days did not tell of, such as stocks that ended, is asked for stock by stock
+            lacking = [code for code in codes if code not in self.seen and code not in set(stocks)]
+            total += len(lacking)
+            yield from told(lacking, lambda code: self._stock(code, self.end))
+        for table in self.finish.rest():
+            source = table.attrs['source']
+            if len(table := table[self.asked.rows(table)].reset_index(drop=True)):
+                table.attrs['source'] = source
+                yield table
+
+    # -- what to ask for -----------------------------------------------------------------------------------------
+
+    def _days(self) -> list[date]:
+        """Return the days on which the market was open."""
+        first, last = self.start, self.end
+        if first > last:
+            return []
+        try:
+            frame = self.answers.get(CALENDAR, f'{first} {last}', lambda: self.client.query(
+                CALENDAR, start_date=str(first), end_date=str(last)), until=last, needed=True)
+            frame = require_columns(frame, ('calendar_date', 'is_trading_day'), CALENDAR)
+            days = parse_dates(frame, 'calendar_date')[frame['is_trading_day'].astype(str).str.strip() == '1']
+        except RefusedError:  # those on which the index of Shanghai has a row
+            days = parse_dates(self._index_bars('000001', first, last), 'date')
+        return sorted(days.dropna().dt.date.unique())
+
+    def _index_bars(self, index: str, first: date, last: date) -> pd.DataFrame:
+        return self.answers.get_range(
+            DAILY, f'index {index}', first, last, _range_query(self.client.query, index_symbol(index), INDEX_FIELDS), 'date')
+
+    def _codes(self, basic: pd.DataFrame) -> list[str]:
+        wanted = ~(basic['listed'] > np.datetime64(self.end, 's')) & ~(basic['delisted'] < np.datetime64(self.start, 's'))
+        if self.request.codes is None:
+            return list(basic['code'][wanted])
+        return [code for code in self.request.codes if code in self.life.index]
+
+    def _life(self, code: str) -> tuple[date | None, date | None]:
+        """Return the first and last day of a stock, where they are known."""
+        listed, delisted = self.life.loc[code, 'listed'], self.life.loc[code, 'delisted']
+        return (None if pd.isna(listed) else listed.date()), (None if pd.isna(delisted) else delisted.date())
+
+    def _span(self, code: str, until: date) -> tuple[date, date]:
+        listed, delisted = self._life(code)
+        return max(self.start, listed or self.start), min(until, delisted or until)
+
+    def _plan(self, codes: list[str], days: list[date]) -> tuple[list[str], date | None, list[date]]:
+        """Decide what is fewer calls, and say it.
+
+        Returns
+        -------
+        tuple
+            Stocks to ask for one by one, up to which day, and the days of the whole market after it.
+        """
+        cache = self.answers.cache
+        lacking = [day for day in days if not cache.has('baostock', WHOLE_DAY, str(day), until=day)]
+        # stocks of an earlier download, one by one, whose answers end on the same day
+        ends = Counter(end for code in codes if (end := self._held_until(code)) is not None)
+        until, several = ends.most_common(1)[0] if ends else (None, 0)
+        until = min(until, self.end) if until is not None else None
+        choices = {}
+        if self._whole_days(days, lacking):
+            choices[len(lacking)] = ([], None, days)
+            if until is not None and 2 * several > len(codes):
+                later = [day for day in days if day > until]
+                calls = len(set(lacking) & set(later)) + self._stock_calls(codes, until)
+                choices.setdefault(calls, (codes, until, later))
+        choices.setdefault(self._stock_calls(codes, self.end), (codes, self.end, []))
+        calls = min(choices)
+        years = len(codes) * max(1, len(days) // 250) * EX_RIGHTS_A_YEAR
+        counted = self.client.count.calls
+        self.answers.announce(calls, note=(
+            f'and one for each stock and year with an ex-right, some {years:,.0f}, where the cache has none' if calls else '') + (
+            f'; {counted:,} calls of today, of {CALLS_A_DAY:,} that an address may make, are counted' if calls else ''))
+        return choices[calls]
+
+    def _stock_calls(self, codes: list[str], until: date) -> int:
+        calls = 0
+        for code in codes:
+            first, last = self._span(code, until)
+            if first <= last and not self.answers.cache.covers(
+                    'baostock', DAILY, code, start=first, end=min(last, clock.today() - timedelta(days=1))):
+                calls += 1 + (last - first).days * 245 // 365 // ROWS_A_CALL
+        return calls
+
+    def _held_until(self, code: str) -> date | None:
+        """Return until when the cache has a stock's own answer; None where it does not begin with the download."""
+        days = self.answers.cache.days('baostock', DAILY, code)
+        first, _ = self._span(code, self.end)
+        return days[1] if days is not None and days[0] <= first else None
+
+    def _whole_days(self, days: list[date], lacking: list[date]) -> bool:
+        """Tell whether the market can be asked for by day, and as far back."""
+        if not hasattr(self.client.client, WHOLE_DAY):
+            return False
+        if len(lacking) < 2 or self.request.codes is not None and len(self.request.codes) < len(lacking):
+            return self.request.codes is None or len(self.request.codes) >= len(lacking)
+        try:
+            self._whole_day(lacking[0], attempts=2)
+        except UnansweredError as error:
+            if not error.empty:
+                raise
+            self._whole_day(lacking[-1], attempts=2)  # where this has nothing either, the source is busy
+            return False
+        return True
+
+    # -- the table of a stock or a day ---------------------------------------------------------------------------
+
+    def _stock(self, code: str, until: date) -> pd.DataFrame:
+        first, last = self._span(code, until)
+        try:
+            bars = self.answers.get_range(
+                DAILY, code, first, last, _range_query(self.client.query, symbol(code), FIELDS), 'date', needed=True,
+                since=FIRST_DAY, attempts=None if self._life(code)[1] is None else 2)
+        except UnansweredError as error:
+            if not error.empty or self._life(code)[1] is None:
+                raise
+            self.request.skipped.append(str(error))  # of a stock that ended the source may have nothing; it is asked for again
+            return pd.DataFrame()
+        return self._finished(daily_bars(bars, self.answers.label(DAILY, code), self.asked))
+
+    def _whole_day(self, day: date, attempts: int | None = None, least: int = 1) -> pd.DataFrame:
+        def ask() -> pd.DataFrame:
+            frame = self.client.query(WHOLE_DAY, str(day))
+            if 0 < len(frame) < least:
+                raise EmptyAnswerError(f'{len(frame):,} rows, expected some {least:,} or more')
+            return frame
+
+        return self.answers.get(WHOLE_DAY, str(day), ask, day, needed=True, attempts=attempts)
+
+    def _day(self, key: str, wanted: set[str]) -> pd.DataFrame:
+        day = date.fromisoformat(key)
+        today = day >= clock.today()
+        try:
+            frame = self._whole_day(day, 1 if today else None, download.least_rows(self.last_count, today))
+        except UnansweredError as error:
+            if not today or not error.empty:
+                raise
+            self.request.about['last_day'] = f'{key} is not complete at the source yet, and was left out'
+            return pd.DataFrame()
+        self.last_count = len(frame)
+        table = daily_bars(frame, self.answers.label(WHOLE_DAY, key), self.asked)
+        source = table.attrs['source']
+        table = table[table['code'].isin(wanted)].reset_index(drop=True)
+        table.attrs['source'] = source
+        self.seen.update(table['code'])
+        return self._finished(table)
+
+    def _finished(self, table: pd.DataFrame) -> pd.DataFrame:
+        return self.finish(table) if len(table) else table
+
+    def _dividends_of(self, code: str, year: int, day: date) -> pd.DataFrame:
+        def ask(first: date, last: date) -> pd.DataFrame:
+            frame = self.client.query(DIVIDENDS, code=symbol(code), year=str(year), yearType='operate')
+            if not len(frame):
+                return frame
+            return frame[parse_dates(frame, 'dividOperateDate').between(pd.Timestamp(first), pd.Timestamp(last))]
+
+        key = f'{code} {year}'
+        held = self.answers.cache.days('baostock', DIVIDENDS, key)  # asked for, it is asked for the whole year
+        last = day if held is not None and held[1] >= day else max(day, min(date(year, 12, 31), self.end))
+        return dividend_events(self.answers.get_range(DIVIDENDS, key, date(year, 1, 1), last, ask, 'dividOperateDate'))
+
+    # -- beside the market ---------------------------------------------------------------------------------------
+
+    def _add_industries_and_benchmark(self) -> None:
+        request, answers, query = self.request, self.answers, self.client.query
+
+        def rows(call: str, what: str, months: int) -> pd.DataFrame:
+            return concat_frames([
+                snapshot_rows(answers.get(call, str(day), lambda day=day: query(call, date=str(day)), until=day, needed=True),
+                              what, answers.label(call, str(day)), day)
+                for day in download.snapshot_dates(self.start, self.end, months)])
+
+        with download.skip_on_error(request, 'industries'):
+            found = rows(INDUSTRY, 'industry', 12)
+            found = found if request.codes is None else found[found['code'].isin(request.codes)]
+            request.reference_data['industries'] = reference_table(found, ('code', 'date', 'industry'))
+        index = request.benchmark
+        if index is None:
+            return
+        if not index.startswith(INDICES):
+            raise DataError(f'baostock has no index {index}, expected one of Shanghai (000...) or Shenzhen (399...); tushare has '
+                            f'those of 中证 and Beijing, and --benchmark {index}=FILE takes a file')
+        frame = self._index_bars(index, self.start, self.end)
+        if not len(frame):
+            raise DataError(f'{answers.label(DAILY, index)}: found no rows of this index, expected some; check --benchmark')
+        _add_benchmark(request, answers, frame)
+        if index in CONSTITUENT_CALLS:
+            with download.skip_on_error(request, 'constituents'):
+                found = rows(CONSTITUENT_CALLS[index], 'code_name', 1).assign(index=index)
+                request.reference_data['constituents'] = reference_table(found, ('index', 'date', 'code'))
+
+
+def _range_query(query: Callable[..., pd.DataFrame], code: str, fields: str) -> Callable[[date, date], pd.DataFrame]:
     return lambda first, last: query(
         DAILY, code, fields, start_date=str(first), end_date=str(last), frequency='d', adjustflag='3')
 
 
-def _add_benchmark(request: Request, answers: download.Download | download.SavedAnswers, frame: pd.DataFrame) -> None:
+def _read_saved_files(request: Request) -> Iterator[pd.DataFrame]:
+    saved, asked = SavedAnswers('baostock', request.folder, DAILY, FILE_PREFIXES), Asked(request)
+    start, end = download.download_range(request, COMPLETE)
+    request.about['from_files'] = str(request.folder)
+    request.about['delisting_period'] = f'not known, no column: no files of {STOCK_BASIC}'
+    basic, periods, history = saved.get_all(STOCK_BASIC), None, None
+    if len(basic):
+        _add_listings_and_names(request, stocks := listings(basic))
+        periods = DerivedPeriods(stocks, end)
+        request.about['delisting_period'] = periods.about()
+    request.about['market_cap'] = UNFIT
+    if request.shares is not None:
+        service = ShareService(request, start, end)
+        if service.name not in ('akshare', 'mootdx'):
+            history = ShareHistory(service.records({}, request.progress))
+        else:
+            lives: dict[str, Any] = {code: (None, None) for key in saved.keys(DAILY) if (code := canonical_code(key))}
+            history = ShareHistory(service.records(lives, request.progress))
+    finish = _Finish(request, start, history, periods)
+    if saved.keys(DIVIDENDS):
+        finish.add(dividend_events(saved.get_all(DIVIDENDS)))
+    else:
+        request.about['dividends'] = f'not known as such, by preclose: no files of {DIVIDENDS}'
+    stocks = [key for key in saved.keys(DAILY) if canonical_code(key) or re.fullmatch(r'\d{4}-?\d{2}-?\d{2}', key)]
+    yield from download.iter_tables(
+        request, stocks, lambda key: finish(daily_bars(saved.get(DAILY, key), saved.label(DAILY, key), asked)))
+    yield from finish.rest()
+    if request.shares is not None:
+        service.without += sorted(history.unknown.difference(service.without))
+        request.about['market_cap'] = service.about()
+    if request.benchmark and len(saved.get(DAILY, index_symbol(request.benchmark))):
+        _add_benchmark(request, saved, saved.get(DAILY, index_symbol(request.benchmark)))
+
+
+def _add_benchmark(request: Request, answers: download.Download | SavedAnswers, frame: pd.DataFrame) -> None:
     rows = benchmark(frame, request.benchmark, answers.label(DAILY, index_symbol(request.benchmark)))
     request.reference_data['benchmarks'] = reference_table(rows, ('index', 'date', 'open', 'high', 'low', 'close'))
 
@@ -262,29 +441,4 @@ def _add_listings_and_names(request: Request, basic: pd.DataFrame) -> None:
     wanted = basic if request.codes is None else basic[basic['code'].isin(request.codes)]
     request.reference_data['listings'] = reference_table(wanted, ('code', 'listed', 'delisted'))
     request.reference_data['names'] = reference_table(
-        wanted.assign(date=pd.Timestamp(download.today()).as_unit('s')), ('code', 'date', 'name'))
-
-
-def _add_industries_and_benchmark(
-    request: Request, answers: download.Download, query: Callable[..., pd.DataFrame], start: date, end: date
-) -> None:
-    def rows(call: str, what: str, months: int) -> pd.DataFrame:
-        return concat_frames([
-            snapshot_rows(answers.get(call, str(day), lambda day=day: query(call, date=str(day)), until=day), what,
-                          answers.label(call, str(day)), day) for day in download.snapshot_dates(start, end, months)])
-
-    with download.skip_on_error(request, 'industries'):
-        found = rows(INDUSTRY, 'industry', 12)
-        found = found if request.codes is None else found[found['code'].isin(request.codes)]
-        request.reference_data['industries'] = reference_table(found, ('code', 'date', 'industry'))
-    index = request.benchmark
-    if index is None:
-        return
-    frame = answers.get_range(DAILY, f'index {index}', start, end, _range_query(query, index_symbol(index), INDEX_FIELDS), 'date')
-    if not len(frame):
-        raise DataError(f'{answers.label(DAILY, index)}: found no rows of this index, expected some; check --benchmark')
-    _add_benchmark(request, answers, frame)
-    if index in CONSTITUENT_CALLS:
-        with download.skip_on_error(request, 'constituents'):
-            found = rows(CONSTITUENT_CALLS[index], 'code_name', 1).assign(index=index)
-            request.reference_data['constituents'] = reference_table(found, ('index', 'date', 'code'))
+        wanted.assign(date=pd.Timestamp(clock.today()).as_unit('s')), ('code', 'date', 'name'))

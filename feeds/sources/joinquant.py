@@ -1,192 +1,63 @@
 """Reading from JoinQuant's jqdatasdk: an account, in ``JQDATA_USER`` and ``JQDATA_PASSWORD``.
 
-Asked for in lists of stocks, which stay the same from one run to the next: a new listing comes last. Suspended days are
-rows with the last close and the flag ``paused``; the valuation has no rows there. Names by date, and the delisting period by
-them, come from the table ``STK_NAME_HISTORY``, where the account may ask for it.
+Asked for in lists of stocks, which stay the same from one run to the next: a new listing comes last. Names by date, and the
+delisting period by them, and dividends come from tables, where the account may ask for them. A trial account may only read a
+window of days, and each account so many rows a day. What its answers hold: `joinquant_tables`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterator
-from datetime import date, timedelta
+import re
+from collections.abc import Callable, Iterator
+from datetime import date, time, timedelta
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ..columns import PRICES
 from ..errors import DataError
-from . import Request, download
-from .answers import (
-    Asked,
-    as_flag,
-    check_unadjusted,
-    concat_frames,
-    has_text,
-    key_columns,
-    number_columns,
-    one_a_day,
-    parse_codes,
-    parse_dates,
-    parse_numbers,
-    reference_table,
-    require_columns,
-    restore_texts,
+from . import Request, bse_codes, clock, download
+from .answers import Asked, concat_frames, parse_codes, parse_dates, reference_table, require_columns
+from .dividends import Dividends
+from .joinquant_tables import (
+    CALENDAR,
+    CONSTITUENTS,
+    DAILY,
+    DIVIDENDS,
+    FIELDS,
+    FILE_PREFIXES,
+    INDUSTRY,
+    NAMES,
+    ST_FLAGS,
+    STOCKS,
+    VALUATION,
+    benchmark,
+    daily_bars,
+    dividend_events,
+    listings,
+    name_changes,
 )
-from .delisting import delisting_changes, delisting_flags
+from .retries import RefusalError, RefusedError, Throttle, import_client, suppress_output
+from .saved import SavedAnswers, canonical_code
 
-DAILY, VALUATION, ST_FLAGS = 'get_price', 'get_valuation', 'get_extras'
-STOCKS, INDUSTRY, CONSTITUENTS, NAMES = 'get_all_securities', 'get_industry', 'get_index_stocks', 'STK_NAME_HISTORY'
-FILE_PREFIXES = {name: name for name in (DAILY, VALUATION, ST_FLAGS, STOCKS, NAMES)} | {'get_extras_is_st': ST_FLAGS}
-FIELDS = ['open', 'close', 'high', 'low', 'volume', 'money', 'high_limit', 'low_limit', 'pre_close', 'paused']
+COMPLETE = time(16, 30)  # o'clock, from when on the valuations of a day are there
 BATCH_SIZE, INDUSTRY_BATCH_SIZE = 100, 1000  # stocks in a call
 VALUATION_WINDOW = timedelta(days=60)  # of a valuation: with 100 stocks below the 5,000 rows that an answer surely holds
 ROW_LIMIT_MULTIPLE = 1000  # an answer of so many rows or a multiple may have been cut
 RATE_LIMIT = (5, 1.0)  # calls in seconds
 QUOTA_WORDS = '最大查询'  # in a refusal for today alone
-_BOOLEANS = {True: 1, False: 0, 'True': 1, 'False': 0}
-
-
-def daily_bars(frame: pd.DataFrame, valuation: pd.DataFrame, extras: pd.DataFrame, source: str = 'joinquant',
-               code: str | None = None, names: pd.DataFrame | None = None, asked: Asked | None = None) -> pd.DataFrame:
-    """Return an answer of ``get_price`` (fq=None) as a canonical table.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        time, code and the columns in `FIELDS`; volume in shares, money in yuan.
-    valuation : DataFrame
-        The answer of ``get_valuation``: code, day, market_cap (亿, 1e8 yuan) and capitalization (万, 10,000 shares). On
-        days without a row the last total shares times the close; a row without a number is not known.
-    extras : DataFrame
-        The answer of ``get_extras('is_st')``: days, and a column per stock.
-    source : str
-        What messages call it.
-    code : str, optional
-        Canonical code, where the answer is of one stock and has no column code.
-    names : DataFrame, optional
-        Of `name_changes`, for the column delisting_period; without it there is none.
-    asked : Asked, optional
-        Which rows must not be of adjusted prices, and are counted where a market cap or a flag is not known; without it all.
-
-    Returns
-    -------
-    DataFrame
-        Text where a number or a day is expected is left as it is.
-
-    Raises
-    ------
-    DataError
-        A column that lacks, or adjusted prices.
-    """
-    if 'time' not in frame and len(frame.columns):  # a stock alone: its index
-        frame = frame.rename(columns={frame.columns[0]: 'time'})
-    if 'code' not in frame and code:
-        frame = frame.assign(code=code)
-    frame = require_columns(frame, ('time', 'code', *FIELDS), source)
-    asked = asked or Asked()
-    ours = {'pre_close': 'preclose', 'money': 'amount'}
-    columns = {ours.get(name, name): name for name in FIELDS}
-    table = pd.DataFrame({**key_columns(frame, 'time', 'code'), **number_columns(frame, columns)})
-    if 'factor' in frame:
-        factor = parse_numbers(frame, 'factor').fillna(1)
-        if (adjusted := (factor != 1) & asked.rows(table)).any():
-            raise DataError(f'{source}, column factor: found {factor[adjusted].iloc[0]:g}, adjusted prices; expected raw ones, '
-                            'ask with fq=None')
-    there = np.logical_or.reduce([table[name].notna() | has_text(table, name) for name in (*PRICES, 'volume')])
-    table = table[table['code'].notna() & there].sort_values(['code', 'date'], ignore_index=True)  # else not listed on the day
-    paused = table['paused'] == 1
-    for name in ('volume', 'amount'):
-        table[name] = table[name].mask(paused & table[name].isna(), 0.0)
-    table['preclose'] = _reference_price(table)
-    check_unadjusted(table[asked.rows(table)], source)
-    caps = one_a_day(market_caps(valuation, source.replace(DAILY, VALUATION))).assign(valued=True)
-    table = table.merge(caps, on=['date', 'code'], how='left')
-    table['market_cap'] = _filled_caps(table, paused, asked)
-    marks = one_a_day(st_flags(extras, source.replace(DAILY, ST_FLAGS)))
-    table = table.drop(columns=['shares', 'valued']).merge(marks, on=['date', 'code'], how='left')
-    if len(marks):
-        asked.count('is_st', table, table['is_st'].isna())
-    table['is_st'] = (table['is_st'] == 1).astype('uint8')
-    if names is not None:
-        table['delisting_period'] = delisting_flags(table, delisting_changes(names))
-    table['paused'] = as_flag(table['paused'])
-    table = restore_texts(table)
-    table.attrs['source'] = source
-    return table
-
-
-def _filled_caps(table: pd.DataFrame, paused: pd.Series, asked: Asked) -> pd.Series:
-    """Return the market caps with those of days that have no valuation: the last total shares times the close."""
-    cap = table['market_cap']
-    shares = table['shares'].fillna(cap / table['close'].where(table['close'] > 0))
-    shares = shares.where(shares > 0).groupby(table['code']).ffill()
-    missing = cap.isna() & (paused | table['valued'].isna() | table['shares'].gt(0)) & ~has_text(table, 'market_cap')
-    cap = cap.mask(missing, (shares * table['close']).round(2))
-    asked.count('market_cap', table, missing & table['valued'].isna() & ~paused & cap.notna())
-    return cap
-
-
-def _reference_price(table: pd.DataFrame) -> pd.Series:
-    """Return the reference price: pre_close, or the middle of the day's limits where it is off (an ex-date)."""
-    high, low = table['high_limit'], table['low_limit']
-    middle, width = (high + low) / 2, (high - low) / (high + low)
-    off = ((middle - table['preclose']).abs() > 0.0151) & width.between(0.04, 0.32) & (table['preclose'] > 1)
-    return table['preclose'].mask(off, middle.round(2)).where(table['preclose'] > 0)
-
-
-def market_caps(frame: pd.DataFrame, source: str = 'joinquant get_valuation') -> pd.DataFrame:
-    """Return an answer of ``get_valuation`` as date, code, market_cap (yuan) and shares."""
-    frame = require_columns(frame, ('code', 'day', 'market_cap'), source)
-    shares = parse_numbers(frame, 'capitalization', 1e4) if 'capitalization' in frame else np.nan
-    caps = number_columns(frame, {'market_cap': 'market_cap'}, 1e8)
-    return pd.DataFrame({'date': parse_dates(frame, 'day'), 'code': parse_codes(frame, 'code'), **caps, 'shares': shares})
-
-
-def st_flags(frame: pd.DataFrame, source: str = 'joinquant get_extras') -> pd.DataFrame:
-    """Return an answer of ``get_extras('is_st')``, days and a column per stock, as date, code, is_st (0, 1, or not known)."""
-    if not len(frame):
-        return pd.DataFrame({'date': [], 'code': [], 'is_st': []}).astype({'date': 'datetime64[s]', 'code': object})
-    day = frame.columns[0]
-    long = frame.astype(object).melt(day, var_name='code', value_name='is_st')
-    long['is_st'] = long['is_st'].map(lambda value: _BOOLEANS.get(value, value))
-    return pd.DataFrame({
-        'date': parse_dates(long, day), 'code': parse_codes(long, 'code'), 'is_st': parse_numbers(long, 'is_st')})
-
-
-def listings(frame: pd.DataFrame, source: str = 'joinquant get_all_securities') -> pd.DataFrame:
-    """Return an answer of ``get_all_securities`` as code, name, listed, delisted, by the day of the listing."""
-    if 'code' not in frame and len(frame.columns):
-        frame = frame.rename(columns={frame.columns[0]: 'code'})
-    frame = require_columns(frame, ('code', 'display_name', 'start_date', 'end_date'), source)
-    table = pd.DataFrame({'code': parse_codes(frame, 'code'), 'name': frame['display_name'],
-                          'listed': parse_dates(frame, 'start_date'), 'delisted': parse_dates(frame, 'end_date')})
-    table['delisted'] = table['delisted'].mask(table['delisted'] >= np.datetime64('2200-01-01'))
-    return table[table['code'].notna()].sort_values(['listed', 'code'], ignore_index=True)
-
-
-def name_changes(frame: pd.DataFrame, source: str = f'joinquant {NAMES}') -> pd.DataFrame:
-    """Return an answer of ``STK_NAME_HISTORY`` as code, date, name; of two names of one day the one entered last counts."""
-    frame = require_columns(frame, ('code', 'new_name', 'start_date'), source)
-    table = pd.DataFrame({'code': parse_codes(frame, 'code'), 'date': parse_dates(frame, 'start_date'),
-                          'name': frame['new_name']})
-    if 'id' in frame:
-        table = table.iloc[np.argsort(parse_numbers(frame, 'id'), kind='stable')]
-    return reference_table(table[table['name'].notna()], ('code', 'date', 'name'))
-
-
-def benchmark(frame: pd.DataFrame, index: str, source: str = 'joinquant get_price') -> pd.DataFrame:
-    """Return an index' answer of ``get_price`` with the columns of a benchmark."""
-    frame = require_columns(frame, ('time', 'open', 'high', 'low', 'close'), source)
-    prices = {name: parse_numbers(frame, name) for name in ('open', 'high', 'low', 'close')}
-    rows = pd.DataFrame({'index': index, 'date': parse_dates(frame, 'time'), **prices}).dropna()
-    return reference_table(rows, ('index', 'date', *prices))
+FIRST_DAY = date(1990, 12, 19)  # of the market
+_WINDOW = re.compile(r'(\d{4}-\d{2}-\d{2})\D{1,20}?(\d{4}-\d{2}-\d{2})')  # in the refusal of days that the account may not read
+_DAY = re.compile(r'\d{4}-\d{2}-\d{2}')
 
 
 def index_symbol(index: str) -> str:
-    """Return six digits of an index as JoinQuant writes them."""
-    return index + ('.XSHE' if index.startswith('399') else '.XSHG')
+    """Return six digits of an index as JoinQuant writes them: of 中证, Beijing, Shenzhen, else of Shanghai."""
+    ends = {'93': '.CSI', '95': '.CSI', '899': '.BJSE', '399': '.XSHE'}
+    return index + next((end for start, end in ends.items() if index.startswith(start)), '.XSHG')
 
 
 class Client:
@@ -197,7 +68,7 @@ class Client:
         if not self._user or not self._password:
             raise DataError('joinquant: found no account, expected it in the environment: export JQDATA_USER=... '
                             'JQDATA_PASSWORD=...')
-        self._client: ModuleType = download.import_client('jqdatasdk', 'joinquant')
+        self._client: ModuleType = import_client('jqdatasdk', 'joinquant')
         self.authenticated = False
 
     @property
@@ -208,10 +79,45 @@ class Client:
             self.authenticated = True
         return self._client
 
+    def _ask(self, call: str, *arguments: Any, **named: Any) -> Any:
+        """Make a call; the package keeps some last answers, also empty ones: they are forgotten first."""
+        function = getattr(self.client, call)
+        getattr(function, 'cache_clear', int)()
+        return self._told(lambda: function(*arguments, **named))
+
+    @staticmethod
+    def _told(ask: Callable[[], Any]) -> Any:
+        try:
+            return ask()
+        except Exception as error:  # the package raises nothing else where the service refuses
+            if QUOTA_WORDS in str(error):
+                raise RefusalError(str(error), 'go on tomorrow with the same command, what was read is kept') from error
+            if (window := _WINDOW.search(str(error))) and '权限' in str(error):
+                raise RefusalError(str(error), f'give --start {window[1]} and --end {window[2]} or days between') from error
+            raise
+
+    def account(self) -> dict[str, Any]:
+        """Return what is told of the account: ``first`` and ``last`` day that it may read, today's rows ``left`` of ``total``."""
+        found: dict[str, Any] = {}
+        with contextlib.suppress(Exception):
+            told = self._ask('get_account_info')
+            for name, key in (('first', 'date_range_start'), ('last', 'date_range_end')):
+                if day := _DAY.search(str(told.get(key) or '')):
+                    found[name] = date.fromisoformat(day[0])
+        with contextlib.suppress(Exception):
+            count = self._ask('get_query_count')
+            found |= {'left': int(count['spare']), 'total': int(count['total'])}
+        return found
+
+    def trade_days(self, first: date, last: date) -> pd.DataFrame:
+        """Return the days on which the market was open."""
+        days = self._ask(CALENDAR, start_date=str(first), end_date=str(last))
+        return pd.DataFrame({'date': [str(day)[:10] for day in days]}, dtype=object)
+
     def daily(self, codes: list[str], first: date, last: date, fields: list[str]) -> pd.DataFrame:
         """Return raw prices."""
-        return self.client.get_price(codes, start_date=str(first), end_date=str(last), frequency='daily', fields=fields,
-                                     skip_paused=False, fq=None, panel=False)
+        return self._ask(DAILY, codes, start_date=str(first), end_date=str(last), frequency='daily', fields=fields,
+                         skip_paused=False, fq=None, panel=False)
 
     def valuation(self, codes: list[str], first: date, last: date) -> pd.DataFrame:
         """Return market caps, in several calls: an answer has a limited number of rows."""
@@ -222,8 +128,7 @@ class Client:
         return concat_frames(frames)
 
     def _valuation(self, codes: list[str], first: date, last: date) -> pd.DataFrame:
-        frame = self.client.get_valuation(codes, start_date=str(first), end_date=str(last),
-                                          fields=['capitalization', 'market_cap'])
+        frame = self._ask(VALUATION, codes, start_date=str(first), end_date=str(last), fields=['capitalization', 'market_cap'])
         if not len(frame) or len(frame) % ROW_LIMIT_MULTIPLE or first == last:
             return frame
         middle = first + (last - first) // 2
@@ -231,20 +136,32 @@ class Client:
 
     def st_flags(self, codes: list[str], first: date, last: date) -> pd.DataFrame:
         """Return who is ST."""
-        return self.client.get_extras('is_st', codes, start_date=str(first), end_date=str(last), df=True).rename_axis(
+        return self._ask(ST_FLAGS, 'is_st', codes, start_date=str(first), end_date=str(last), df=True).rename_axis(
             'date').reset_index()
 
     def stocks(self) -> pd.DataFrame:
         """Return all stocks, delisted ones too."""
-        return self.client.get_all_securities(types=['stock'], date=None).rename_axis('code').reset_index()
+        return self._ask(STOCKS, types=['stock'], date=None).rename_axis('code').reset_index()
 
     def names(self) -> pd.DataFrame:
-        """Return all names that stocks had, walked by their numbers: an answer has 5,000 rows at most."""
+        """Return all names that stocks had."""
+        return self._walk(NAMES, ('id', 'code', 'new_name', 'start_date'))
+
+    def dividends(self, first: date, last: date) -> pd.DataFrame:
+        """Return what shares paid out on ex-dates from one day to another."""
+        return self._walk(
+            DIVIDENDS, ('id', 'code', 'report_date', 'a_xr_date', 'bonus_ratio_rmb', 'dividend_ratio', 'transfer_ratio',
+                        'bonus_cancel_pub_date'),
+            lambda table: (table.a_xr_date >= str(first), table.a_xr_date <= str(last)))
+
+    def _walk(self, name: str, columns: tuple[str, ...], conditions: Callable[[Any], tuple] = lambda table: ()) -> pd.DataFrame:
+        """Return the rows of a table, walked by their numbers: an answer has 5,000 rows at most."""
         finance, frames, last = self.client.finance, [], 0
-        table = getattr(finance, NAMES)
+        table = getattr(finance, name)
         while True:
-            frames.append(finance.run_query(self.client.query(
-                table.id, table.code, table.new_name, table.start_date).filter(table.id > last).order_by(table.id)))
+            query = self.client.query(*(getattr(table, column) for column in columns)).filter(
+                table.id > last, *conditions(table)).order_by(table.id)
+            frames.append(self._told(lambda query=query: finance.run_query(query)))
             if not len(frames[-1]):  # the server may cut sooner: only an empty answer is the end
                 return concat_frames(frames)
             last = int(frames[-1]['id'].max())  # the client does not take NumPy's integers
@@ -253,13 +170,13 @@ class Client:
         """Return the 申万 industry of stocks."""
         answer: dict[str, dict] = {}
         for first in range(0, len(codes), INDUSTRY_BATCH_SIZE):
-            answer |= self.client.get_industry(codes[first:first + INDUSTRY_BATCH_SIZE], date=str(day))
+            answer |= self._ask(INDUSTRY, codes[first:first + INDUSTRY_BATCH_SIZE], date=str(day))
         rows = [(code, kinds['sw_l1']['industry_name']) for code, kinds in answer.items() if 'sw_l1' in kinds]
         return pd.DataFrame(rows, columns=['code', 'industry'], dtype=object)
 
     def constituents(self, index: str, day: date) -> pd.DataFrame:
         """Return the members of an index."""
-        return pd.DataFrame({'code': self.client.get_index_stocks(index_symbol(index), date=str(day))}, dtype=object)
+        return pd.DataFrame({'code': self._ask(CONSTITUENTS, index_symbol(index), date=str(day))}, dtype=object)
 
 
 def read(request: Request) -> Iterator[pd.DataFrame]:
@@ -280,42 +197,198 @@ def read(request: Request) -> Iterator[pd.DataFrame]:
     request.about['market_cap'] = 'total market cap as given; suspended days: total shares x last close'
     request.about['is_st'] = 'as given for each day'
     request.about['preclose'] = 'as given; estimated where the limits of the day tell otherwise, on an ex-date: their middle'
+    request.about['dividends'] = 'explicit, by ex-date; rights issues by preclose'
     asked = Asked(request)
     if request.folder is not None:
-        yield from _read_saved_files(request, download.SavedAnswers('joinquant', request.folder, DAILY, FILE_PREFIXES), asked)
-        asked.tell(request.about)
-        return
-    start, end = download.download_range(request)
-    client = Client()
-    answers = download.Download('joinquant', request, download.Throttle(*RATE_LIMIT))
-    stocks = listings(answers.get_snapshot(STOCKS, client.stocks))
-    if request.codes is not None:
-        stocks = stocks[stocks['code'].isin(request.codes)]
-    changes = _names_by_date(request, answers, client)
-    _add_listings_and_names(request, stocks, changes)
-    _add_industries_and_benchmark(request, answers, client, list(stocks['code']), (start, end))
-    alive = ~(stocks['delisted'] < np.datetime64(start, 's')) & ~(stocks['listed'] > np.datetime64(end, 's'))
-    # lists of all stocks, so that they are the same whatever days are asked for
-    lists = {f'{part["code"].iloc[0]} to {part["code"].iloc[-1]}, {len(part)}': part
-             for part in (stocks.iloc[first:first + BATCH_SIZE] for first in range(0, len(stocks), BATCH_SIZE))
-             if alive[part.index].any()}
-
-    def read_table(key: str) -> pd.DataFrame:
-        part = lists[key]
-        codes, delisted = list(part['code']), part['delisted']
-        first = start if part['listed'].isna().any() else max(start, part['listed'].min().date())
-        last = end if delisted.isna().any() else min(end, delisted.max().date())
-        got = {call: answers.get_range(call, key, first, last, lambda low, high, ask=ask: ask(codes, low, high), day)
-               for call, ask, day in ((DAILY, lambda *span: client.daily(*span, FIELDS), 'time'),
-                                      (VALUATION, client.valuation, 'day'), (ST_FLAGS, client.st_flags, 'date'))}
-        return daily_bars(got[DAILY], got[VALUATION], got[ST_FLAGS], answers.label(DAILY, key), names=changes,
-                          asked=asked)
-
-    yield from download.iter_tables(request, list(lists), read_table)
+        yield from _read_saved_files(request, SavedAnswers('joinquant', request.folder, DAILY, FILE_PREFIXES), asked)
+    else:
+        reader = _Reader(request)
+        yield from download.whole_last_day(request, reader.tables(asked), reader.end)
     asked.tell(request.about)
 
 
-def _read_saved_files(request: Request, saved: download.SavedAnswers, asked: Asked) -> Iterator[pd.DataFrame]:
+class _Reader:
+    """A download."""
+
+    def __init__(self, request: Request) -> None:
+        self.request, self.client = request, Client()
+        self.start, self.end = download.download_range(request, COMPLETE)
+        self.answers = download.Download('joinquant', request, Throttle(*RATE_LIMIT), last=self.end)
+
+    def tables(self, asked: Asked) -> Iterator[pd.DataFrame]:
+        """Yield the tables."""
+        request, answers, client = self.request, self.answers, self.client
+        stocks = listings(answers.get_snapshot(STOCKS, client.stocks))
+        if not self._open_days():
+            return
+        if self.end >= bse_codes.RENAMED:
+            request.renamed |= bse_codes.pairs(stocks)
+        if request.codes is not None:
+            request.codes = list(dict.fromkeys(request.renamed.get(code, code) for code in request.codes))
+            old = [code for code, new in request.renamed.items() if new in request.codes]
+            stocks = stocks[stocks['code'].isin([*request.codes, *old])]
+        if self._calls(self._lists(stocks))[0]:
+            level = self._window()
+            lists = self._lists(stocks)
+            self._announce(lists, level)
+        else:
+            lists = self._lists(stocks)
+        once = bse_codes.renamed(stocks, request.renamed)
+        changes = self._names_by_date()
+        _add_listings_and_names(request, once, changes)
+        self._add_industries_and_benchmark(list(stocks['code']))
+        dividends = self._dividends()
+
+        def read_table(key: str) -> pd.DataFrame:
+            table = self._table(key, lists[key], changes, asked)
+            attrs = table.attrs
+            if request.renamed and len(table):
+                table['code'] = table['code'].replace(request.renamed)
+                table = table.drop_duplicates(['date', 'code'], ignore_index=True)
+            table = table if dividends is None else dividends.lay(table)
+            table.attrs = attrs
+            return table
+
+        yield from download.iter_tables(request, list(lists), read_table)
+
+    def _lists(self, stocks: pd.DataFrame) -> dict[str, pd.DataFrame]:
+        """Return the lists that are asked for: of all stocks, so that they are the same whatever days are asked for."""
+        alive = ~(stocks['delisted'] < np.datetime64(self.start, 's')) & ~(stocks['listed'] > np.datetime64(self.end, 's'))
+        return {f'{part["code"].iloc[0]} to {part["code"].iloc[-1]}, {len(part)}': part
+                for part in (stocks.iloc[first:first + BATCH_SIZE] for first in range(0, len(stocks), BATCH_SIZE))
+                if alive[part.index].any()}
+
+    def _window(self) -> str:
+        """Cut the days to those that the account may read; return what is to be said of the account."""
+        with suppress_output():
+            account = self.client.account()
+        first, last = account.get('first'), account.get('last')
+        parts = []
+        if (first and first > self.start) or (last and last < self.end):
+            self.start, self.end = max(self.start, first or self.start), min(self.end, last or self.end)
+            window = f'the account may read {first or "the beginning"} to {last or "today"} alone'
+            if self.start > self.end:
+                raise DataError(f'joinquant: {window}, and nothing of it was asked for; give other days by --start and --end, or '
+                                'another account')
+            self.request.about['days'] = f'{window}: other days are not known'
+            parts.append(f'{window}: {self.start} to {self.end} are asked for')
+        if 'left' in account:
+            parts.append(f'{account["left"]:,} of {account["total"]:,} rows of today are left')
+        return '; '.join(parts)
+
+    def _open_days(self) -> bool:
+        """Cut the days to those from the first to the last one on which the market was open; tell whether there is any."""
+        first, last = self.start, self.end
+        try:
+            days = parse_dates(self.answers.get(CALENDAR, f'{first} {last}', lambda: self.client.trade_days(first, last),
+                                                until=last), 'date').dt.date
+        except RefusedError:
+            return first <= last
+        if len(days):
+            self.start, self.end = days.min(), days.max()
+        return bool(len(days))
+
+    def _calls(self, lists: dict[str, pd.DataFrame]) -> tuple[int, int, int]:
+        """Return how many calls are to be made, how many answers are there, and about how many rows are asked for."""
+        reach, calls, held, rows = min(self.end, clock.today() - timedelta(days=1)), 0, 0, 0
+        windows = 1 + (self.end - self.start) // (VALUATION_WINDOW + timedelta(days=1))
+        for key, part in lists.items():
+            first, last = self._span(part)
+            for call, count in ((DAILY, 1), (VALUATION, windows), (ST_FLAGS, 1)):
+                there = self.answers.cache.covers('joinquant', call, key, start=first, end=min(last, reach))
+                if there and self.end < clock.today():
+                    held += 1
+                else:
+                    calls += count
+                    rows += len(part) * max(1, (last - first).days * 245 // 365)
+        return calls, held, rows
+
+    def _announce(self, lists: dict[str, pd.DataFrame], level: str) -> None:
+        calls, held, rows = self._calls(lists)
+        self.answers.announce(calls, held, '; '.join(part for part in (f'about {rows:,} rows' if rows else '', level) if part))
+
+    def _span(self, part: pd.DataFrame) -> tuple[date, date]:
+        delisted = part['delisted']
+        first = self.start if part['listed'].isna().any() else max(self.start, part['listed'].min().date())
+        return first, self.end if delisted.isna().any() else min(self.end, delisted.max().date())
+
+    def _table(self, key: str, part: pd.DataFrame, changes: pd.DataFrame | None, asked: Asked) -> pd.DataFrame:
+        codes, answers, client = list(part['code']), self.answers, self.client
+        first, last = self._span(part)
+        prices = answers.get_range(DAILY, key, first, last, lambda low, high: client.daily(codes, low, high, FIELDS), 'time',
+                                   needed=True)
+        traded = parse_dates(prices, 'time')[pd.to_numeric(prices['paused'], errors='coerce') == 0] if len(prices) else None
+
+        def valued(low: date, high: date) -> bool:
+            return traded is not None and bool(traded.between(pd.Timestamp(low), pd.Timestamp(high)).any())
+
+        values = answers.get_range(
+            VALUATION, key, first, last, lambda low, high: client.valuation(codes, low, high), 'day', valued)
+        flags = answers.get_range(ST_FLAGS, key, first, last, lambda low, high: client.st_flags(codes, low, high), 'date', True)
+        return daily_bars(prices, values, flags, answers.label(DAILY, key), names=changes, asked=asked)
+
+    def _names_by_date(self) -> pd.DataFrame | None:
+        """Return the names by date, or nothing where the account may not ask for them."""
+        request = self.request
+        try:
+            changes = name_changes(self.answers.get_snapshot(NAMES, self.client.names, needed=False))
+        except RefusedError as error:
+            if not self.client.authenticated or QUOTA_WORDS in str(error):  # tomorrow the same run would have them
+                raise
+            request.about['names'] = f'as of today alone: {error}'
+            request.about['delisting_period'] = f'not known, no column: {error}'
+            return None
+        old = changes.assign(code=changes['code'].replace(request.renamed))  # the rows of a list are told by the old codes, too
+        return changes if not request.renamed else concat_frames([changes, old]).drop_duplicates(
+            ['code', 'date'], keep='last').reset_index(drop=True)
+
+    def _dividends(self) -> Dividends | None:
+        """Return the dividends by ex-date, or nothing where the account may not ask for them."""
+        try:
+            found = dividend_events(self.answers.get_range(
+                DIVIDENDS, 'all', self.start, self.end, self.client.dividends, 'a_xr_date'))
+        except RefusedError as error:
+            if QUOTA_WORDS in str(error):
+                raise
+            self.request.about['dividends'] = f'not known as such, by preclose: {error}'
+            return None
+        found['code'] = found['code'].replace(self.request.renamed)
+        dividends = Dividends(self.start)
+        dividends.add(found)
+        return dividends
+
+    def _add_industries_and_benchmark(self, codes: list[str]) -> None:
+        request, answers, client = self.request, self.answers, self.client
+
+        def rows(call: str, key: str, months: int, columns: tuple[str, ...]) -> pd.DataFrame:
+            frames = []
+            for day in download.snapshot_dates(self.start, self.end, months):
+                frame = require_columns(
+                    answers.get(call, f'{key} {day}', lambda day=day: (
+                        client.industries(codes, day) if call == INDUSTRY else client.constituents(key, day)), until=day),
+                    columns, call)
+                frames.append(frame.assign(date=pd.Timestamp(day).as_unit('s'), index=key, code=parse_codes(frame, 'code')))
+            found = concat_frames(frames)
+            return found.assign(code=found['code'].replace(request.renamed)) if len(found) else found
+
+        with download.skip_on_error(request, 'industries'):
+            whole = 'all' if request.codes is None else ' '.join(codes)[:80]
+            request.reference_data['industries'] = reference_table(
+                rows(INDUSTRY, whole, 12, ('code', 'industry')), ('code', 'date', 'industry'))
+        index = request.benchmark
+        if index is None:
+            return
+        frame = answers.get_range(DAILY, f'index {index}', self.start, self.end, lambda first, last: client.daily(
+            [index_symbol(index)], first, last, ['open', 'high', 'low', 'close']), 'time')
+        request.reference_data['benchmarks'] = benchmark(frame, index, answers.label(DAILY, index))
+        if not len(request.reference_data['benchmarks']):
+            raise DataError(f'{answers.label(DAILY, index)}: found no rows of this index, expected some; check --benchmark')
+        with download.skip_on_error(request, 'constituents'):
+            request.reference_data['constituents'] = reference_table(
+                rows(CONSTITUENTS, index, 1, ('code',)), ('index', 'date', 'code'))
+
+
+def _read_saved_files(request: Request, saved: SavedAnswers, asked: Asked) -> Iterator[pd.DataFrame]:
     request.about['from_files'] = str(request.folder)
     if not saved.keys(VALUATION):
         request.about['market_cap'] = 'not known: no files of get_valuation'
@@ -327,6 +400,12 @@ def _read_saved_files(request: Request, saved: download.SavedAnswers, asked: Ask
         request.about['delisting_period'] = f'not known, no column: no files of {NAMES}'
     if len(stocks) or changes is not None:
         _add_listings_and_names(request, listings(stocks), changes)
+    dividends = None
+    if saved.keys(DIVIDENDS):
+        dividends = Dividends(request.start or FIRST_DAY)
+        dividends.add(dividend_events(saved.get_all(DIVIDENDS)))
+    else:
+        request.about['dividends'] = f'not known as such, by preclose: no files of {DIVIDENDS}'
     index = index_symbol(request.benchmark) if request.benchmark else ''
     if index and len(saved.get(DAILY, index)):
         frame = saved.get(DAILY, index)
@@ -335,22 +414,14 @@ def _read_saved_files(request: Request, saved: download.SavedAnswers, asked: Ask
             request.benchmark, saved.label(DAILY, index))
 
     def read_table(key: str) -> pd.DataFrame:
-        return daily_bars(saved.get(DAILY, key), saved.get_companion(VALUATION, key), saved.get_companion(ST_FLAGS, key),
-                          saved.label(DAILY, key), download.canonical_code(key), changes, asked)
+        table = daily_bars(saved.get(DAILY, key), saved.get_companion(VALUATION, key), saved.get_companion(ST_FLAGS, key),
+                           saved.label(DAILY, key), canonical_code(key), changes, asked)
+        attrs = table.attrs
+        table = table if dividends is None else dividends.lay(table)
+        table.attrs = attrs
+        return table
 
     yield from download.iter_tables(request, [key for key in saved.keys(DAILY) if key != index], read_table)
-
-
-def _names_by_date(request: Request, answers: download.Download, client: Client) -> pd.DataFrame | None:
-    """Return the names by date, or nothing where the account may not ask for them."""
-    try:
-        return name_changes(answers.get_snapshot(NAMES, client.names))
-    except download.RefusedError as error:
-        if not client.authenticated or QUOTA_WORDS in str(error):  # tomorrow the same run would have them
-            raise
-        request.about['names'] = f'as of today alone: {error}'
-        request.about['delisting_period'] = f'not known, no column: {error}'
-        return None
 
 
 def _add_listings_and_names(request: Request, stocks: pd.DataFrame, changes: pd.DataFrame | None) -> None:
@@ -358,8 +429,9 @@ def _add_listings_and_names(request: Request, stocks: pd.DataFrame, changes: pd.
         stocks = stocks[stocks['code'].isin(request.codes)]
     if len(stocks):
         request.reference_data['listings'] = reference_table(stocks, ('code', 'listed', 'delisted'))
-    names = stocks.assign(date=pd.Timestamp(download.today()).as_unit('s'))[['code', 'date', 'name']]
+    names = stocks.assign(date=pd.Timestamp(clock.today()).as_unit('s'))[['code', 'date', 'name']]
     if changes is not None:
+        changes = changes[~changes['code'].isin(request.renamed)]
         if request.codes is not None:
             changes = changes[changes['code'].isin(request.codes)]
         names = names[~names['code'].isin(changes['code'])]
@@ -367,31 +439,3 @@ def _add_listings_and_names(request: Request, stocks: pd.DataFrame, changes: pd.
         request.about['delisting_period'] = f'by the name of the day{unknown}'
         names = concat_frames([changes, names])
     request.reference_data['names'] = reference_table(names, ('code', 'date', 'name'))
-
-
-def _add_industries_and_benchmark(
-    request: Request, answers: download.Download, client: Client, codes: list[str], span: tuple[date, date]
-) -> None:
-    def rows(call: str, key: str, months: int, columns: tuple[str, ...]) -> pd.DataFrame:
-        frames = []
-        for day in download.snapshot_dates(*span, months):
-            frame = require_columns(answers.get(call, f'{key} {day}', lambda day=day: (
-                client.industries(codes, day) if call == INDUSTRY else client.constituents(key, day)), until=day), columns, call)
-            frames.append(frame.assign(date=pd.Timestamp(day).as_unit('s'), index=key, code=parse_codes(frame, 'code')))
-        return concat_frames(frames)
-
-    with download.skip_on_error(request, 'industries'):
-        whole = 'all' if request.codes is None else ' '.join(codes)[:80]
-        request.reference_data['industries'] = reference_table(
-            rows(INDUSTRY, whole, 12, ('code', 'industry')), ('code', 'date', 'industry'))
-    index = request.benchmark
-    if index is None:
-        return
-    frame = answers.get_range(DAILY, f'index {index}', *span, lambda first, last: client.daily(
-        [index_symbol(index)], first, last, ['open', 'high', 'low', 'close']), 'time')
-    request.reference_data['benchmarks'] = benchmark(frame, index, answers.label(DAILY, index))
-    if not len(request.reference_data['benchmarks']):
-        raise DataError(f'{answers.label(DAILY, index)}: found no rows of this index, expected some; check --benchmark')
-    with download.skip_on_error(request, 'constituents'):
-        request.reference_data['constituents'] = reference_table(
-            rows(CONSTITUENTS, index, 1, ('code',)), ('index', 'date', 'code'))

@@ -37,7 +37,7 @@ _UNITS = {2: 'volume in lots of 100 shares', -3: 'amount in thousands of yuan', 
 
 
 # words by which `about` says that something is not known
-_UNKNOWN = ('not known', 'estimated', 'not given', 'no history', 'today')
+_UNKNOWN = ('not known', 'estimated', 'not given', 'no history', 'today', 'derived', 'left out', 'unfit')
 _ORIGINS = ('source', 'from_files')  # names of files, whatever words are in them
 
 

@@ -26,6 +26,9 @@ from .manifest import MANIFEST
 from .market_store import FINDINGS, MarketStore
 from .staging import Staging, judge_falls
 
+OF_A_RUN = ('last_day', 'days')  # notes of an earlier run alone
+OF_TABLES = ('source', 'listings', 'names', 'industries', 'constituents', 'columns')  # notes that are not of rows
+
 
 def ingest(
     paths: list[Path], store: Path, *, append: bool = False, about: dict[str, Any] | None = None,
@@ -74,7 +77,7 @@ def ingest(
 def ingest_tables(
     tables: Iterable[pd.DataFrame | Rows], store: Path, *, append: bool = False, about: dict[str, Any] | None = None,
     reference_data: dict[str, pd.DataFrame] | None = None, strict: bool = False,
-    given: dict[str, pd.DataFrame] | None = None,
+    given: dict[str, pd.DataFrame] | None = None, renamed: dict[str, str] | None = None,
 ) -> MarketStore:
     """Make a store from canonical tables that a source yields, or extend it.
 
@@ -94,6 +97,8 @@ def ingest_tables(
         Refuse the first row that is not as it should be.
     given : dict of str to DataFrame, optional
         Such tables of the user's own; where the source says otherwise, they win.
+    renamed : dict of str to str, optional
+        Old codes -> new ones: what the store has under the old code becomes the new one's; read when the tables are done.
 
     Raises
     ------
@@ -104,13 +109,13 @@ def ingest_tables(
     parts = (table if isinstance(table, Rows) else rows_of_table(table, reading, table.attrs.get('source', 'the source'))
              for table in tables)
     return _make(parts, store, append, {} if about is None else about, 'the source', Quarantine(strict),
-                 {} if reference_data is None else reference_data, reading, given=given)
+                 {} if reference_data is None else reference_data, reading, given=given, renamed=renamed)
 
 
 def _make(
     parts: Iterable[Rows], store: Path, append: bool, about: dict[str, Any], source: str, quarantine: Quarantine,
     reference_data: dict[str, pd.DataFrame], reading: Reading, tell: Callable[[int, int], Any] = lambda done, size: None,
-    given: dict[str, pd.DataFrame] | None = None,
+    given: dict[str, pd.DataFrame] | None = None, renamed: dict[str, str] | None = None,
 ) -> MarketStore:
     """Make a new version of a store and put it in place."""
     if append and not (store / MANIFEST).exists():
@@ -130,12 +135,13 @@ def _make(
         try:
             for rows in parts:
                 staging.add(rows)
-            layout = staging.layout(source, first_priced=None if old is None else partial(_first_rows, old),
+            renamed = renamed or {}
+            layout = staging.layout(source, first_priced=None if old is None else partial(_first_rows, old, renamed),
                                     days=(reading.start, reading.end))
-            columns, read, without_close = staging.columns, staging.column, staging.without_close
+            columns, read, without_close, all_new = staging.columns, staging.column, staging.without_close, True
             if old is not None:
                 columns = _wider({name: old.arrays[f'stock/{name}'].dtype.str for name in old.columns}, columns)
-                layout, read, without_close = _merged(old, layout, staging)
+                layout, read, without_close, all_new = _merged(old, layout, staging, renamed)
             findings = _all_findings(old, quarantine)
             mended = Mended(layout, columns, read, without_close, lost_rows(findings) if len(findings) else None)
             columns = mended.columns
@@ -150,7 +156,7 @@ def _make(
             staging.close()
         shutil.rmtree(temporary)
         names = staging.names()
-        about = {**(old.about if old is not None else {}), **about, **staging.about(names), **_kept_notes(old, about),
+        about = {**_old_notes(old, all_new), **about, **staging.about(names), **({} if all_new else _kept_notes(old, about)),
                  **({'columns': '; '.join(reading.lines)} if reading.lines else {})}
         arrays, maps = folder.arrays()
         made = MarketStore(arrays, units(columns), about, maps=maps, version=folder.path)
@@ -158,9 +164,10 @@ def _make(
         own = {} if names is None or 'names' in reference_data else {'names': names}
         layers = [own, reference_data, given or {}]
         if old is not None and {'listings'} <= {*old.reference_names} & {*reference_data}:
-            layers[1] = {**reference_data, 'listings': _listings(old.reference_table('listings'), reference_data['listings'])}
+            before = _with_new_codes(old.reference_table('listings'), renamed)
+            layers[1] = {**reference_data, 'listings': _listings(before, reference_data['listings'])}
         if old is not None:
-            layers.insert(0, {name: old.reference_table(name) for name in old.reference_names})
+            layers.insert(0, {name: _with_new_codes(old.reference_table(name), renamed) for name in old.reference_names})
         for name in sorted({name for layer in layers for name in layer}):
             both = [layer[name] for layer in layers if name in layer]
             made.add_reference_table(name, joined := _joined(name, both))
@@ -181,6 +188,14 @@ def _make(
     return MarketStore.open(store)
 
 
+def _old_notes(old: MarketStore | None, all_new: bool) -> dict[str, Any]:
+    """Return what an old store says that still holds: of rows that are all replaced, what is of other tables and files."""
+    if old is None:
+        return {}
+    return {name: text for name, text in old.about.items()
+            if name not in OF_A_RUN and (not all_new or name in OF_TABLES or name.startswith('members of '))}
+
+
 def _kept_notes(old: MarketStore | None, new: dict[str, Any]) -> dict[str, Any]:
     """Return what an old store says of rows that stay, where the new rows do not say it again."""
     return {} if old is None else {name: text for name, text in old.about.items()
@@ -194,16 +209,36 @@ def _all_findings(old: MarketStore | None, quarantine: Quarantine) -> pd.DataFra
     return pd.concat(parts, ignore_index=True).drop_duplicates(ignore_index=True) if parts else quarantine.table()
 
 
+def _codes_now(old: MarketStore, renamed: dict[str, str]) -> np.ndarray:
+    """Return the codes of an old store as they are now; two may have become one."""
+    codes = old.arrays['codes']
+    return np.array([renamed.get(code, code) for code in codes.astype(str).tolist()], codes.dtype) if renamed else codes
+
+
+def _with_new_codes(table: pd.DataFrame, renamed: dict[str, str]) -> pd.DataFrame:
+    """Return a table beside the market with the codes as they are now; a stock that had two begins with the earlier."""
+    if not renamed or 'code' not in table or not table['code'].isin(renamed).any():
+        return table
+    table = table.assign(code=table['code'].replace(renamed))
+    if 'listed' not in table:
+        return table
+    first = table.groupby('code')['listed'].transform('min')
+    return table.assign(listed=first).drop_duplicates('code', keep='last').reset_index(drop=True)
+
+
 def _old_rows(old: MarketStore) -> tuple[np.ndarray, np.ndarray]:
     """Return the number of the stock and of the day of each row that a store has."""
     return old.arrays['day_stock'], np.repeat(np.arange(len(old.days), dtype='int32'), np.diff(old.arrays['day_start']))
 
 
-def _first_rows(old: MarketStore, codes: np.ndarray, stock: np.ndarray, day: np.ndarray) -> np.ndarray:
+def _first_rows(
+    old: MarketStore, renamed: dict[str, str], codes: np.ndarray, stock: np.ndarray, day: np.ndarray,
+) -> np.ndarray:
     """Return the ordinal of the first old row of each stock that no new row replaces; beyond all days where there is none."""
     first = np.full(len(codes), NEVER, 'int64')
-    number = np.minimum(np.searchsorted(codes, old.arrays['codes']), len(codes) - 1)
-    known = codes[number] == old.arrays['codes']
+    now = _codes_now(old, renamed)
+    number = np.minimum(np.searchsorted(codes, now), len(codes) - 1)
+    known = codes[number] == now
     own_stock, own_day = _old_rows(old)
     mine = known[own_stock]
     own_stock, own_day = number[own_stock[mine]], old.days[own_day[mine]].astype('int64')
@@ -234,16 +269,26 @@ def _joined(name: str, parts: list[pd.DataFrame]) -> pd.DataFrame:
     return table.drop_duplicates(key, keep='last').sort_values(key).reset_index(drop=True)
 
 
-def _merged(old: MarketStore, new: Layout, staging: Staging) -> tuple[Layout, Read, np.ndarray]:
-    """Return the layout of an old store with new rows, its columns and its rows without a close: old rows that stay, then new."""
-    codes = np.union1d(old.arrays['codes'], new.codes)
+def _merged(
+    old: MarketStore, new: Layout, staging: Staging, renamed: dict[str, str],
+) -> tuple[Layout, Read, np.ndarray, bool]:
+    """Return the layout of an old store with new rows, its columns, its rows without a close, and whether all rows are new.
+
+    Old rows that stay come first, then the new ones.
+    """
+    now = _codes_now(old, renamed)
+    codes = np.union1d(now, new.codes)
     days = np.union1d(old.days, new.days).astype('int32')
     there = np.zeros((len(days), len(codes)), bool)
     there[np.ix_(np.searchsorted(days, new.days), np.searchsorted(codes, new.codes))] = new.exists
     own_stock, own_day = _old_rows(old)
-    stock = np.searchsorted(codes, old.arrays['codes']).astype('int32')[own_stock]
+    stock = np.searchsorted(codes, now).astype('int32')[own_stock]
     day = np.searchsorted(days, old.days).astype('int32')[own_day]
     stays = ~there[day, stock]
+    if renamed:  # of two codes that became one the store may have the same day
+        first = np.zeros(len(stays), bool)
+        first[np.unique(day.astype('int64') * len(codes) + stock, return_index=True)[1]] = True
+        stays &= first
     places = old.arrays['start'][own_stock[stays]] + (own_day[stays] - old.first[own_stock[stays]])
     new_stock = np.searchsorted(codes, new.codes).astype('int32')[staging.stock]
     new_day = np.searchsorted(days, new.days).astype('int32')[staging.day]
@@ -258,12 +303,13 @@ def _merged(old: MarketStore, new: Layout, staging: Staging) -> tuple[Layout, Re
 
     # closes that were the last ones then need not be so now; what a preclose told still holds
     mended = old.findings().query('done == "given the last close"').assign(done='left out')
+    all_new = not stays.any()
     if not len(mended):
-        return layout, read, staging.without_close + len(places)
+        return layout, read, staging.without_close + len(places), all_new
     codes_then, days_then = lost_rows(mended)
     number = np.searchsorted(old.arrays['codes'].astype(str), codes_then)
     again = np.isin(own_day[stays].astype('int64') * len(old) + own_stock[stays],
                     np.searchsorted(old.days, days_then).astype('int64') * len(old) + number)
     if 'preclose' in old.columns:
         again &= ~(old.arrays['stock/preclose'][places] > 0)
-    return layout, read, np.concatenate([np.flatnonzero(again), staging.without_close + len(places)])
+    return layout, read, np.concatenate([np.flatnonzero(again), staging.without_close + len(places)]), all_new

@@ -8,16 +8,11 @@ import pandas as pd
 import pytest
 
 from bt_microcap.feeds.errors import DataError
-from bt_microcap.feeds.sources import Request, answers, download
-from bt_microcap.feeds.sources.download import (
-    BusyError,
-    Cache,
-    RefusedError,
-    SavedAnswers,
-    Throttle,
-    canonical_code,
-    with_retries,
-)
+from bt_microcap.feeds.sources import Request, answers, clock, download, retries
+from bt_microcap.feeds.sources import cache as cache_module
+from bt_microcap.feeds.sources.cache import Cache
+from bt_microcap.feeds.sources.retries import BusyError, RefusedError, Throttle, with_retries
+from bt_microcap.feeds.sources.saved import SavedAnswers, canonical_code
 from tests.support.stand_ins import NO_NETWORK, NOW, assert_one_line, rows
 
 FRAME = pd.DataFrame({"date": ["2024-02-28", "2024-02-29"], "close": ["1.5", ""]})
@@ -26,8 +21,8 @@ FRAME = pd.DataFrame({"date": ["2024-02-28", "2024-02-29"], "close": ["1.5", ""]
 @pytest.fixture(autouse=True)
 def waits(monkeypatch):
     found = []
-    monkeypatch.setattr(download, "sleep", found.append)
-    monkeypatch.setattr(download, "now", lambda: NOW)
+    monkeypatch.setattr(clock, "sleep", found.append)
+    monkeypatch.setattr(clock, "now", lambda: NOW)
     return found
 
 
@@ -98,7 +93,7 @@ def test_a_writer_killed_before_the_rename_breaks_nothing(tmp_path, monkeypatch)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(download.os, "replace", killed)
+        patch.setattr(cache_module.os, "replace", killed)
         with pytest.raises(KeyboardInterrupt):
             cache.get_range("s", "k", start=date(2024, 1, 1), end=date(2024, 1, 4), fetch=Fetch(), date_column="date")
     again = Fetch()
@@ -214,8 +209,8 @@ def test_what_a_client_prints_is_kept_off_the_screen(capsys):
 
 
 def test_throttle(waits, monkeypatch):
-    clock = iter([0.0, 0.1, 0.5, 0.5, 1.2, 1.2])
-    monkeypatch.setattr(download.time, "monotonic", lambda: next(clock))
+    times = iter([0.0, 0.1, 0.5, 0.5, 1.2, 1.2])
+    monkeypatch.setattr(clock, "monotonic", lambda: next(times))
     throttle = Throttle(2, 1.0)
     for _ in range(4):
         throttle()
@@ -224,13 +219,13 @@ def test_throttle(waits, monkeypatch):
 
 def test_a_missing_package_is_named():
     with pytest.raises(DataError) as error:
-        download.import_client("no_such_package_at_all", "akshare")
+        retries.import_client("no_such_package_at_all", "akshare")
     assert_one_line(error, 'pip install "bt-microcap[akshare]"')
 
 
 @pytest.mark.parametrize(("hour", "last"), [(15, 29), (16, 1)])
 def test_a_day_has_no_prices_before_its_close(monkeypatch, hour, last):
-    monkeypatch.setattr(download, "now", lambda: datetime(2024, 3, 1, hour))
+    monkeypatch.setattr(clock, "now", lambda: datetime(2024, 3, 1, hour))
     assert download.download_range(Request(end=date(2024, 3, 9)))[1].day == last
     assert download.download_range(Request(start=date(2024, 1, 2), end=date(2024, 2, 3))) == (date(2024, 1, 2), date(2024, 2, 3))
 

@@ -310,4 +310,4 @@ def test_an_unknown_table_beside_the_market():
     with pytest.raises(DataError) as error:
         side_columns(['code'], 'dividends', 'x.csv')
     assert str(error.value) == ("x.csv: found the kind of table 'dividends', expected one of names, listings, industries, "
-                                'constituents, benchmarks')
+                                'constituents, benchmarks, shares')

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from bt_microcap.feeds.errors import DataError
-from bt_microcap.feeds.sources import akshare
+from bt_microcap.feeds.sources import akshare, akshare_tables
 from tests.support.stand_ins import (
     DAYS,
     FORMATS,
@@ -84,6 +84,10 @@ def service(**other):
         "index_zh_a_hist": lambda symbol, period, start_date, end_date: prices(symbol, start_date, end_date),
         "stock_zh_a_hist": prices,
         "stock_value_em": values,
+        "stock_zh_a_gbjg_em": lambda symbol: pd.DataFrame({"变更日期": [date(2010, 1, 4)], "总股本": [9e7]}),
+        "stock_fhps_em": lambda date: pd.DataFrame(
+            [["600111", "20240228", 1.0, 2.0, "实施分配"]] if date == "20231231" else [["000333", None, 1.0, 0.0, "董事会决议通过"]],
+            columns=["代码", "除权除息日", "现金分红-现金分红比例", "送转股份-送转总比例", "方案进度"]),
     }  # fmt: skip
     return FakeClient("akshare", **(answers | other))
 
@@ -96,21 +100,21 @@ def asked(client, call):
 
 
 def test_rows_by_hand():
-    table = akshare.daily_bars(frame_of(), value_of(), "600111.XSHG", "a")
+    table = akshare_tables.daily_bars(frame_of(), value_of(), "600111.XSHG", "a")
     assert list(table.columns) == COLUMNS
     assert rows(table) == BY_HAND
     assert table.dtypes.astype(str).tolist() == ["datetime64[s]", "object"] + ["float64"] * 7 + ["uint8"] * 2
-    assert rows(akshare.daily_bars(frame_of(ANSWER[::-1]).drop(columns="股票代码"), value_of(), "600111.XSHG")) == BY_HAND
+    assert rows(akshare_tables.daily_bars(frame_of(ANSWER[::-1]).drop(columns="股票代码"), value_of(), "600111.XSHG")) == BY_HAND
 
 
 def test_no_market_cap_before_the_first_known_shares():
-    table = akshare.daily_bars(frame_of(), value_of(VALUES[:1]), "600111.XSHG")
+    table = akshare_tables.daily_bars(frame_of(), value_of(VALUES[:1]), "600111.XSHG")
     assert table["market_cap"].isna().tolist() == [True, False, False]  # the shares of a later day are not known yet
-    assert akshare.daily_bars(frame_of(), pd.DataFrame(), "600111.XSHG")["market_cap"].isna().all()
+    assert akshare_tables.daily_bars(frame_of(), pd.DataFrame(), "600111.XSHG")["market_cap"].isna().all()
 
 
 def test_text_as_of_a_saved_file_gives_the_same():
-    table = akshare.daily_bars(frame_of().astype(str), value_of().astype(str), "600111.XSHG")
+    table = akshare_tables.daily_bars(frame_of().astype(str), value_of().astype(str), "600111.XSHG")
     assert rows(table) == BY_HAND
 
 
@@ -118,12 +122,12 @@ def test_damaged_answers():
     frame, value = frame_of().astype(object), value_of().astype(object)
     frame.loc[2, ["收盘", "日期"]] = ["停牌", "昨天"]
     value.loc[0, "总股本"] = "无"
-    table = akshare.daily_bars(frame, value, "600111.XSHG", "a")
+    table = akshare_tables.daily_bars(frame, value, "600111.XSHG", "a")
     assert rows(table)[0] == BY_HAND[0]
     assert rows(table)[1] == (*BY_HAND[1][:8], 1.029e9, 0, 0)  # the shares of the last day that is known
     assert rows(table, "date", "open", "close") == [(DAYS[0], 10.0, 10.2), (DAYS[2], 9.9, 9.8), ("昨天", 9.8, "停牌")]
     with pytest.raises(DataError) as error:
-        akshare.daily_bars(frame_of().drop(columns="成交量"), value_of(), "600111.XSHG", "a")
+        akshare_tables.daily_bars(frame_of().drop(columns="成交量"), value_of(), "600111.XSHG", "a")
     assert_one_line(error, "expected also 成交量")
 
 
@@ -131,9 +135,9 @@ def test_damaged_answers():
 def test_the_real_answer():
     frame = pd.read_csv(FORMATS / "akshare_stock_zh_a_hist_000858.csv", dtype=str)
     with pytest.raises(DataError) as error:  # its earlier days are adjusted: 6977115136 yuan / 23427800 shares = 297.81
-        akshare.daily_bars(frame, pd.DataFrame(), "000858.XSHE", "a file")
+        akshare_tables.daily_bars(frame, pd.DataFrame(), "000858.XSHE", "a file")
     assert_one_line(error, "a file (2021-01-04)", "269.61 to 277.62", "297.8", "adjusted")
-    table = akshare.daily_bars(frame.tail(2), value_of([["2026-05-06", 0, 0, "3881608005"]]), "000858.XSHE")
+    table = akshare_tables.daily_bars(frame.tail(2), value_of([["2026-05-06", 0, 0, "3881608005"]]), "000858.XSHE")
     assert rows(table) == [  # after the last ex-date
         (date(2026, 5, 6), "000858.XSHE", 90.78, 94.5, 90.1, 92.26, 87159900.0, 7989429629.23, 358117154541.3, 0, 0),
         (date(2026, 5, 7), "000858.XSHE", 92.43, 93.85, 92.43, 92.6, 53627800.0, 4986385438.04, 359436901263.0, 0, 0),
@@ -143,7 +147,7 @@ def test_the_real_answer():
 def test_lists():
     frame = pd.DataFrame({"公司代码": ["600666", "900901"], "公司简称": ["己", "B"], "上市日期": ["1999-01-04"] * 2,
                           "暂停上市日期": [date(2020, 1, 6), None]})  # fmt: skip
-    table = akshare.listings(frame, ("公司代码", "公司简称", "上市日期", "暂停上市日期"), "a")
+    table = akshare_tables.listings(frame, ("公司代码", "公司简称", "上市日期", "暂停上市日期"), "a")
     assert rows(table) == [("600666.XSHG", "己", date(1999, 1, 4), date(2020, 1, 6))]
 
 
@@ -180,7 +184,7 @@ def test_a_whole_download(tmp_path, monkeypatch, capsys):
     found = {table["code"].iloc[0]: table for table in tables}
     assert {code: len(table) for code, table in found.items()} == {
         "000222.XSHE": 2, "000333.XSHE": 4, "600111.XSHG": 4, "920555.BJSE": 4}  # fmt: skip
-    assert asked(client, akshare.DAILY) == ["000222", "000333", "600111", "920555"]
+    assert asked(client, akshare_tables.DAILY) == ["000222", "000333", "600111", "920555"]
     assert found["000222.XSHE"]["market_cap"].isna().all()
     assert set(found["600111.XSHG"]["market_cap"]) == {1.02e9}
     assert not any(table["is_st"].any() for table in tables)  # today's list says nothing of earlier days
@@ -212,15 +216,15 @@ def test_calls_have_the_real_signatures(tmp_path, monkeypatch):
 
 def test_nothing_is_downloaded_twice(tmp_path, monkeypatch):
     client = service().install(monkeypatch)
-    lists = len(akshare.STOCK_LISTS) + 2  # with the one of ST and the industries
+    lists = len(akshare_tables.STOCK_LISTS) + 2  # with the one of ST and the industries
     client.errors = [None] * lists + [None, None, NO_NETWORK, None] + [NO_NETWORK] * 5
     with pytest.raises(DataError) as error:
         read_source("akshare", cache=tmp_path)
     assert_one_line(error, "akshare stock_value_em 000333.XSHE: no answer in 5 attempts", "no network")
-    assert asked(client, akshare.DAILY) == ["000222", "000333", "000333"]
+    assert asked(client, akshare_tables.DAILY) == ["000222", "000333", "000333"]
     client.calls.clear()
     _, first = read_source("akshare", cache=tmp_path)
-    assert client.call_names() == [akshare.MARKET_VALUE, akshare.DAILY, akshare.MARKET_VALUE, akshare.DAILY, akshare.MARKET_VALUE]
+    assert client.call_names() == [akshare_tables.MARKET_VALUE, akshare_tables.DAILY, akshare_tables.MARKET_VALUE, akshare_tables.DAILY, akshare_tables.MARKET_VALUE]
     client.calls.clear()
     _, second = read_source("akshare", cache=tmp_path)
     assert client.calls == []
@@ -232,7 +236,7 @@ def test_an_empty_answer_is_remembered(tmp_path, monkeypatch):
     for _ in range(2):
         _, tables = read_source("akshare", cache=tmp_path, codes=["600111.XSHG"])
         assert tables == []
-    assert asked(client, akshare.DAILY) == ["600111"]
+    assert asked(client, akshare_tables.DAILY) == ["600111"]
 
 
 def test_text_where_a_number_is_expected(tmp_path, monkeypatch):

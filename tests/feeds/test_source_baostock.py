@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from bt_microcap.feeds.errors import DataError
-from bt_microcap.feeds.sources import Request, baostock, download
+from bt_microcap.feeds.sources import Request, baostock, baostock_tables, clock, retries
 from bt_microcap.feeds.sources.answers import Asked
 from tests.support.stand_ins import (
     DAYS,
@@ -25,7 +25,7 @@ from tests.support.stand_ins import (
     weekdays,
 )
 
-FIELDS = baostock.FIELDS.split(",")
+FIELDS = baostock_tables.FIELDS.split(",")
 ANSWER = [  # as it is recorded: all text, nothing in turn and volume on a suspended day
     ["2024-02-26", "sh.600111", "10.0000", "10.5000", "9.9000", "10.2000", "10.0000", "2000000", "20400000.0000", "3",
      "2.000000", "1", "0"],
@@ -41,6 +41,7 @@ BY_HAND = [  # 2,000,000 / 2 % = 1,100,000 / 1.1 % = 100,000,000 shares
     (DAYS[3], "600111.XSHG", 9.8, 9.8, 9.8, 9.8, 9.8, 0.0, 0.0, pytest.approx(9.8e8), 1, 1),
 ]
 COLUMNS = ["date", "code", "open", "high", "low", "close", "preclose", "volume", "amount", "market_cap", "is_st", "paused"]
+FURTHER = ["cash_dividend", "share_ratio", "circ_market_cap"]
 BASIC = [  # code, code_name, ipoDate, outDate, type, status
     ["sh.600111", "甲股份", "2010-01-04", "", "1", "1"],
     ["sz.000222", "退市乙", "2000-01-04", "2024-02-27", "1", "0"],
@@ -54,12 +55,20 @@ def frame_of(answer=ANSWER):
     return pd.DataFrame(answer, columns=FIELDS, dtype=object)
 
 
+def finished(frame, source="baostock"):
+    return baostock._Finish(Request(), date(2000, 1, 1), None, None)(baostock_tables.daily_bars(frame, source))
+
+
+def by_hand(table):
+    return rows(table, *COLUMNS)
+
+
 def answered(code, fields, start_date, end_date, frequency, adjustflag):
     assert (frequency, adjustflag) == ("d", "3")
     names = fields.split(",")
     found = []
     for day in weekdays(date.fromisoformat(start_date), date.fromisoformat(end_date)):
-        row = dict(zip(FIELDS, ANSWER[0], strict=True)) | {"date": str(day), "code": code}
+        row = dict(zip(FIELDS, ANSWER[0], strict=True)) | {"date": str(day), "code": code, "preclose": "10.2000"}
         found.append([row[name] for name in names])
     return PagedResult(names, found, page=2)
 
@@ -74,53 +83,62 @@ def service(**other):
             [[date, "sh.600111", "甲股份", "C36汽车制造业", "证监会行业分类"]]),
         "query_hs300_stocks": lambda date: PagedResult(["updateDate", "code", "code_name"], [[date, "sh.600111", "甲股份"]]),
         "query_history_k_data_plus": answered,
+        "query_trade_dates": lambda start_date, end_date: PagedResult(["calendar_date", "is_trading_day"], [
+            [str(day), "1"] for day in weekdays(date.fromisoformat(start_date), date.fromisoformat(end_date))]),
+        "query_dividend_data": lambda code, year, yearType: PagedResult([], []),
     }  # fmt: skip
     return FakeClient("baostock", **(answers | other))
 
 
 def prices(client):
-    return [arguments[0] for name, arguments, _ in client.calls if name == baostock.DAILY]
+    return [arguments[0] for name, arguments, _ in client.calls if name == baostock_tables.DAILY]
 
 
 # ---------------------------------------------------------------------------------- conversions
 
 
 def test_rows_by_hand():
-    table = baostock.daily_bars(frame_of(), "a")
-    assert list(table.columns) == COLUMNS
-    assert rows(table) == BY_HAND
-    assert table.dtypes.astype(str).tolist() == ["datetime64[s]", "object"] + ["float64"] * 8 + ["uint8"] * 2
-    assert rows(baostock.daily_bars(frame_of(ANSWER[::-1]))) == BY_HAND  # in whatever order
+    table = finished(frame_of(), "a")
+    assert sorted(table.columns) == sorted(COLUMNS + FURTHER)
+    assert by_hand(table) == BY_HAND
+    assert table["circ_market_cap"].tolist() == table["market_cap"].tolist()
+    assert table[COLUMNS].dtypes.astype(str).tolist() == ["datetime64[s]", "object"] + ["float64"] * 8 + ["uint8"] * 2
+    assert by_hand(finished(frame_of(ANSWER[::-1]))) == BY_HAND  # in whatever order
+
+
+def test_day_by_day_gives_the_same():
+    finish = baostock._Finish(Request(), date(2000, 1, 1), None, None)
+    tables = [finish(baostock_tables.daily_bars(frame_of([row]))) for row in ANSWER]
+    assert by_hand(pd.concat(tables)) == BY_HAND
 
 
 def test_days_before_the_first_trade_have_no_market_cap():
-    table = baostock.daily_bars(frame_of(ANSWER[1:3]))
+    table = finished(frame_of(ANSWER[1:3]))
     assert table["market_cap"].isna().tolist() == [True, False]
 
 
 def test_an_empty_answer_is_a_table_without_rows():
     for frame in (pd.DataFrame(), frame_of([])):
-        assert not len(baostock.daily_bars(frame))
+        assert not len(baostock_tables.daily_bars(frame))
 
 
 def test_damaged_answers():
     frame = frame_of()
     frame.loc[1, "adjustflag"] = "2"
     with pytest.raises(DataError) as error:
-        baostock.daily_bars(frame, "a")
+        baostock_tables.daily_bars(frame, "a")
     assert_one_line(error, "a, column adjustflag: found '2', adjusted prices", "expected 3")
     asked = Asked(Request(start=DAYS[2]))
-    assert len(baostock.daily_bars(frame, "a", asked)) == 4  # of a day that is not asked for
+    assert len(baostock_tables.daily_bars(frame, "a", asked)) == 4  # of a day that is not asked for
     with pytest.raises(DataError) as error:
-        baostock.daily_bars(frame_of().drop(columns="turn"), "a")
+        baostock_tables.daily_bars(frame_of().drop(columns="turn"), "a")
     assert_one_line(error, "expected also turn")
 
 
 def test_a_row_that_cannot_be_read_is_handed_on():
     frame = frame_of()
     frame.loc[2, ["close", "tradestatus", "turn"]] = ["无", "未知", "无"]
-    table = baostock.daily_bars(frame, "a")
-    found = rows(table)
+    found = by_hand(finished(frame, "a"))
     assert found[:2] == BY_HAND[:2]
     assert found[2][3:6] == (10.0, 9.69, "无") and found[2][11] == "tradestatus 未知"
     assert found[3][:10] == (DAYS[3], "600111.XSHG", 9.8, 9.8, 9.8, 9.8, 9.8, 0.0, 0.0, pytest.approx(9.8e8))
@@ -129,11 +147,11 @@ def test_a_row_that_cannot_be_read_is_handed_on():
 @needs_formats
 def test_the_real_answer():
     frame = pd.read_csv(FORMATS / "baostock_full_fields_sh.600436.csv", dtype=str)
-    table = baostock.daily_bars(frame)
+    table = finished(frame)
     assert len(table) == 1273
     code = "600436.XSHG"
     shares = [4624017 / 0.007664, 1355028 / 0.002246, 6053726 / 0.010034]
-    assert rows(table.iloc[[0, -2, -1]]) == [
+    assert by_hand(table.iloc[[0, -2, -1]]) == [
         (date(2020, 1, 2), code, 109.99, 110.61, 108.63, 109.22, 109.87, 4624017.0, 506134415.0,
          pytest.approx(shares[0] * 109.22), 0, 0),
         (date(2025, 4, 3), code, 202.5, 203.99, 202.0, 202.72, 203.15, 1355028.0, 274995958.16,
@@ -153,17 +171,17 @@ def test_saved_files(tmp_path):
     frame_of([[*row[:9], "2", *row[10:]] for row in ANSWER]).to_csv(tmp_path / "baostock_sz.000222_adjustflag2.csv", index=False)
     pd.DataFrame(BASIC, columns=["code", "code_name", "ipoDate", "outDate", "type", "status"]).to_csv(
         tmp_path / "query_stock_basic_all.csv", index=False)
-    index = frame_of().assign(code="sh.000300")[baostock.INDEX_FIELDS.split(",")]
+    index = frame_of().assign(code="sh.000300")[baostock_tables.INDEX_FIELDS.split(",")]
     index[["open", "high", "low", "close"]] = "3500.5"
     index.to_parquet(tmp_path / "query_history_k_data_plus_sh.000300.parquet")
     with pytest.raises(DataError) as error:
         read_source("baostock", folder=tmp_path)
     assert_one_line(error, "baostock_sz.000222_adjustflag2.csv, column adjustflag")
     request, (table,) = read_source("baostock", folder=tmp_path, skip_bad=True, benchmark="000300")
-    assert rows(table) == BY_HAND
+    assert by_hand(table) == BY_HAND
     assert table.attrs["source"] == str(tmp_path / "query_history_k_data_plus_sh.600111.csv")
     assert len(request.skipped) == 1
-    assert request.about["market_cap"] == "estimated: float shares (volume / turnover) x close"
+    assert request.about["market_cap"].startswith("unfit for ranking by market cap: float shares x close, estimated")
     assert rows(request.reference_data["benchmarks"])[0] == ("000300", DAYS[0], 3500.5, 3500.5, 3500.5, 3500.5)
     assert len(request.reference_data["listings"]) == 4
 
@@ -229,7 +247,7 @@ def test_nothing_is_downloaded_twice(tmp_path, monkeypatch):
     assert client.calls == []
     assert all(one.equals(other) for one, other in zip(first, second, strict=True))
     read_source("baostock", cache=tmp_path, start=date(2024, 2, 22))
-    spans = [(named["start_date"], named["end_date"]) for name, _, named in client.calls if name == baostock.DAILY]
+    spans = [(named["start_date"], named["end_date"]) for name, _, named in client.calls if name == baostock_tables.DAILY]
     assert spans == [("2024-02-22", "2024-02-25")] * 2
 
 
@@ -259,7 +277,7 @@ def test_a_lost_session_and_a_lost_page_are_asked_for_again(tmp_path, monkeypatc
     ]
     client = service(query_history_k_data_plus=lambda *a, **k: answers.pop(0)(*a, **k)).install(monkeypatch)
     _, (table,) = read_source("baostock", cache=tmp_path, codes=["600111.XSHG"])
-    assert rows(table) == BY_HAND
+    assert by_hand(table) == BY_HAND
     assert client.call_names().count("login") == 4
 
 
@@ -272,7 +290,7 @@ def test_no_network_and_a_refusal(monkeypatch):
     assert client.call_names() == ["login"] * 5
     assert [wait for wait in waits if wait] == [2.0, 4.0, 8.0, 16.0]
     client = service(login=lambda: PagedResult([], [], error=("10001011", "黑名单用户"))).install(monkeypatch)
-    with pytest.raises(download.RefusedError) as error:
+    with pytest.raises(retries.RefusedError) as error:
         read_source("baostock")
     assert_one_line(error, "the source refuses: 10001011 黑名单用户")
     assert client.call_names() == ["login"]
@@ -304,7 +322,7 @@ def test_the_real_client_does_not_wait_for_ever_when_the_connection_is_closed(mo
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setattr(contants, "BAOSTOCK_SERVER_IP", "127.0.0.1")
         monkeypatch.setattr(contants, "BAOSTOCK_SERVER_PORT", server.getsockname()[1])
-        monkeypatch.setattr(download, "sleep", lambda seconds: None)
+        monkeypatch.setattr(clock, "sleep", lambda seconds: None)
         threading.Thread(target=serve, daemon=True).start()
         with pytest.raises(DataError) as error:
             read_source("baostock")

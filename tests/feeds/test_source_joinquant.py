@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from bt_microcap.feeds.errors import DataError
-from bt_microcap.feeds.sources import download, joinquant
+from bt_microcap.feeds.sources import clock, joinquant, joinquant_tables, retries
 from tests.support.stand_ins import (
     DAYS,
     FORMATS,
@@ -24,8 +24,8 @@ from tests.support.stand_ins import (
     weekdays,
 )
 
-HEADER = ["time", "code", *joinquant.FIELDS]  # open, CLOSE, high, low
-NOTHING = [np.nan] * len(joinquant.FIELDS)
+HEADER = ["time", "code", *joinquant_tables.FIELDS]  # open, CLOSE, high, low
+NOTHING = [np.nan] * len(joinquant_tables.FIELDS)
 PRICES = [
     ["2024-02-26", "600111.XSHG", 10.0, 10.2, 10.5, 9.9, 2000000.0, 20400000.0, 11.0, 9.0, 10.0, 0.0],
     ["2024-02-27", "600111.XSHG", 10.2, 10.2, 10.2, 10.2, 0.0, 0.0, 10.2, 10.2, 10.2, 1.0],  # suspended
@@ -105,6 +105,7 @@ def service(monkeypatch):
             "get_industry": lambda security, date: {
                 code: {"sw_l1": {"industry_code": "801880", "industry_name": "汽车I"}} if code == "600111.XSHG" else {}
                 for code in security},
+            "get_trade_days": lambda start_date, end_date: weekdays(date.fromisoformat(start_date), date.fromisoformat(end_date)),
             "get_index_stocks": lambda index_symbol, date: ["600111.XSHG"],
         }  # fmt: skip
         client = FakeClient("jqdatasdk", **(answers | other)).install(monkeypatch, waits)
@@ -119,7 +120,7 @@ def service(monkeypatch):
 
 
 def test_rows_by_hand():
-    table = joinquant.daily_bars(prices_of(), values_of(), special_of(), "a")
+    table = joinquant_tables.daily_bars(prices_of(), values_of(), special_of(), "a")
     assert rows(table, *COLUMNS) == HAND
     assert list(table.columns) == COLUMNS
     assert table["date"].dtype == "datetime64[s]"
@@ -127,26 +128,26 @@ def test_rows_by_hand():
 
 
 def test_without_capitalization_and_without_anything():
-    table = joinquant.daily_bars(prices_of(), values_of().drop(columns="capitalization"), pd.DataFrame(), "a")
+    table = joinquant_tables.daily_bars(prices_of(), values_of().drop(columns="capitalization"), pd.DataFrame(), "a")
     assert table["market_cap"].tolist() == [1.02e9, 1.02e9, 9.8e8]
     assert not table["is_st"].any()
-    table = joinquant.daily_bars(prices_of(), pd.DataFrame(), pd.DataFrame(), "a")
+    table = joinquant_tables.daily_bars(prices_of(), pd.DataFrame(), pd.DataFrame(), "a")
     assert table["market_cap"].isna().all()
-    assert not len(joinquant.daily_bars(pd.DataFrame(), pd.DataFrame(), pd.DataFrame()))
+    assert not len(joinquant_tables.daily_bars(pd.DataFrame(), pd.DataFrame(), pd.DataFrame()))
 
 
 def test_text_as_of_a_saved_file_gives_the_same():
     texts = [frame.astype(object).apply(lambda column: column.map(str)) for frame in (prices_of(), values_of(), special_of())]
-    assert rows(joinquant.daily_bars(*texts), *COLUMNS) == HAND
+    assert rows(joinquant_tables.daily_bars(*texts), *COLUMNS) == HAND
 
 
 def test_a_stock_alone_has_its_days_in_the_index():
     frame = prices_of().drop(columns="code").rename(columns={"time": "Unnamed: 0"})
-    assert rows(joinquant.daily_bars(frame, values_of(), special_of(), "a", "600111.XSHG"), *COLUMNS) == HAND
+    assert rows(joinquant_tables.daily_bars(frame, values_of(), special_of(), "a", "600111.XSHG"), *COLUMNS) == HAND
 
 
 def test_the_delisting_period_is_in_the_name_of_the_day():
-    names = joinquant.name_changes(names_of([
+    names = joinquant_tables.name_changes(names_of([
         [3, "600111.XSHG", "退市甲", "2024-02-28"],
         [1, "600111.XSHG", "甲股份", "2010-01-04"],
         [2, "600111.XSHG", "甲股", "2024-02-28"],  # entered before the other name of that day
@@ -155,27 +156,27 @@ def test_the_delisting_period_is_in_the_name_of_the_day():
     ]))  # fmt: skip
     assert rows(names) == [("000222.XSHE", date(2010, 1, 4), "退市乙"), ("600111.XSHG", date(2010, 1, 4), "甲股份"),
                            ("600111.XSHG", DAYS[2], "退市甲")]  # fmt: skip
-    table = joinquant.daily_bars(prices_of(), values_of(), special_of(), "a", names=names)
+    table = joinquant_tables.daily_bars(prices_of(), values_of(), special_of(), "a", names=names)
     assert table["delisting_period"].tolist() == [0, 0, 1]
     assert table["delisting_period"].dtype == "uint8"
     assert rows(table, *COLUMNS) == HAND
     early = names[names["date"] == DAYS[2].isoformat()]  # no name before it
-    table = joinquant.daily_bars(prices_of(), values_of(), special_of(), "a", names=early)
+    table = joinquant_tables.daily_bars(prices_of(), values_of(), special_of(), "a", names=early)
     assert table["delisting_period"].tolist() == [0, 0, 1]
 
 
 def test_damaged_answers():
     frame = prices_of().astype(object)
     frame.loc[1, "close"] = "停牌"
-    assert joinquant.daily_bars(frame, values_of(), special_of(), "a")["close"].tolist() == [10.2, "停牌", 4.9]
+    assert joinquant_tables.daily_bars(frame, values_of(), special_of(), "a")["close"].tolist() == [10.2, "停牌", 4.9]
     with pytest.raises(DataError) as error:
-        joinquant.daily_bars(prices_of().assign(factor=0.5), values_of(), special_of(), "a")
+        joinquant_tables.daily_bars(prices_of().assign(factor=0.5), values_of(), special_of(), "a")
     assert_one_line(error, "a, column factor: found 0.5, adjusted prices", "fq=None")
     with pytest.raises(DataError) as error:
-        joinquant.daily_bars(prices_of(), values_of().drop(columns="market_cap"), special_of(), "a")
+        joinquant_tables.daily_bars(prices_of(), values_of().drop(columns="market_cap"), special_of(), "a")
     assert_one_line(error, "expected also market_cap")
     with pytest.raises(DataError) as error:
-        joinquant.name_changes(names_of().drop(columns="start_date"))
+        joinquant_tables.name_changes(names_of().drop(columns="start_date"))
     assert_one_line(error, "joinquant STK_NAME_HISTORY: found id, code, new_name", "expected also start_date")
 
 
@@ -183,12 +184,12 @@ def test_damaged_answers():
 def test_the_real_answer():
     frame = pd.read_csv(FORMATS / "joinquant_get_price_000001.XSHE.csv", dtype=str)
     with pytest.raises(DataError) as error:
-        joinquant.daily_bars(frame, pd.DataFrame(), pd.DataFrame(), "a file", "000001.XSHE")
+        joinquant_tables.daily_bars(frame, pd.DataFrame(), pd.DataFrame(), "a file", "000001.XSHE")
     assert_one_line(error, "a file, column factor: found 0.214624, adjusted prices")
     # its text as it stands, as if it were raw: a suspended day, and the last ones
     value = values_of([["000001.XSHE", "2022-12-29", 1940591.8198, 2468.4327],
                        ["000001.XSHE", "2005-01-10", 194582.2149, 27.4361]])  # fmt: skip
-    table = joinquant.daily_bars(frame.drop(columns="factor"), value, pd.DataFrame(), "a", "000001.XSHE")
+    table = joinquant_tables.daily_bars(frame.drop(columns="factor"), value, pd.DataFrame(), "a", "000001.XSHE")
     assert len(table) == 4374
     code = "000001.XSHE"
     assert rows(table.iloc[[5, -2, -1]], *COLUMNS) == [
@@ -219,7 +220,7 @@ def test_saved_files(tmp_path):
     assert "delisting_period" not in table
     assert request.about["delisting_period"] == "not known, no column: no files of STK_NAME_HISTORY"
     names = request.reference_data["names"]
-    assert len(names) == 3 and set(names["date"].dt.date) == {download.today()}
+    assert len(names) == 3 and set(names["date"].dt.date) == {clock.today()}
 
 
 @pytest.mark.parametrize("name", ["STK_NAME_HISTORY.csv", "joinquant_STK_NAME_HISTORY_2024.csv"])
@@ -422,7 +423,7 @@ def test_a_wrong_password_is_one_line_without_it(service):
         raise Exception(f"账号或密码错误: {username} {password}")
 
     client = service(auth=refuse)
-    with pytest.raises(download.RefusedError) as error:
+    with pytest.raises(retries.RefusedError) as error:
         read_source("joinquant")
     text = assert_one_line(error, "joinquant get_all_securities: the source refuses: 账号或密码错误: *** ***")
     assert "13800000000" not in text
@@ -446,7 +447,7 @@ def test_a_days_limit_is_said_at_once(service):
         raise Exception("您当天的查询条数超过了每日最大查询限制：100万条")
 
     client = service(get_valuation=refuse)
-    with pytest.raises(download.RefusedError) as error:
+    with pytest.raises(retries.RefusedError) as error:
         read_source("joinquant")
     assert_one_line(error, "get_valuation", "每日最大查询限制")
     assert client.call_names().count("get_valuation") == 1

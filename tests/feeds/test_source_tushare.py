@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from bt_microcap.feeds.errors import DataError
-from bt_microcap.feeds.sources import download, tushare
+from bt_microcap.feeds.sources import delisting, retries, tushare, tushare_tables
 from tests.support.stand_ins import (
     DAYS,
     FORMATS,
@@ -42,15 +42,16 @@ HAND = [  # date, open, high, low, close, preclose, volume, amount, paused, cap,
 ]
 COLUMNS = ["date", "open", "high", "low", "close", "preclose", "volume", "amount", "paused", "market_cap", "high_limit",
            "low_limit", "is_st"]  # fmt: skip
-STOCKS = {
-    "L": [["600111.SH", "甲股份", "20100104", None, "L"], ["920555.BJ", "北交戊", "20230104", None, "L"]],
-    "D": [["000222.SZ", "退市乙", "20000104", "20240227", "D"], ["T00018.SH", "旧代码", "20000104", "20061020", "D"]],
-    "P": [],
-}
+OTHER = [["000444.SZ", f"202402{day}", 5.0, 5.1, 4.9, 5.0, 5.0, 1000.0, 500.0] for day in (29, 28, 27, 26)]  # trades on all days
+OTHER_BASIC = [["000444.SZ", row[1], 20000.0, 100000.0] for row in OTHER]
+STOCKS = [
+    ["600111.SH", "甲股份", "20100104", None, "L"], ["920555.BJ", "北交戊", "20230104", None, "L"],
+    ["000222.SZ", "退市乙", "20000104", "20240227", "D"], ["T00018.SH", "旧代码", "20000104", "20061020", "D"],
+]  # fmt: skip
 
 
 def frame(call, values):
-    return pd.DataFrame(values, columns=tushare.FIELDS[call].split(","))
+    return pd.DataFrame(values, columns=tushare_tables.FIELDS[call].split(","))
 
 
 def answers_of(**other):
@@ -60,7 +61,8 @@ def answers_of(**other):
     return lambda call: found.get(call, pd.DataFrame())
 
 
-def found_rows(table):
+def found_rows(table, code="600111.XSHG"):
+    table = table[table["code"] == code]
     return [tuple(None if isinstance(value, float) and np.isnan(value) else value for value in row)
             for row in rows(table, *COLUMNS)]  # fmt: skip
 
@@ -77,7 +79,7 @@ class Service:
         return self.module
 
     def query(self, call, fields="", offset=0, limit=0, **asked):
-        assert fields == tushare.FIELDS[call]
+        assert fields == tushare_tables.FIELDS[call]
         answer = self.other.get(call, getattr(self, call, lambda **_: None))(**asked)
         if isinstance(answer, pd.DataFrame):
             return answer
@@ -85,7 +87,7 @@ class Service:
         return frame(call, values[offset : offset + limit] if limit else values)
 
     def stock_basic(self, list_status):
-        return STOCKS[list_status]
+        return [row for row in STOCKS if row[-1] in list_status.split(",")]
 
     def namechange(self):
         return NAMES
@@ -109,10 +111,10 @@ class Service:
                 and ts_code in (None, row[0])]  # fmt: skip
 
     def daily(self, **asked):
-        return self.pick(DAILY, **asked)
+        return self.pick(DAILY + OTHER, **asked)
 
     def daily_basic(self, **asked):
-        return self.pick(BASIC, **asked)
+        return self.pick(BASIC + OTHER_BASIC, **asked)
 
     def stk_limit(self, **asked):
         return self.pick(LIMITS, **asked)
@@ -144,14 +146,14 @@ def asked(service, *calls):
 
 
 def test_rows_by_hand():
-    table = tushare.TableBuilder(tushare.name_changes(frame("namechange", NAMES))).build(answers_of(), "a")
+    table = tushare_tables.TableBuilder(tushare_tables.name_changes(frame("namechange", NAMES))).build(answers_of(), "a")
     assert found_rows(table) == HAND
     assert table["date"].dtype == "datetime64[s]"
     assert set(table["code"]) == {"600111.XSHG"}
 
 
 def test_day_by_day_gives_the_same():
-    builder = tushare.TableBuilder(tushare.name_changes(frame("namechange", NAMES)))
+    builder = tushare_tables.TableBuilder(tushare_tables.name_changes(frame("namechange", NAMES)))
     tables = []
     for day in ("20240226", "20240227", "20240228", "20240229"):
         parts = {call: [row for row in values if row[1] == day] for call, values in
@@ -163,7 +165,7 @@ def test_day_by_day_gives_the_same():
 
 def test_the_days_own_list_says_who_is_st():
     listed = frame("stock_st", [["600111.SH", "20240226", "ST甲", "ST"], ["000001.SZ", "20240227", "ST", "ST"]])
-    table = tushare.TableBuilder(tushare.name_changes(frame("namechange", NAMES))).build(answers_of(stock_st=listed), "a")
+    table = tushare_tables.TableBuilder(tushare_tables.name_changes(frame("namechange", NAMES))).build(answers_of(stock_st=listed), "a")
     assert table["is_st"].tolist() == [1, 0, 1, 0]  # the 28th and 29th have no list: by name
 
 
@@ -172,12 +174,12 @@ def test_text_and_further_columns_of_saved_files_give_the_same():
     for call, values in (("daily", DAILY), ("daily_basic", BASIC), ("stk_limit", LIMITS), ("suspend_d", SUSPENDED)):
         texts = [[None if value is None else str(value) for value in row] for row in values]
         raw[call] = frame(call, texts).assign(more="1")
-    table = tushare.TableBuilder(tushare.name_changes(frame("namechange", NAMES))).build(answers_of(**raw), "a")
+    table = tushare_tables.TableBuilder(tushare_tables.name_changes(frame("namechange", NAMES))).build(answers_of(**raw), "a")
     assert found_rows(table) == HAND
 
 
 def test_of_a_name_that_is_there_twice_the_one_with_an_end_counts():
-    table = tushare.name_changes(frame("namechange", NAMES[::-1]))
+    table = tushare_tables.name_changes(frame("namechange", NAMES[::-1]))
     assert rows(table, "date", "name") == [(date(2010, 1, 4), "甲股份"), (DAYS[1], "*ST甲"), (DAYS[3], "甲股份")]
 
 
@@ -185,14 +187,14 @@ def test_the_delisting_period_is_in_the_name_of_the_day():
     values = [["600111.SH", "甲股份", "20100104", "20240226"], ["600111.SH", "退市甲", "20240227", None],
               ["600111.SH", "退市甲", "20240227", "20240228"], ["600111.SH", "甲股份", "20240229", None],
               ["000222.SZ", "退市乙", "20100104", None]]  # fmt: skip
-    table = tushare.TableBuilder(tushare.name_changes(frame("namechange", values))).build(answers_of(), "a")
+    table = tushare_tables.TableBuilder(tushare_tables.name_changes(frame("namechange", values))).build(answers_of(), "a")
     assert table["delisting_period"].tolist() == [0, 1, 1, 0]  # the 28th is suspended
     assert table["delisting_period"].dtype == "uint8"
-    table = tushare.TableBuilder(tushare.name_changes(frame("namechange", values[1:2]))).build(answers_of(), "a")
+    table = tushare_tables.TableBuilder(tushare_tables.name_changes(frame("namechange", values[1:2]))).build(answers_of(), "a")
     assert table["delisting_period"].tolist() == [0, 1, 1, 1]  # before its first name it is not known to be in it
-    table = tushare.TableBuilder(tushare.name_changes(frame("namechange", NAMES))).build(answers_of(), "a")
+    table = tushare_tables.TableBuilder(tushare_tables.name_changes(frame("namechange", NAMES))).build(answers_of(), "a")
     assert table["delisting_period"].tolist() == [0, 0, 0, 0]
-    assert "delisting_period" not in tushare.TableBuilder().build(answers_of(), "a")
+    assert "delisting_period" not in tushare_tables.TableBuilder().build(answers_of(), "a")
 
 
 @pytest.mark.parametrize(("name", "flag"), [
@@ -200,17 +202,17 @@ def test_the_delisting_period_is_in_the_name_of_the_day():
     ("甲股份", 0), (None, 0)])  # fmt: skip
 def test_names_of_the_delisting_period(name, flag):
     names = pd.DataFrame({"code": ["600111.XSHG"] * 2, "date": pd.to_datetime([DAYS[0], DAYS[1]]), "name": ["退", name]})
-    changes = tushare.delisting_changes(names)
+    changes = delisting.delisting_changes(names)
     assert changes["delisting_period"].tolist() == [1, flag]
     table = pd.DataFrame({"date": pd.to_datetime(DAYS[:3][::-1]).astype("datetime64[s]"), "code": "600111.XSHG"})
-    assert tushare.delisting_flags(table, changes).tolist() == [flag, flag, 1]
+    assert delisting.delisting_flags(table, changes).tolist() == [flag, flag, 1]
 
 
 def test_damaged_answers():
-    table = tushare.TableBuilder().build(answers_of(daily=frame("daily", [[*DAILY[0][:7], "无", 1.0]])), "a")
+    table = tushare_tables.TableBuilder().build(answers_of(daily=frame("daily", [[*DAILY[0][:7], "无", 1.0]])), "a")
     assert rows(table, "date", "close", "volume", "amount") == [(DAYS[3], 9.9, "无", 1000.0)]
     with pytest.raises(DataError) as error:
-        tushare.market_caps(frame("daily_basic", BASIC).drop(columns="total_mv"))
+        tushare_tables.market_caps(frame("daily_basic", BASIC).drop(columns="total_mv"))
     assert_one_line(error, "tushare daily_basic: found", "expected also total_mv")
 
 
@@ -218,21 +220,21 @@ def test_damaged_answers():
 def test_the_real_answers():
     frames = {"daily": pd.read_csv(FORMATS / "tushare_daily_002021.SZ.csv", dtype=str),
               "daily_basic": pd.read_csv(FORMATS / "tushare_daily_basic_20191025.csv", dtype=str)}  # fmt: skip
-    table = tushare.TableBuilder().build(lambda call: frames.get(call, pd.DataFrame()), "a")
+    table = tushare_tables.TableBuilder().build(lambda call: frames.get(call, pd.DataFrame()), "a")
     assert len(table) == 330
     day = table[table["date"] == "2019-10-25"]
-    assert found_rows(pd.concat([day, table.tail(1)])) == [
+    assert found_rows(pd.concat([day, table.tail(1)]), "002021.XSHE") == [
         (date(2019, 10, 25), 1.64, 1.72, 1.61, 1.71, 1.64, 9054893.0, 15230550.0, 0, 1176163718.0, None, None, 0),
         # 687,815,040 shares of the last day that is known x 2.19
         (date(2020, 4, 10), 2.17, 2.2, 2.15, 2.19, 2.18, 3407609.0, 7405716.0, 0, 1506314937.6, None, None, 0),
     ]
-    caps = tushare.market_caps(frames["daily_basic"])
+    caps = tushare_tables.market_caps(frames["daily_basic"])
     assert rows(caps.iloc[[0]]) == [(date(2019, 10, 25), "300360.XSHE", 4042941011.0, 409619150.0)]
-    index = tushare.benchmark(pd.read_csv(FORMATS / "tushare_index_daily.csv"), "000852")
+    index = tushare_tables.benchmark(pd.read_csv(FORMATS / "tushare_index_daily.csv"), "000852")
     assert rows(index.head(1)) == [("000852", date(2018, 1, 2), 7027.6346, 7092.2206, 7022.2315, 7092.0947)]
     assert len(index) == 992
     with pytest.raises(DataError) as error:
-        tushare.daily_bars(pd.read_csv(FORMATS / "tushare_pro_bar_qfq_002021.SZ.csv", dtype=str), "a file")
+        tushare_tables.daily_bars(pd.read_csv(FORMATS / "tushare_pro_bar_qfq_002021.SZ.csv", dtype=str), "a file")
     assert_one_line(error, "a file (2004-07-15)", "adjusted prices")
 
 
@@ -245,7 +247,7 @@ def test_saved_files(tmp_path):
     frame("daily_basic", BASIC).to_csv(tmp_path / "daily_basic_202402.csv", index=False)
     frame("stk_limit", LIMITS).to_parquet(tmp_path / "stk_limit_20240226.parquet")
     frame("namechange", NAMES).to_csv(tmp_path / "namechange_all.csv", index=False)
-    frame("stock_basic", STOCKS["L"]).to_csv(tmp_path / "stock_basic_L.csv", index=False)
+    frame("stock_basic", STOCKS[:2]).to_csv(tmp_path / "stock_basic_L.csv", index=False)
     frame("index_daily", [["000300.SH", "20240229", 1.5, 2, 1, 1.7]]).to_csv(tmp_path / "index_daily.csv", index=False)
     request, (table,) = read_source("tushare", folder=tmp_path, benchmark="000300")
     assert found_rows(table) == HAND
@@ -295,7 +297,8 @@ def test_the_delisting_period_of_a_download(service):
     service(namechange=lambda: names)
     for codes in (None, ["600111.XSHG"]):  # day by day, and stock by stock
         request, tables = read_source("tushare", codes=codes)
-        assert pd.concat(tables)["delisting_period"].tolist() == [0, 0, 1, 1]
+        table = pd.concat(tables)
+        assert table[table["code"] == "600111.XSHG"]["delisting_period"].tolist() == [0, 0, 1, 1]
         assert request.about["delisting_period"] == "by the name of the day"
     service(namechange=list)
     request, tables = read_source("tushare")
@@ -308,11 +311,6 @@ def test_a_row_of_the_calendar_that_cannot_be_read_is_said(service):
     request, tables = read_source("tushare")
     assert [table.attrs["source"][-2:] for table in tables] == ["27", "28", "29"]
     assert request.about["trading_days"] == "not known of 1 rows of trade_cal: those days were not asked for"
-
-
-def test_a_first_day_without_prices_has_no_rows(service):
-    service(daily=lambda **_: [])
-    assert read_source("tushare")[1] == []
 
 
 def test_a_few_stocks_are_asked_for_one_by_one(service):
@@ -336,14 +334,14 @@ def test_calls_have_the_real_signatures(tmp_path, service, monkeypatch):
 
 def test_nothing_is_downloaded_twice(tmp_path, service):
     made = service()
-    made.module.errors = [None] * (1 + 3 + 1 + 2 + 1) + [None] * 6 + [NO_NETWORK] * 5  # in the second day's answers
+    made.module.errors = [None] * (1 + 1 + 1 + 1 + 1 + 2) + [None] * 7 + [NO_NETWORK] * 5  # in the second day's answers
     with pytest.raises(DataError) as error:
         read_source("tushare", cache=tmp_path)
     assert_one_line(error, "tushare daily_basic 2024-02-27: no answer in 5 attempts", "no network")
     made.module.calls.clear()
     _, first = read_source("tushare", cache=tmp_path)
-    assert asked(made) == ["daily_basic", "stk_limit", "suspend_d", "stock_st"] + [
-        "daily", "daily_basic", "stk_limit", "suspend_d", "stock_st"] * 2  # fmt: skip
+    assert asked(made) == ["user", "daily_basic", "stk_limit", "suspend_d", "stock_st", "dividend"] + [
+        "daily", "daily_basic", "stk_limit", "suspend_d", "stock_st", "dividend"] * 2  # fmt: skip
     made.module.calls.clear()
     _, second = read_source("tushare", cache=tmp_path)
     assert asked(made) == []
@@ -373,11 +371,48 @@ def test_an_http_error_looks_empty_and_is_asked_for_again(tmp_path, service):
     assert asked(made, "daily") == ["daily"] * 2
 
 
-def test_a_days_empty_answer_is_remembered(tmp_path, service):
-    made = service(daily=lambda **_: [], suspend_d=lambda **_: [])
+def test_an_open_day_without_rows_is_asked_for_again_and_not_kept(tmp_path, service):
+    empty = {"daily": 2, "daily_basic": 0}
+
+    def answer(call, values):
+        def pick(**asked):
+            if asked["trade_date"] == "20240227" and empty[call]:
+                empty[call] -= 1
+                return []
+            return Service.pick(values, **asked)
+
+        return pick
+
+    calls = {"daily": answer("daily", DAILY + OTHER), "daily_basic": answer("daily_basic", BASIC + OTHER_BASIC)}
+    made = service(**calls)
+    assert found_rows(pd.concat(read_source("tushare", cache=tmp_path)[1])) == HAND
+    assert asked(made, "daily") == ["daily"] * 6
+    empty["daily_basic"] = 5
+    made = service(**calls)
+    (tmp_path / "tushare" / "daily_basic" / "2024-02-27.parquet").unlink()
+    with pytest.raises(DataError) as error:
+        read_source("tushare", cache=tmp_path)
+    assert_one_line(error, "tushare daily_basic 2024-02-27: 5 answers without rows, where there must be some", "start again later")
+    made = service(**calls)
+    assert found_rows(pd.concat(read_source("tushare", cache=tmp_path)[1])) == HAND
+    assert asked(made, "daily", "daily_basic") == ["daily_basic"]
+
+
+def test_an_empty_answer_that_an_earlier_time_kept_is_none(tmp_path, service):
+    service()
+    read_source("tushare", cache=tmp_path)
+    path = tmp_path / "tushare" / "daily" / "2024-02-27.parquet"
+    pd.read_parquet(path).head(0).to_parquet(path)
+    made = service()
+    assert found_rows(pd.concat(read_source("tushare", cache=tmp_path)[1])) == HAND
+    assert asked(made, "daily") == ["daily"]
+
+
+def test_days_without_whole_day_suspensions_are_remembered(tmp_path, service):
+    made = service()
     for _ in range(2):
-        assert read_source("tushare", cache=tmp_path)[1] == []
-    assert asked(made, "daily") == ["daily"] * 4
+        read_source("tushare", cache=tmp_path)
+    assert asked(made, "suspend_d") == ["suspend_d"] * 4  # most of them empty, as there may be none
 
 
 def test_a_bad_token_is_one_line_without_the_token(service):
@@ -385,9 +420,10 @@ def test_a_bad_token_is_one_line_without_the_token(service):
         raise Exception("您的token不对，请确认。0123abc")
 
     made = service(stock_basic=refuse)
-    with pytest.raises(download.RefusedError) as error:
+    with pytest.raises(retries.RefusedError) as error:
         read_source("tushare")
-    assert "0123abc" not in assert_one_line(error, "tushare stock_basic L: the source refuses: 您的token不对")
+    text = assert_one_line(error, "tushare stock_basic: the source refuses: 您的token不对", "check TUSHARE_TOKEN")
+    assert "0123abc" not in text
     assert asked(made) == ["stock_basic"]
 
 
@@ -405,7 +441,7 @@ def test_too_few_points_for_what_is_optional(service):
     made = service(stk_limit=refuse, stock_st=refuse, index_member_all=refuse, index_weight=refuse)
     request, tables = read_source("tushare", benchmark="000300")
     table = pd.concat(tables)
-    assert table["is_st"].tolist() == [0, 1, 1, 0]  # by name
+    assert table[table["code"] == "600111.XSHG"]["is_st"].tolist() == [0, 1, 1, 0]  # by name
     assert table["high_limit"].isna().all()
     assert asked(made, "stk_limit", "stock_st") == ["stk_limit", "stock_st"]  # asked for once
     assert {"stk_limit", "stock_st", "industries", "constituents"} <= set(request.about)
@@ -422,9 +458,9 @@ def test_too_many_calls_a_minute_waits(service):
     def answer(**asked):
         if busy:
             raise busy.pop()
-        return Service.pick(DAILY, **asked)
+        return Service.pick(DAILY + OTHER, **asked)
 
     service(daily=answer, waits=waits)
     _, tables = read_source("tushare")
     assert found_rows(pd.concat(tables)) == HAND
-    assert [wait for wait in waits if wait] == [5.0, 10.0, 20.0]
+    assert [wait for wait in waits if wait] == [60.0, 60.0, 60.0]

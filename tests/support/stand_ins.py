@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from bt_microcap.feeds.schema import check_table
-from bt_microcap.feeds.sources import Request, download, read
+from bt_microcap.feeds.sources import Request, clock, read
 
 FORMATS = Path(__file__).parents[3] / "shared" / "data" / "formats"
 needs_formats = pytest.mark.skipif(not FORMATS.exists(), reason="needs the real answers in ../shared/data/formats")
@@ -46,8 +46,8 @@ class FakeClient(ModuleType):
     def install(self, monkeypatch, waits=None, now=NOW):
         """Put it in place of the package; nothing sleeps, and it is midday of `now`."""
         monkeypatch.setitem(sys.modules, self.__name__, self)
-        monkeypatch.setattr(download, "sleep", (waits if waits is not None else []).append)
-        monkeypatch.setattr(download, "now", lambda: now)
+        monkeypatch.setattr(clock, "sleep", (waits if waits is not None else []).append)
+        monkeypatch.setattr(clock, "now", lambda: now)
         return self
 
 

@@ -1,0 +1,133 @@
+"""Total shares by the day from which on they hold, for a source that has none: joined to its closes they are the market caps.
+
+They come from another service, as histories of changes, or from quarterly reports, or from a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..errors import DataError
+from .answers import parse_dates, require_columns
+
+COLUMNS = ('code', 'date', 'shares', 'until')
+LEAST = 5e6  # shares; the median of A shares is above 1e8
+SOURCES = {
+    'akshare': 'stock_zh_a_gbjg_em, the share history of eastmoney: one slow call a stock',
+    'mootdx': 'xdxr of the TDX servers: one quick call a stock',
+    'baostock': 'query_profit_data, quarterly reports: one call a stock and quarter',
+}
+UNFIT = ('unfit for ranking by market cap: float shares x close, estimated from the turnover, is no market cap: of the 30 '
+         'smallest by the one and by the other hardly any are the same; make it anew with --shares akshare, mootdx, baostock or '
+         'FILE')
+
+
+def share_table(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Return records of shares as one table, by code and day: those with a number, one a day.
+
+    Parameters
+    ----------
+    parts : iterable of DataFrame
+        Columns as in `COLUMNS`: ``date`` from which on ``shares`` are known to hold, ``until`` the day as of which they do.
+    """
+    found = [part[list(COLUMNS)] for part in parts if len(part)]
+    if not found:
+        none = np.empty(0, 'datetime64[s]')
+        return pd.DataFrame({'code': [], 'date': none, 'shares': [], 'until': none})
+    table = pd.concat(found, ignore_index=True)
+    table = table[(table['shares'] > 0) & table['date'].notna() & table['code'].notna()]
+    table = table.sort_values(['code', 'date', 'until'], kind='stable').drop_duplicates(['code', 'date'], keep='last')
+    return table.reset_index(drop=True)
+
+
+def of_history(
+    frame: pd.DataFrame, code: str, day: str, total: str, asked: date, source: str, scale: float = 1.0,
+) -> pd.DataFrame:
+    """Return a history of changes as records: each holds from its day on, and up to the day on which it was asked for.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        An answer.
+    code : str
+        Canonical.
+    day, total : str
+        Its columns with the day of the change and the total shares after it.
+    asked : date
+        Day of the answer.
+    source : str
+        What messages call it.
+    scale : float
+        Shares in its unit.
+    """
+    frame = require_columns(frame, (day, total), source)
+    numbers = pd.to_numeric(frame[total], errors='coerce').astype('float64') * scale
+    return pd.DataFrame({'code': code, 'date': parse_dates(frame, day), 'shares': numbers.round(),
+                         'until': np.datetime64(asked, 's')})
+
+
+def of_file(path: Path) -> pd.DataFrame:
+    """Return a file with code, date and total shares as records; they are as of the file's last day.
+
+    Raises
+    ------
+    DataError
+        Not readable, a column that lacks, a code or a day that is none.
+    """
+    from ..side_tables import read_side_table
+
+    table = read_side_table('shares', path)
+    if not table['shares'].median() >= LEAST:
+        raise DataError(f'{path}, column shares: found {table["shares"].median():g} in the middle, expected the total shares of '
+                        'companies, one by one: multiply what is in 万股 by 10,000')
+    return share_table([table.assign(until=table['date'].max())])
+
+
+class ShareHistory:
+    """Gives total shares on the rows of tables that come one after the other, the days of each stock ascending.
+
+    Between two records shares change by explicit bonus shares and transfers alone (``share_ratio``), where the record is as of a
+    day before the ex-date.
+
+    Parameters
+    ----------
+    records : DataFrame
+        Of `share_table`.
+    """
+
+    def __init__(self, records: pd.DataFrame) -> None:
+        self._records = {code: (part['date'].to_numpy('datetime64[D]'), part['shares'].to_numpy(float),
+                                part['until'].to_numpy('datetime64[D]')) for code, part in records.groupby('code', sort=False)}
+        self._splits: dict[str, list[tuple[np.datetime64, float]]] = {}
+        self.unknown: set[str] = set()
+
+    def total(self, table: pd.DataFrame) -> np.ndarray:
+        """Return the total shares of each row; NaN before the first record.
+
+        Parameters
+        ----------
+        table : DataFrame
+            Canonical, with ``share_ratio`` where that is known.
+        """
+        out = np.full(len(table), np.nan)
+        days = parse_dates(table, 'date').to_numpy('datetime64[D]')
+        ratios = table['share_ratio'].to_numpy(float) if 'share_ratio' in table else np.full(len(table), np.nan)
+        for row in np.flatnonzero((ratios == ratios) & (ratios != 1) & ~np.isnat(days)):
+            self._splits.setdefault(table['code'].iat[row], []).append((days[row], ratios[row]))
+        for code, rows in table.groupby('code', sort=False).indices.items():
+            if code not in self._records:
+                self.unknown.add(code)
+                continue
+            known, shares, until = self._records[code]
+            place = np.searchsorted(known, days[rows], 'right') - 1  # NaT comes last
+            there = (place >= 0) & ~np.isnat(days[rows])
+            values = np.where(there, shares[place], np.nan)
+            for day, ratio in self._splits.get(code, ()):
+                values = np.where(there & (until[place] < day) & (days[rows] >= day), values * ratio, values)
+            out[rows] = values
+        return out.round()
