@@ -255,7 +255,8 @@ class _Reader(_Finish):
         if not any(len(frame) for frame in frames):
             raise DataError(f'{error}; without a list of an exchange give --codes')
         if lacking:
-            self.request.about['stocks'] = f'not known are those of the lists that were not read: {", ".join(lacking)} ({error})'
+            self.request.about['stocks'] = (
+                f'not known are those of the lists that were not read: {", ".join(lacking)} ({str(error)[:120]})')
         stocks = _each_once(frames)
         self.derive(stocks)
         return stocks
@@ -266,22 +267,39 @@ class _Reader(_Finish):
         return [day for day in ends if day.month in (6, 12) or day.year >= QUARTERLY_SINCE]
 
     def _add_dividends(self) -> None:
+        found, empty = [], []
         try:
-            self.use(concat_frames([dividend_events(self._dividends_by(report)) for report in self._reports()]))
+            for report in self._reports():
+                frame = self._dividends_by(report, 1)
+                found.append(dividend_events(frame))
+                if not len(frame) and report.month in (6, 12) and clock.today() - report > SOON:
+                    empty.append(report)
+            answered = any(map(len, found))
+            for report in list(empty):  # by which companies always pay: once more, else for ever where none answers at all
+                frame = self._dividends_by(report, None if not answered else download.OPTIONAL_ATTEMPTS, needed=not answered)
+                found.append(dividend_events(frame))
+                if len(frame):
+                    empty.remove(report)
         except RefusedError as error:  # without them ex-dates go by unseen: only where the user says so
             if not self.request.skip_bad:
                 raise DataError(f'{error}; --skip-bad does without dividends: then on ex-dates nothing happens') from None
             self.request.about['dividends'] = f'not known, on ex-dates nothing happens: {error}'
+            return
+        if empty:
+            self.request.about['dividends'] += f'; not known are those by the reports of {", ".join(map(str, empty))}: no answer'
+        self.use(concat_frames(found))
 
-    def _dividends_by(self, report: date) -> pd.DataFrame:
-        usual, old = report.month in (6, 12), clock.today() - report
-        if old > LATEST_EX_DATE:  # all are paid
-            return self.answers.get(DIVIDENDS, str(report), lambda: self.client.dividends(report), needed=True)
+    def _dividends_by(self, report: date, attempts: int | None, needed: bool = False) -> pd.DataFrame:
+        """Return the dividends by a report; nothing is never kept."""
+        def ask() -> pd.DataFrame:
+            return self.client.dividends(report)
+
         try:
-            return self.answers.fetch_with_retries(DIVIDENDS, str(report), lambda: self.client.dividends(report),
-                                                   attempts=None if usual and old > SOON else 1)
+            if clock.today() - report > LATEST_EX_DATE:  # all are paid
+                return self.answers.get(DIVIDENDS, str(report), ask, needed=True, attempts=attempts)
+            return self.answers.fetch_with_retries(DIVIDENDS, str(report), ask, True, attempts)
         except UnansweredError as error:
-            if not error.empty or (usual and old > SOON):
+            if not error.empty or needed:
                 raise
             return pd.DataFrame()
 

@@ -174,6 +174,7 @@ class _Reader:
             else:
                 service = ShareService(self.request, self.start, self.end, self.client.query)
                 history = ShareHistory(service.records({code: self._life(code) for code in codes}, self.request.progress))
+                self._split_before(history, codes)
             self.finish = _Finish(self.request, self.start, history, periods, self._dividends_of)
             yield from self._all_tables(codes, stocks_first, until, by_day)
             if service is not None:
@@ -304,6 +305,16 @@ class _Reader:
             self._whole_day(lacking[-1], attempts=2)  # where this has nothing either, the source is busy
             return False
         return True
+
+    def _split_before(self, history: ShareHistory, codes: list[str]) -> None:
+        """Tell a history the bonus shares between what its records are as of and the first day, which no row tells."""
+        for code in codes:
+            known = history.known_as_of(code, self.start)
+            for year in range(known.year, self.start.year + 1) if known is not None and known < self.start else ():
+                events = self._dividends_of(code, year, min(date(year, 12, 31), self.start))
+                for day, ratio in zip(events['date'].dt.date, events['share_ratio'], strict=True):
+                    if known < day < self.start and ratio != 1:
+                        history.split(code, day, ratio)
 
     # -- the table of a stock or a day ---------------------------------------------------------------------------
 

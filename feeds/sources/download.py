@@ -103,8 +103,11 @@ class Download:
 
     def fetch_with_retries(
         self, call: str, key: str, fetch: Fetch, needed: bool = False, attempts: int | None = None, wait: float | None = None,
+        advice: str | None = None,
     ) -> pd.DataFrame:
         """Ask now; where rows are `needed`, nothing is no answer."""
+        advice = self.advice if advice is None else advice
+
         def one() -> pd.DataFrame:
             self.throttle()
             frame = fetch()
@@ -113,13 +116,13 @@ class Download:
             return frame
 
         wait = self.wait if wait is None else wait
-        return with_retries(one, attempts or self.attempts, wait, self.label(call, key), self.advice)
+        return with_retries(one, attempts or self.attempts, wait, self.label(call, key), advice)
 
     def get_snapshot(self, call: str, fetch: Fetch, needed: bool = True, optional: bool = False) -> pd.DataFrame:
         """Return a list as of today, such as that of all stocks; one that is `optional` is not asked for as long."""
         return self.cache.get(
             self.name, call, clock.today().isoformat(), needed=needed, fetch=lambda: self.fetch_with_retries(
-                call, '', fetch, needed, *((OPTIONAL_ATTEMPTS, OPTIONAL_WAIT) if optional else ())))
+                call, '', fetch, needed, *((OPTIONAL_ATTEMPTS, OPTIONAL_WAIT, '') if optional else ())))
 
     def get(
         self, call: str, key: str, fetch: Fetch, until: date | None = None, needed: bool = False, attempts: int | None = None,

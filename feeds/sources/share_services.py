@@ -67,7 +67,8 @@ class ShareService:
             told = f'of the file {Path(self.name).name}'
         else:
             told = {'akshare': f'of akshare {SHARE_HISTORY}', 'mootdx': f'of mootdx {EX_RIGHTS}', 'baostock': (
-                f'of baostock {REPORTS}, from the day of publication on, with bonus shares on their ex-dates')}[self.name]
+                f'of baostock {REPORTS}, from the day of publication on, with bonus shares on their ex-dates; other new '
+                'shares from the next report on')}[self.name]
         none = f'; none known of {len(self.without)} stocks: {", ".join(self.without[:5])}' if self.without else ''
         return f'total shares {told} x close; not known before the first record{none}'
 

@@ -106,6 +106,18 @@ class ShareHistory:
         self._splits: dict[str, list[tuple[np.datetime64, float]]] = {}
         self.unknown: set[str] = set()
 
+    def known_as_of(self, code: str, day: date) -> date | None:
+        """Return the earliest day as of which a record is that counts on a day or later; None where there is no record."""
+        if code not in self._records:
+            return None
+        known, _, until = self._records[code]
+        first = max(0, int(np.searchsorted(known, np.datetime64(day), 'right')) - 1)
+        return until[first:].min().astype(object)
+
+    def split(self, code: str, day: date, ratio: float) -> None:
+        """Take bonus shares and transfers on an ex-date before the first table."""
+        self._splits.setdefault(code, []).append((np.datetime64(day), ratio))
+
     def total(self, table: pd.DataFrame) -> np.ndarray:
         """Return the total shares of each row; NaN before the first record.
 
