@@ -16,6 +16,7 @@ from ..errors import DataError
 from .answers import parse_dates, require_columns
 
 COLUMNS = ('code', 'date', 'shares', 'until')
+NEAR = 10  # days
 LEAST = 5e6  # shares; the median of A shares is above 1e8
 SOURCES = {
     'akshare': 'stock_zh_a_gbjg_em, the share history of eastmoney: one slow call a stock',
@@ -72,7 +73,9 @@ def of_history(
 
 
 def of_file(path: Path) -> pd.DataFrame:
-    """Return a file with code, date and total shares as records; they are as of the file's last day.
+    """Return a file with code, date and total shares as records: those of a stock are as of its last one.
+
+    A split on a later day is not in them; one within some days of it may be, as files date it differently.
 
     Raises
     ------
@@ -85,7 +88,8 @@ def of_file(path: Path) -> pd.DataFrame:
     if not table['shares'].median() >= LEAST:
         raise DataError(f'{path}, column shares: found {table["shares"].median():g} in the middle, expected the total shares of '
                         'companies, one by one: multiply what is in 万股 by 10,000')
-    return share_table([table.assign(until=table['date'].max())])
+    last = table.groupby('code')['date'].transform('max') + np.timedelta64(NEAR, 'D')
+    return share_table([table.assign(until=last.astype('datetime64[s]'))])
 
 
 class ShareHistory:
