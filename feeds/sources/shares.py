@@ -73,9 +73,10 @@ def of_history(
 
 
 def of_file(path: Path) -> pd.DataFrame:
-    """Return a file with code, date and total shares as records: those of a stock are as of its last one.
+    """Return a file with code, date and total shares as records: as of the file's last day.
 
-    A split on a later day is not in them; one within some days of it may be, as files date it differently.
+    A split on a later day is not in them; one within some days of the stock's own last record may be, as files date it
+    differently.
 
     Raises
     ------
@@ -88,8 +89,8 @@ def of_file(path: Path) -> pd.DataFrame:
     if not table['shares'].median() >= LEAST:
         raise DataError(f'{path}, column shares: found {table["shares"].median():g} in the middle, expected the total shares of '
                         'companies, one by one: multiply what is in 万股 by 10,000')
-    last = table.groupby('code')['date'].transform('max') + np.timedelta64(NEAR, 'D')
-    return share_table([table.assign(until=last.astype('datetime64[s]'))])
+    own = table.groupby('code')['date'].transform('max') + np.timedelta64(NEAR, 'D')
+    return share_table([table.assign(until=own.clip(lower=table['date'].max()).astype('datetime64[s]'))])
 
 
 class ShareHistory:
