@@ -125,6 +125,7 @@ class _Finish:
     def __init__(self, request: Request) -> None:
         self.request, self.asked = request, Asked(request)
         self.start, self.end = download.download_range(request)
+        self.end -= timedelta(days=max(0, self.end.weekday() - 4))  # there is no calendar, but no market at weekends
         self.dividends: Dividends | None = None
         self.periods: DerivedPeriods | None = None
         self._without_cap: list[str] = []

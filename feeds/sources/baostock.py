@@ -259,7 +259,7 @@ class _Reader:
         # stocks of an earlier download, one by one, whose answers end on the same day
         ends = Counter(end for code in codes if (end := self._held_until(code)) is not None)
         until, several = ends.most_common(1)[0] if ends else (None, 0)
-        until = min(until, self.end) if until is not None else None
+        until = min(until, self.end, cache.refresh_from - timedelta(days=1)) if until is not None else None
         choices = {}
         if self._whole_days(days, lacking):
             choices[len(lacking)] = ([], None, days)
@@ -329,6 +329,8 @@ class _Reader:
                 raise
             self.request.skipped.append(str(error))  # of a stock that ended the source may have nothing; it is asked for again
             return pd.DataFrame()
+        if len(bars):  # the cache may hold later ones, which the days of the whole market tell, too
+            bars = bars[~(parse_dates(bars, 'date') > np.datetime64(until, 's')).to_numpy()]
         return self._finished(daily_bars(bars, self.answers.label(DAILY, code), self.asked))
 
     def _whole_day(self, day: date, attempts: int | None = None, least: int = 1) -> pd.DataFrame:
@@ -379,10 +381,11 @@ class _Reader:
         request, answers, query = self.request, self.answers, self.client.query
 
         def rows(call: str, what: str, months: int) -> pd.DataFrame:
-            return concat_frames([
-                snapshot_rows(answers.get(call, str(day), lambda day=day: query(call, date=str(day)), until=day, needed=True),
-                              what, answers.label(call, str(day)), day)
-                for day in download.snapshot_dates(self.start, self.end, months)])
+            def ask(day: date) -> pd.DataFrame:
+                return answers.get(call, str(day), lambda: query(call, date=str(day)), until=day, keep_empty=False)
+
+            return concat_frames([snapshot_rows(ask(day), what, answers.label(call, str(day)), day)
+                                  for day in download.snapshot_dates(self.start, self.end, months)])
 
         with download.skip_on_error(request, 'industries'):
             found = rows(INDUSTRY, 'industry', 12)

@@ -146,8 +146,8 @@ class Client:
         if result.error_code == '0':
             return
         message = f'{result.error_code} {result.error_msg}'
-        self._logged_in = False
         if result.error_code in (NOT_LOGGED_IN, TOO_MANY_LOGINS) or result.error_code.startswith(NETWORK_ERROR_PREFIX):
+            self._logged_in = False  # an answer that comes late would be taken for that of the next call: connect anew
             raise BusyError(message)
         if result.error_code == BARRED:
             raise RefusalError(message, f'baostock has barred this address, as it does for hours after {CALLS_A_DAY:,} calls '

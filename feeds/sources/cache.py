@@ -58,7 +58,9 @@ class Cache:
     def __init__(self, folder: Path | None, refresh_from: date | None = None) -> None:
         self.folder, self.refresh_from = folder, refresh_from or date.max
 
-    def get(self, *parts: str, fetch: Fetch, until: date | None = None, needed: bool = False) -> pd.DataFrame:
+    def get(
+        self, *parts: str, fetch: Fetch, until: date | None = None, needed: bool = False, keep_empty: bool = True,
+    ) -> pd.DataFrame:
         """Return an answer by its key: source, call, what was asked for.
 
         Parameters
@@ -70,11 +72,13 @@ class Cache:
             The last day that it tells of.
         needed : bool
             There must be rows: an empty answer of the cache is none.
+        keep_empty : bool
+            Whether nothing is kept as an answer: not where nobody knows whether there must be rows.
         """
-        if (held := self.held(*parts, until=until, needed=needed)) is not None:
+        if (held := self.held(*parts, until=until, needed=needed or not keep_empty)) is not None:
             return held
         frame = fetch()
-        if until is None or until < clock.today():
+        if (until is None or until < clock.today()) and (keep_empty or len(frame)):
             self._write(parts, frame)
         return frame
 

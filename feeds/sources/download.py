@@ -126,12 +126,14 @@ class Download:
 
     def get(
         self, call: str, key: str, fetch: Fetch, until: date | None = None, needed: bool = False, attempts: int | None = None,
+        keep_empty: bool = True,
     ) -> pd.DataFrame:
         """Return the answer about one day, or about something that does not change; see `Cache.get`."""
         if until is not None and until >= self.cache.refresh_from:  # asked for anew: what had rows still has
             needed = needed or bool(len(self.cache.held(self.name, call, key, needed=True) or ()))
-        return self.cache.get(self.name, call, key, until=until, needed=needed, fetch=lambda: self.fetch_with_retries(
-            call, key, fetch, needed, attempts))
+        return self.cache.get(
+            self.name, call, key, until=until, needed=needed, keep_empty=keep_empty,
+            fetch=lambda: self.fetch_with_retries(call, key, fetch, needed, attempts))
 
     def get_range(
         self, call: str, key: str, start: date, end: date, fetch: FetchRange, date_column: str, needed: bool | Needed = False,

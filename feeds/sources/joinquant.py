@@ -198,13 +198,11 @@ def read(request: Request) -> Iterator[pd.DataFrame]:
     request.about['is_st'] = 'as given for each day'
     request.about['preclose'] = 'as given; estimated where the limits of the day tell otherwise, on an ex-date: their middle'
     request.about['dividends'] = 'explicit, by ex-date; rights issues by preclose'
-    asked = Asked(request)
     if request.folder is not None:
-        yield from _read_saved_files(request, SavedAnswers('joinquant', request.folder, DAILY, FILE_PREFIXES), asked)
+        yield from _read_saved_files(request, SavedAnswers('joinquant', request.folder, DAILY, FILE_PREFIXES))
     else:
         reader = _Reader(request)
-        yield from download.whole_last_day(request, reader.tables(asked), reader.end)
-    asked.tell(request.about)
+        yield from download.whole_last_day(request, reader.tables(), reader.end)
 
 
 class _Reader:
@@ -215,7 +213,7 @@ class _Reader:
         self.start, self.end = download.download_range(request, COMPLETE)
         self.answers = download.Download('joinquant', request, Throttle(*RATE_LIMIT), last=self.end)
 
-    def tables(self, asked: Asked) -> Iterator[pd.DataFrame]:
+    def tables(self) -> Iterator[pd.DataFrame]:
         """Yield the tables."""
         request, answers, client = self.request, self.answers, self.client
         stocks = listings(answers.get_snapshot(STOCKS, client.stocks))
@@ -237,7 +235,7 @@ class _Reader:
         changes = self._names_by_date()
         _add_listings_and_names(request, once, changes)
         self._add_industries_and_benchmark(list(stocks['code']))
-        dividends = self._dividends()
+        dividends, asked = self._dividends(), Asked(request)
 
         def read_table(key: str) -> pd.DataFrame:
             table = self._table(key, lists[key], changes, asked)
@@ -250,6 +248,7 @@ class _Reader:
             return table
 
         yield from download.iter_tables(request, list(lists), read_table)
+        asked.tell(request.about)
 
     def _lists(self, stocks: pd.DataFrame) -> dict[str, pd.DataFrame]:
         """Return the lists that are asked for: of all stocks, so that they are the same whatever days are asked for."""
@@ -388,7 +387,8 @@ class _Reader:
                 rows(CONSTITUENTS, index, 1, ('code',)), ('index', 'date', 'code'))
 
 
-def _read_saved_files(request: Request, saved: SavedAnswers, asked: Asked) -> Iterator[pd.DataFrame]:
+def _read_saved_files(request: Request, saved: SavedAnswers) -> Iterator[pd.DataFrame]:
+    asked = Asked(request)
     request.about['from_files'] = str(request.folder)
     if not saved.keys(VALUATION):
         request.about['market_cap'] = 'not known: no files of get_valuation'
@@ -422,6 +422,7 @@ def _read_saved_files(request: Request, saved: SavedAnswers, asked: Asked) -> It
         return table
 
     yield from download.iter_tables(request, [key for key in saved.keys(DAILY) if key != index], read_table)
+    asked.tell(request.about)
 
 
 def _add_listings_and_names(request: Request, stocks: pd.DataFrame, changes: pd.DataFrame | None) -> None:

@@ -109,6 +109,7 @@ class ShareHistory:
         self._records = {code: (part['date'].to_numpy('datetime64[D]'), part['shares'].to_numpy(float),
                                 part['until'].to_numpy('datetime64[D]')) for code, part in records.groupby('code', sort=False)}
         self._splits: dict[str, list[tuple[np.datetime64, float]]] = {}
+        self._now: dict[str, tuple[float, np.datetime64]] = {}  # of days one by one: shares, and the day of the next record
         self.unknown: set[str] = set()
 
     def known_as_of(self, code: str, day: date) -> date | None:
@@ -135,16 +136,35 @@ class ShareHistory:
         days = parse_dates(table, 'date').to_numpy('datetime64[D]')
         ratios = table['share_ratio'].to_numpy(float) if 'share_ratio' in table else np.full(len(table), np.nan)
         for row in np.flatnonzero((ratios == ratios) & (ratios != 1) & ~np.isnat(days)):
-            self._splits.setdefault(table['code'].iat[row], []).append((days[row], ratios[row]))
+            code = table['code'].iat[row]
+            self._splits.setdefault(code, []).append((days[row], ratios[row]))
+            self._now.pop(code, None)
+        if len(table) > 1 and (days == days[0]).all():  # the whole market on a day: only what changed is looked up
+            return np.array([self._on(code, days[0]) for code in table['code'].tolist()]).round()
         for code, rows in table.groupby('code', sort=False).indices.items():
             if code not in self._records:
                 self.unknown.add(code)
                 continue
-            known, shares, until = self._records[code]
-            place = np.searchsorted(known, days[rows], 'right') - 1  # NaT comes last
-            there = (place >= 0) & ~np.isnat(days[rows])
-            values = np.where(there, shares[place], np.nan)
-            for day, ratio in self._splits.get(code, ()):
-                values = np.where(there & (until[place] < day) & (days[rows] >= day), values * ratio, values)
-            out[rows] = values
+            out[rows] = self._of(code, days[rows])
         return out.round()
+
+    def _of(self, code: str, days: np.ndarray) -> np.ndarray:
+        """Return a stock's total shares on some days."""
+        known, shares, until = self._records[code]
+        place = np.searchsorted(known, days, 'right') - 1  # NaT comes last
+        there = (place >= 0) & ~np.isnat(days)
+        values = np.where(there, shares[place], np.nan)
+        for day, ratio in self._splits.get(code, ()):
+            values = np.where(there & (until[place] < day) & (days >= day), values * ratio, values)
+        return values
+
+    def _on(self, code: str, day: np.datetime64) -> float:
+        if code not in self._records:
+            self.unknown.add(code)
+            return np.nan
+        now = self._now.get(code)
+        if now is None or day >= now[1]:
+            later = self._records[code][0][self._records[code][0] > day]
+            now = float(self._of(code, np.array([day]))[0]), later[0] if len(later) else np.datetime64('2999-01-01')
+            self._now[code] = now
+        return now[0]

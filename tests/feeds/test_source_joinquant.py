@@ -1,7 +1,7 @@
 """Reading from jqdatasdk: conversions by hand, the real answer where there is one, and downloads from a stand-in."""
 
 import shutil
-from datetime import date
+from datetime import date, datetime
 
 import numpy as np
 import pandas as pd
@@ -317,8 +317,8 @@ def test_the_query_of_the_names_as_the_real_client_writes_it(service, monkeypatc
 def test_nothing_is_downloaded_twice(tmp_path, service, monkeypatch):
     client = service()
     monkeypatch.setattr(joinquant, "BATCH_SIZE", 2)
-    # auth, stocks, two pages of names, industries; three calls; a price; then valuations
-    client.errors = [None] * 9 + [NO_NETWORK] * 5
+    # auth, stocks, trading days, two pages of names, industries; three calls; a price; then valuations
+    client.errors = [None] * 10 + [NO_NETWORK] * 5
     with pytest.raises(DataError) as error:
         read_source("joinquant", cache=tmp_path)
     assert_one_line(error, "joinquant get_valuation 600111.XSHG to 600111.XSHG, 1: no answer in 5 attempts", "no network")
@@ -332,8 +332,7 @@ def test_nothing_is_downloaded_twice(tmp_path, service, monkeypatch):
     client.calls.clear()
     SECURITIES["688999.XSHG"] = ("新股", "XG", date(2024, 2, 29), date(2200, 1, 1), "stock")
     try:
-        download_day = date(2024, 3, 4)
-        monkeypatch.setattr(download, "today", lambda: download_day)  # the list of stocks is asked for again
+        monkeypatch.setattr(clock, "now", lambda: datetime(2024, 3, 4, 12))  # the list of stocks is asked for again
         read_source("joinquant", cache=tmp_path)
     finally:
         del SECURITIES["688999.XSHG"]
@@ -385,7 +384,7 @@ def test_an_account_that_may_not_ask_for_names(tmp_path, service):
 
 def test_names_that_cannot_be_had_now_are_no_reason_to_do_without(tmp_path, service):
     client = service()
-    client.errors = [None] * 2 + [NO_NETWORK] * 5
+    client.errors = [None] * 3 + [NO_NETWORK] * 5  # auth, stocks, trading days; then names
     with pytest.raises(DataError) as error:
         read_source("joinquant", cache=tmp_path)
     assert_one_line(error, "joinquant STK_NAME_HISTORY: no answer in 5 attempts")
@@ -400,7 +399,8 @@ def test_names_that_cannot_be_had_now_are_no_reason_to_do_without(tmp_path, serv
     client = service(auth=refuse)  # the list of stocks is in the cache
     with pytest.raises(DataError) as error:
         read_source("joinquant", cache=tmp_path)
-    assert client.call_names() == ["auth"]
+    assert_one_line(error, "每日最大查询限制", "go on tomorrow")
+    assert set(client.call_names()) == {"auth"}
 
 
 def test_a_stock_whose_listing_day_cannot_be_read_is_asked_for(service, monkeypatch):
@@ -411,11 +411,36 @@ def test_a_stock_whose_listing_day_cannot_be_read_is_asked_for(service, monkeypa
     assert len(tables[0]) == 4 and request.reference_data["listings"]["listed"].isna().all()
 
 
-def test_an_empty_answer_is_remembered(tmp_path, service):
+def test_prices_without_rows_are_asked_for_again_and_never_kept(tmp_path, service):
+    empty = {"get_price": 2, "get_valuation": 1}
+
+    def sometimes(call, answer):
+        def tell(*arguments, **named):
+            if empty.get(call):
+                empty[call] -= 1
+                return pd.DataFrame()
+            return answer(*arguments, **named)
+
+        return tell
+
+    calls = {"get_price": sometimes("get_price", get_price), "get_valuation": sometimes("get_valuation", get_valuation)}
+    client = service(**calls)
+    table = pd.concat(read_source("joinquant", cache=tmp_path)[1])
+    assert rows(table[table["code"] == "600111.XSHG"], "date", "market_cap") == [(day, 1.02e9) for day in DAYS]
+    assert client.call_names().count("get_price") == 3
+    assert client.call_names().count("get_valuation") == 2
+
+
+def test_prices_that_stay_without_rows_end_the_run_and_the_next_one_asks_again(tmp_path, service):
     client = service(get_price=lambda *_, **__: pd.DataFrame())
     for _ in range(2):
-        assert read_source("joinquant", cache=tmp_path)[1] == []
-    assert client.call_names().count("get_price") == 1
+        client.calls.clear()
+        with pytest.raises(retries.UnansweredError) as error:
+            read_source("joinquant", cache=tmp_path)
+        assert_one_line(error, "joinquant get_price 000222.XSHE to 600111.XSHG", "5 answers without rows", "start again later")
+        assert client.call_names().count("get_price") == 5
+    service()
+    assert len(pd.concat(read_source("joinquant", cache=tmp_path)[1])) > 0
 
 
 def test_a_wrong_password_is_one_line_without_it(service):

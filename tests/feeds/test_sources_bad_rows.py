@@ -263,10 +263,10 @@ def test_what_a_source_does_not_know_is_said(tmp_path, source):
     store = make(tmp_path, tmp_path / "store", source)
     said = {line.partition(":")[0] for line in shortcomings(store.about)}
     assert said == {
-        "baostock": {"market_cap", "delisting_period", "stocks", "listings"},
-        "akshare": {"market_cap", "delisting_period", "preclose", "is_st", "listings"},
-        "joinquant": {"delisting_period", "preclose", "is_st", "listings"},
-        "tushare": {"delisting_period", "is_st", "listings", "suspend_d", "stk_limit"},
+        "baostock": {"market_cap", "delisting_period", "dividends", "stocks", "listings"},
+        "akshare": {"market_cap", "delisting_period", "dividends", "preclose", "is_st", "listings"},
+        "joinquant": {"delisting_period", "dividends", "preclose", "is_st", "listings"},
+        "tushare": {"delisting_period", "dividends", "is_st", "listings", "suspend_d", "stk_limit"},
     }[source]
 
 
