@@ -29,6 +29,7 @@ from ..live.order_list import Blocked, ListedOrder, OrderList, Pricing, as_issue
 from ..live.prices import AUCTION, CAGE, CHOICES, CLOSE
 from ..live.text_tables import csv_text
 from ..profiles import PROFILES
+from ..record.run import unknown_of
 from ..views.language import CHINESE, ENGLISH, LANGUAGES, say, translate
 from ..views.order_text import notes, shown
 from .account_arguments import add_account_argument, chosen_of, data_of, init, same_rules, yuan
@@ -182,6 +183,7 @@ def listed(args: argparse.Namespace, account: Account) -> tuple[OrderList, Accou
     made = orders_of(store, account, on, chosen.strategy, chosen.params, Pricing(args.price, args.away), coming,
                      lambda cerebro: run_one(cerebro, chosen), source)
     made.facts, made.without_fills = facts, without_fills(account, on)
+    made.unfit = '; '.join(text for text in unknown_of(store) if 'unfit' in text)
     check_size(made, args.max_order_value, args.max_orders)
     return made, account, store
 

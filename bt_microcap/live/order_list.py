@@ -102,6 +102,8 @@ class OrderList:
         Trading days until the next rebalance, 0 on such a day; None where only the strategy knows.
     exact_days : bool
         Whether `days_left` is counted on the exchange's calendar; else on weekdays.
+    unfit : str
+        For what the data is not fit, as its source says.
     """
 
     day: date
@@ -121,6 +123,7 @@ class OrderList:
     facts: Any = None
     days_left: int | None = None
     exact_days: bool = True
+    unfit: str = ''
 
     def value(self) -> float:
         """Return what all orders are worth at their limit prices, yuan."""

@@ -113,10 +113,14 @@ REPEATING: dict[str, Entry] = {
 
 # What a store says of its columns and tables; the name stays, as files and params have it.
 COLUMNS = {
+    'bse_mapping': '北交所新旧代码（bse_mapping）',
     'constituents': '指数成分（constituents）',
+    'days': '日期（days）',
     'delisting_period': '退市整理期（delisting_period）',
+    'dividends': '分红送转（dividends）',
     'industries': '行业（industries）',
     'is_st': 'ST 标记（is_st）',
+    'last_day': '最后一天（last_day）',
     'listings': '上市日期（listings）',
     'market_cap': '总市值（market_cap）',
     'names': '股票名称（names）',
@@ -154,13 +158,12 @@ DATA: dict[str, Entry] = {
     'by stock_st since {day}, else by the name of the day': '{day} 起按 stock_st，之前按当日股票名称判断',
     'estimated in {count} traded rows that have none: last known total shares x close':
         '{count} 行有成交但没有市值，按最近已知总股本 × 收盘价估算',
-    'estimated: float shares (volume / turnover) x close': '估算：流通股本（成交量 / 换手率）× 收盘价',
     'no history: one list without dates counts on every day, also before it was drawn up':
         '没有历史：一份不带日期的名单用于所有日期，包括名单编制之前',
     'none known of {count} stocks: {codes}': '{count} 只股票完全未知：{codes}',
     'not given by the source: 0 on all days': '数据源没有给出，所有日期按 0 计',
-    'not given by the source: on ex-dates nothing is known of dividends and splits':
-        '数据源没有给出：除权除息日的分红送转无从得知',
+    'not given by the source: ex-rights are those of dividends, rights issues are not known':
+        '数据源没有给出：除权除息只按分红送转，配股未知',
     'not known before the first known one': '首个已知总股本之前的市值未知',
     'not known of {count} rows of {call}: those days were not asked for': '{call} 中有 {count} 行未知，这些日期没有下载',
     'not known, 0 on all days: no files of get_extras': '未知，所有日期按 0 计：没有 get_extras 的文件',
@@ -168,7 +171,6 @@ DATA: dict[str, Entry] = {
     'not known, as not read: {error}': '未知，因为没有读到：{error}',
     'not known, no column: no files of {call}': '未知，没有这一列：没有 {call} 的文件',
     'not known, no column: no {call}': '未知，没有这一列：没有 {call}',
-    'not known, no column: the source has names as of today alone': '未知，没有这一列：数据源只有今天的股票名称',
     'not known, no column: {error}': '未知，没有这一列：{error}',
     'not known, taken as 0, in {count} rows': '{count} 行未知，按 0 计',
     'not known: guessed from the first row of each stock': '未知：按每只股票的第一行数据推测',
@@ -185,6 +187,42 @@ DATA: dict[str, Entry] = {
     'those of Beijing are not given by the source': '数据源不含北交所股票',
     'total market cap as given': '数据源给出的总市值',
     'total shares of the day, else of the last known one, x close': '当日（没有则最近已知）总股本 × 收盘价',
+    # downloads
+    'derived: the last 15 trading days (30 of stocks delisted before 2022) before the delisting of stocks whose last name has 退':
+        '推算：最后名称带“退”的股票，退市前最后 15 个交易日（2022 年前退市的为 30 个）',
+    'explicit, by ex-date': '逐笔给出，按除权除息日',
+    'rights issues by preclose': '配股由前收盘价（preclose）体现',
+    'not known as such, by preclose: no files of {call}': '没有逐笔数据，由前收盘价（preclose）体现：没有 {call} 的文件',
+    'not known as such, by preclose: {error}': '没有逐笔数据，由前收盘价（preclose）体现：{error}',
+    'not known: no files of {call}; on ex-dates nothing happens': '未知：没有 {call} 的文件；除权除息日不作处理',
+    'not known, on ex-dates nothing happens: {error}': '未知，除权除息日不作处理：{error}',
+    'not known are those by the reports of {found}: no answer': '报告期 {found} 的分红未知：没有应答',
+    'not known of {count} of {total} days: {error}': '{total} 天中有 {count} 天未知：{error}',
+    'not known of {count} of {total} stocks: {error}': '{total} 只股票中有 {count} 只未知：{error}',
+    'of {count} of {total} lists the names by date tell ST: {error}':
+        '{total} 份名单中有 {count} 份改按当日股票名称判断 ST：{error}',
+    'not read ({error}); old codes of Beijing are told by name and number': '没有读到（{error}）；北交所旧代码按名称和数字对应',
+    '{found} is not complete at the source yet, and was left out': '{found} 的数据源尚不完整，已略去',
+    '{found} is not complete at the source yet ({count} of {total} stocks), and was left out':
+        '{found} 的数据源尚不完整（{total} 只股票中的 {count} 只），已略去',
+    'the account may read {found} to {call} alone: other days are not known': '账户只能读取 {found} 至 {call}：其余日期未知',
+    'not known, no column: no lists of the exchanges': '未知，没有这一列：没有交易所的股票列表',
+    'not known, no column: with --codes the lists of the exchanges are not asked for':
+        '未知，没有这一列：给出 --codes 时不下载交易所的股票列表',
+    'not known are those of the lists that were not read: {codes} ({error})':
+        '下列名单没有读到，其中的股票未知：{codes}（{error}）',
+    'unfit for ranking by market cap: float shares x close, estimated from the turnover, is no market cap: of the 30 smallest '
+    'by the one and by the other hardly any are the same':
+        '不能用来按市值排序：流通股本（由换手率估算）× 收盘价不是总市值，两者各自最小的 30 只几乎没有相同的',
+    'make it anew with --shares akshare, mootdx, baostock or FILE': '请用 --shares akshare、mootdx、baostock 或文件重新制作',
+    'total shares of akshare stock_zh_a_gbjg_em x close': 'akshare stock_zh_a_gbjg_em 的总股本 × 收盘价',
+    'total shares of mootdx xdxr x close': 'mootdx xdxr 的总股本 × 收盘价',
+    'total shares of baostock query_profit_data x close, each from its day of publication on':
+        'baostock query_profit_data 的总股本 × 收盘价，各自从公布日起用',
+    'bonus shares follow on their ex-dates': '送转股在除权日跟进',
+    'other new shares are not known before the next report': '其他新增股本在下一份报告之前未知',
+    'total shares of the file {file} x close': '文件 {file} 的总股本 × 收盘价',
+    'not known before the first record': '第一条记录之前未知',
     # a run
     'the benchmark {name} is not known from the day before the run to its end: there is no comparison':
         '从回测前一日到结束，基准（{name}）的数据不全，因此不做比较',

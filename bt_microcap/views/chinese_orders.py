@@ -25,6 +25,7 @@ ORDERS: dict[str, Entry] = {
     'watch': '暂不下单，盯盘',
     'blocked:': '无法成交：',
     'no orders': '没有委托',
+    'the data: {text}': '数据：{text}',
     'trading days until the next rebalance: {days}': '距下次调仓还有 {days} 个交易日',
     'trading days until the next rebalance, if there is no holiday: {days}': '距下次调仓还有 {days} 个交易日（未计节假日）',
     '*: pay it with the money of the sales: give it when these are filled': '*：资金来自卖出，卖出成交后再下单',

@@ -30,7 +30,7 @@ def shown(made: OrderList, language: str) -> str:
 
 def notes(made: OrderList, language: str) -> list[str]:
     """Return what is to be known beside the orders."""
-    found = []
+    found = [say(language, 'the data: {text}', text=made.unfit)] if made.unfit else []
     if made.days_left and made.exact_days:
         found.append(say(language, 'trading days until the next rebalance: {days}', days=made.days_left))
     elif made.days_left:

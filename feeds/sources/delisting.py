@@ -61,7 +61,7 @@ class DerivedPeriods:
     def __init__(self, stocks: pd.DataFrame, end: date) -> None:
         ended = np.array([bool(_DELISTING_NAME.search(str(name))) for name in stocks['name']], bool)
         known = stocks[ended & stocks['delisted'].notna().to_numpy()]
-        self._ends = dict(zip(known['code'], known['delisted'].dt.date, strict=True))
+        self._ends = dict(zip(known['code'], pd.to_datetime(known['delisted']).dt.date, strict=True))
         self._end = end
         self._held: dict[str, list[pd.DataFrame]] = {}
 

@@ -24,6 +24,12 @@ REPORT_FIELDS = ('code', 'pubDate', 'statDate', 'totalShare')
 STALE = timedelta(days=30)  # a history is asked for again when it is older; until then bonus shares on ex-dates are followed
 FIRST_QUARTER = 2007  # year of the first reports that baostock has
 TDX_TIMEOUT = 15  # seconds
+CAPS = {  # what is said of the market caps
+    'akshare': f'total shares of akshare {SHARE_HISTORY} x close',
+    'mootdx': f'total shares of mootdx {EX_RIGHTS} x close',
+    'baostock': f'total shares of baostock {REPORTS} x close, each from its day of publication on; bonus shares follow on their '
+                'ex-dates; other new shares are not known before the next report',
+}
 CAPITAL_CHANGES = (2, 3, 4, 5, 6, 7, 8, 9, 10)  # categories of xdxr that tell total shares, in 万
 _EASTMONEY = {'XSHG': 'SH', 'XSHE': 'SZ', 'BJSE': 'BJ'}
 
@@ -63,14 +69,12 @@ class ShareService:
 
     def about(self) -> str:
         """Return where the market caps come from."""
-        if self.name not in SOURCES:
-            told = f'of the file {Path(self.name).name}'
+        if self.name in SOURCES:
+            told = CAPS[self.name]
         else:
-            told = {'akshare': f'of akshare {SHARE_HISTORY}', 'mootdx': f'of mootdx {EX_RIGHTS}', 'baostock': (
-                f'of baostock {REPORTS}, from the day of publication on, with bonus shares on their ex-dates; other new '
-                'shares from the next report on')}[self.name]
+            told = f'total shares of the file {Path(self.name).name} x close'
         none = f'; none known of {len(self.without)} stocks: {", ".join(self.without[:5])}' if self.without else ''
-        return f'total shares {told} x close; not known before the first record{none}'
+        return f'{told}; not known before the first record{none}'
 
     def records(self, lives: dict[str, Life], tell: Callable[[int, int], Any]) -> pd.DataFrame:
         """Return the records of stocks, of `shares.share_table`.

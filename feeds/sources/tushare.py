@@ -184,9 +184,13 @@ class _Reader:
         self.listed = {code: day.date() for code, day in life['listed'].dropna().items()}
         yield from download.iter_tables(request, keys, self._table)
         for call, count in self.without.items():
-            kind, note = ('stocks' if self.by_stock else 'days'), '; by preclose there' if call == DIVIDENDS else ''
-            request.about[ABOUT.get(call, call)] = (
-                f'not known of {count:,} of {len(keys):,} {kind}: {self.refused[call]}{note}')
+            why, total = self.refused[call], len(keys)
+            if call == ST_STOCKS and len(changes):
+                request.about[call] = f'of {count:,} of {total:,} lists the names by date tell ST: {why}'
+            elif self.by_stock:
+                request.about[ABOUT.get(call, call)] = f'not known of {count:,} of {total:,} stocks: {why}'
+            else:
+                request.about[ABOUT.get(call, call)] = f'not known of {count:,} of {total:,} days: {why}'
         asked.tell(request.about)
 
     def _stocks(self) -> pd.DataFrame:
