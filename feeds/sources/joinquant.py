@@ -212,6 +212,7 @@ class _Reader:
         self.request, self.client = request, Client()
         self.start, self.end = download.download_range(request, COMPLETE)
         self.answers = download.Download('joinquant', request, Throttle(*RATE_LIMIT), last=self.end)
+        self.days: list[date] = []  # on which the market was open, where that is known
 
     def tables(self) -> Iterator[pd.DataFrame]:
         """Yield the tables."""
@@ -265,8 +266,11 @@ class _Reader:
         parts = []
         if (first and first > self.start) or (last and last < self.end):
             self.start, self.end = max(self.start, first or self.start), min(self.end, last or self.end)
+            inside = [day for day in self.days if self.start <= day <= self.end]
+            if inside:
+                self.start, self.end = inside[0], inside[-1]
             window = f'the account may read {first or "the beginning"} to {last or "today"} alone'
-            if self.start > self.end:
+            if self.start > self.end or (self.days and not inside):
                 raise DataError(f'joinquant: {window}, and nothing of it was asked for; give other days by --start and --end, or '
                                 'another account')
             self.request.about['days'] = f'{window}: other days are not known'
@@ -283,9 +287,10 @@ class _Reader:
                                                 until=last), 'date').dt.date
         except RefusedError:
             return first <= last
-        if len(days):
-            self.start, self.end = days.min(), days.max()
-        return bool(len(days))
+        self.days = sorted(days.dropna())
+        if self.days:
+            self.start, self.end = self.days[0], self.days[-1]
+        return bool(self.days)
 
     def _calls(self, lists: dict[str, pd.DataFrame]) -> tuple[int, int, int]:
         """Return how many calls are to be made, how many answers are there, and about how many rows are asked for."""

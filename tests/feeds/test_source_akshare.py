@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from bt_microcap.feeds.errors import DataError
-from bt_microcap.feeds.sources import akshare, akshare_tables
+from bt_microcap.feeds.sources import akshare_tables, retries
 from tests.support.stand_ins import (
     DAYS,
     FORMATS,
@@ -86,7 +86,8 @@ def service(**other):
         "stock_value_em": values,
         "stock_zh_a_gbjg_em": lambda symbol: pd.DataFrame({"变更日期": [date(2010, 1, 4)], "总股本": [9e7]}),
         "stock_fhps_em": lambda date: pd.DataFrame(
-            [["600111", "20240228", 1.0, 2.0, "实施分配"]] if date == "20231231" else [["000333", None, 1.0, 0.0, "董事会决议通过"]],
+            [["600111", "20240228", 1.0, 2.0, "实施分配"] if date == "20231231" else
+             ["000333", None, 1.0, 0.0, "董事会决议通过"]],
             columns=["代码", "除权除息日", "现金分红-现金分红比例", "送转股份-送转总比例", "方案进度"]),
     }  # fmt: skip
     return FakeClient("akshare", **(answers | other))
@@ -185,12 +186,21 @@ def test_a_whole_download(tmp_path, monkeypatch, capsys):
     assert {code: len(table) for code, table in found.items()} == {
         "000222.XSHE": 2, "000333.XSHE": 4, "600111.XSHG": 4, "920555.BJSE": 4}  # fmt: skip
     assert asked(client, akshare_tables.DAILY) == ["000222", "000333", "600111", "920555"]
-    assert found["000222.XSHE"]["market_cap"].isna().all()
+    assert set(found["000222.XSHE"]["market_cap"]) == {9.18e8}  # without values: 90,000,000 shares of the share history x 10.2
     assert set(found["600111.XSHG"]["market_cap"]) == {1.02e9}
+    assert asked(client, akshare_tables.SHARE_HISTORY) == ["000222.SZ"]  # of no other
+    assert len(request.skipped) == 1 and "akshare stock_value_em 000222.XSHE: 1 answers without rows" in request.skipped[0]
+    assert found["000222.XSHE"]["delisting_period"].tolist() == [1, 1]
+    assert not any(table["delisting_period"].any() for code, table in found.items() if code != "000222.XSHE")
+    events = pd.concat(tables).dropna(subset=["share_ratio"])  # 1 yuan and 2 shares by 10; what is only planned is no event
+    assert rows(events, "date", "code", "cash_dividend", "share_ratio") == [(date(2024, 2, 28), "600111.XSHG", 0.1, 1.2)]
     assert not any(table["is_st"].any() for table in tables)  # today's list says nothing of earlier days
     assert request.about["is_st"].startswith("the source has no history: the list of 2024-03-01")
-    assert "none known of 1 stocks: 000222.XSHE" in request.about["market_cap"]
+    assert request.about["market_cap"] == (
+        "total shares of the day, else of the last known one, x close; not known before the first known one")
     assert "dividends" in request.about["preclose"]
+    assert request.about["dividends"] == "explicit, by ex-date"
+    assert "last name has 退" in request.about["delisting_period"]
     reference_data = request.reference_data
     assert ("600666.XSHG", date(1999, 1, 4), date(2020, 1, 6)) in rows(reference_data["listings"])
     assert ("000333.XSHE", date(2024, 3, 1), "*ST丙") in rows(reference_data["names"])
@@ -203,8 +213,8 @@ def test_a_whole_download(tmp_path, monkeypatch, capsys):
 
 def test_st_is_marked_on_the_day_of_the_list(tmp_path, monkeypatch):
     service().install(monkeypatch, now=datetime(2024, 3, 1, 17))
-    _, (table,) = read_source("akshare", end=date(2024, 3, 1), codes=["000333.XSHE"])
-    assert rows(table, "date", "is_st")[-2:] == [(DAYS[3], 0), (date(2024, 3, 1), 1)]
+    _, tables = read_source("akshare", end=date(2024, 3, 1), codes=["000333.XSHE"])
+    assert rows(pd.concat(tables), "date", "is_st")[-2:] == [(DAYS[3], 0), (date(2024, 3, 1), 1)]
 
 
 def test_calls_have_the_real_signatures(tmp_path, monkeypatch):
@@ -215,28 +225,48 @@ def test_calls_have_the_real_signatures(tmp_path, monkeypatch):
 
 
 def test_nothing_is_downloaded_twice(tmp_path, monkeypatch):
-    client = service().install(monkeypatch)
-    lists = len(akshare_tables.STOCK_LISTS) + 2  # with the one of ST and the industries
-    client.errors = [None] * lists + [None, None, NO_NETWORK, None] + [NO_NETWORK] * 5
+    def answer(symbol):
+        if symbol == "000333" and troubles:
+            raise troubles.pop()
+        return values(symbol)
+
+    def calls_of_stocks():
+        wanted = (akshare_tables.DAILY, akshare_tables.MARKET_VALUE, akshare_tables.SHARE_HISTORY)
+        return [(name, named["symbol"]) for name, _, named in client.calls if name in wanted]
+
+    troubles = [NO_NETWORK] * 5
+    client = service(stock_value_em=answer).install(monkeypatch)
     with pytest.raises(DataError) as error:
         read_source("akshare", cache=tmp_path)
-    assert_one_line(error, "akshare stock_value_em 000333.XSHE: no answer in 5 attempts", "no network")
-    assert asked(client, akshare_tables.DAILY) == ["000222", "000333", "000333"]
+    assert_one_line(error, "akshare stock_value_em 000333.XSHE: no answer in 5 attempts", "no network", "from another network")
+    assert asked(client, akshare_tables.DAILY) == ["000222", "000333"]
     client.calls.clear()
     _, first = read_source("akshare", cache=tmp_path)
-    assert client.call_names() == [akshare_tables.MARKET_VALUE, akshare_tables.DAILY, akshare_tables.MARKET_VALUE, akshare_tables.DAILY, akshare_tables.MARKET_VALUE]
+    daily, value = akshare_tables.DAILY, akshare_tables.MARKET_VALUE
+    assert calls_of_stocks() == [(value, "000222"), (value, "000333"), (daily, "600111"), (value, "600111"),
+                                 (daily, "920555"), (value, "920555")]  # fmt: skip
     client.calls.clear()
     _, second = read_source("akshare", cache=tmp_path)
-    assert client.calls == []
+    assert calls_of_stocks() == [(value, "000222")]  # nothing is no answer, so it is asked for again
+    assert set(client.call_names()) == {value, akshare_tables.DIVIDENDS}  # of late reports more may have been paid since
     assert all(one.equals(other) for one, other in zip(first, second, strict=True))
 
 
-def test_an_empty_answer_is_remembered(tmp_path, monkeypatch):
-    client = service(stock_zh_a_hist=lambda **_: pd.DataFrame()).install(monkeypatch)
+def test_nothing_for_a_live_stock_is_asked_again_and_never_kept(tmp_path, monkeypatch):
+    waits = []
+    client = service(stock_zh_a_hist=lambda **_: pd.DataFrame())
+    client.install(monkeypatch, waits)
     for _ in range(2):
-        _, tables = read_source("akshare", cache=tmp_path, codes=["600111.XSHG"])
-        assert tables == []
-    assert asked(client, akshare_tables.DAILY) == ["600111"]
+        client.calls.clear()
+        with pytest.raises(retries.UnansweredError) as error:
+            read_source("akshare", cache=tmp_path, codes=["600111.XSHG"])
+        assert_one_line(error, "akshare stock_zh_a_hist 600111.XSHG: 5 answers without rows", "nothing of them is kept",
+                        "start again after some hours or from another network")
+        assert asked(client, akshare_tables.DAILY) == ["600111"] * 10  # the days asked for, and those before them
+    assert [wait for wait in waits if wait >= 60] == [60.0, 120.0, 240.0, 480.0] * 2
+    client.answers["stock_zh_a_hist"] = prices
+    _, (table,) = read_source("akshare", cache=tmp_path, codes=["600111.XSHG"])
+    assert len(table) == 4
 
 
 def test_text_where_a_number_is_expected(tmp_path, monkeypatch):
@@ -251,7 +281,7 @@ def test_no_network_and_what_is_optional(monkeypatch):
     client.errors = [NO_NETWORK] * 99
     with pytest.raises(DataError) as error:
         read_source("akshare")
-    assert_one_line(error, "akshare stock_info_sh_name_code 主板A股: no answer in 5 attempts", "no network")
+    assert_one_line(error, "akshare stock_info_sh_name_code 主板A股: no answer in 2 attempts", "no network", "give --codes")
 
     def broken(*_, **__):
         raise KeyError("symbol")  # a page has changed

@@ -260,12 +260,40 @@ def test_a_stock_whose_listing_day_cannot_be_read_is_asked_for(monkeypatch):
     assert request.reference_data["listings"]["listed"].isna().tolist() == [False, True]
 
 
-def test_an_empty_answer_is_remembered(tmp_path, monkeypatch):
-    client = service(query_history_k_data_plus=lambda code, fields, **_: PagedResult(fields.split(","), [])).install(monkeypatch)
+def test_nothing_for_a_live_stock_is_asked_again_and_never_kept(tmp_path, monkeypatch):
+    waits = []
+    client = service(query_history_k_data_plus=lambda code, fields, **_: PagedResult(fields.split(","), []))
+    client.install(monkeypatch, waits)
     for _ in range(2):
-        _, tables = read_source("baostock", cache=tmp_path)
-        assert tables == []
-    assert len(prices(client)) == 2
+        client.calls.clear()
+        with pytest.raises(retries.UnansweredError) as error:
+            read_source("baostock", cache=tmp_path, codes=["600111.XSHG"])
+        assert_one_line(error, "baostock query_history_k_data_plus 600111.XSHG: 5 answers without rows, where there must be some",
+                        "start again later", "nothing of them is kept")
+        assert prices(client) == ["sh.600111"] * 10  # each time for the days asked for, and for those before them
+        spans = [(named["start_date"], named["end_date"]) for name, _, named in client.calls if name == baostock_tables.DAILY]
+        assert spans == [("2024-02-26", "2024-02-29"), ("1990-12-19", "2024-02-29")] * 5
+    assert [wait for wait in waits if wait >= 2] == [2.0, 4.0, 8.0, 16.0] * 2
+    request, tables = read_source("baostock", cache=tmp_path, codes=["600111.XSHG"], skip_bad=True)
+    assert tables == []
+    assert len(request.skipped) == 1 and "600111.XSHG: 5 answers without rows" in request.skipped[0]
+    client.answers["query_history_k_data_plus"] = answered
+    _, (table,) = read_source("baostock", cache=tmp_path, codes=["600111.XSHG"])
+    assert len(table) == 4
+
+
+def test_nothing_for_a_stock_that_ended_is_said_and_not_kept(tmp_path, monkeypatch):
+    def answer(code, fields, **named):
+        return PagedResult(fields.split(","), []) if code == "sz.000222" else answered(code, fields, **named)
+
+    client = service(query_history_k_data_plus=answer).install(monkeypatch)
+    request, (table,) = read_source("baostock", cache=tmp_path)
+    assert set(table["code"]) == {"600111.XSHG"}
+    assert len(request.skipped) == 1 and "000222.XSHE: 2 answers without rows" in request.skipped[0]
+    client.answers["query_history_k_data_plus"] = answered
+    request, tables = read_source("baostock", cache=tmp_path)
+    assert sorted(table["code"].iloc[0] for table in tables) == ["000222.XSHE", "600111.XSHG"]
+    assert request.skipped == []
 
 
 def test_a_lost_session_and_a_lost_page_are_asked_for_again(tmp_path, monkeypatch):
