@@ -55,7 +55,8 @@ from .tushare_tables import (
 
 ST_STOCKS_SINCE = date(2016, 1, 1)  # first day of stock_st
 COMPLETE = time(17)  # o'clock: daily_basic, with the market caps, comes from 15 to 17
-RATE_LIMIT = (180, 60.0)  # calls in seconds: an account with 2,000 points has 200 a minute
+# points -> calls in a minute, a tenth below what they allow: https://tushare.pro/document/1?doc_id=290
+RATES = {5000: 450, 2000: 180, 0: 45}
 MINUTE = 60.0  # seconds
 PAGE_SIZE_MULTIPLE = 100  # a page of so many rows or a multiple may have been cut: the next one is asked for
 # points that a call needs, where it is not 2,000: https://tushare.pro/document/1?doc_id=108
@@ -159,7 +160,7 @@ class _Reader:
         self.request = request
         self.start, self.end = download.download_range(request, COMPLETE)
         self.client = Client()
-        self.answers = download.Download('tushare', request, Throttle(*RATE_LIMIT), wait=5.0, last=self.end)
+        self.answers = download.Download('tushare', request, Throttle(RATES[USUAL_POINTS], MINUTE), wait=5.0, last=self.end)
         self.codes_now: dict[str, str] = {}  # tushare's old codes of Beijing -> the new ones
         self.refused: dict[str, str] = {}  # optional call -> why
         self.without: dict[str, int] = {}  # optional call -> days or stocks of which it is not known
@@ -244,6 +245,8 @@ class _Reader:
         held = sum(cache.covers('tushare', call, key, start=self.start, end=min(self.end, clock.today() - timedelta(days=1)))
                    if self.by_stock else cache.has('tushare', call, key, until=date.fromisoformat(key)) for call, key in every)
         points = self.client.points() if held < len(every) else None
+        if points is not None:
+            self.answers.throttle = Throttle(next(calls for least, calls in RATES.items() if points >= least), MINUTE)
         level = '' if points is None else f'the account has {points:,.0f} points' + (
             '' if points >= USUAL_POINTS else f', and {DAILY_BASIC}, which has the market caps, needs {USUAL_POINTS:,}')
         self.answers.announce(len(every) - held, held, level)
