@@ -195,7 +195,7 @@ def side_columns(names: Sequence[Any], table: str, source: str = 'the table') ->
         for name in names:
             text = _clean(name)
             stem, unit = _split_unit(text)
-            ok = unit is None or UNITS.get(ours, {}).get(unit) == 1.0
+            ok = unit is None or UNITS.get(ours, {}).get(unit) == 1.0 or ours == 'shares' and unit in UNITS['shares']
             if name == ours or text == ours:
                 ranks[name] = -2 if name == ours else -1
             elif ok and _compact(stem) in known and name not in found.values():
@@ -203,6 +203,12 @@ def side_columns(names: Sequence[Any], table: str, source: str = 'the table') ->
         if ranks:
             found[ours] = min(ranks, key=ranks.__getitem__)
     return found
+
+
+def shares_unit(name: Any) -> float:
+    """Return how many shares one of a column of shares is, by the unit in its name: 10,000 of ``总股本(万股)``."""
+    unit = _split_unit(_clean(name))[1]
+    return 1.0 if unit is None else UNITS['shares'].get(unit, 1.0)
 
 
 def _match(name: Any, field: str | None = None) -> _Match | None:

@@ -11,7 +11,7 @@ from .codes import canonical_code
 from .columns import ALWAYS, REFERENCE_TABLES, SHARES_TABLE, dates_of
 from .errors import DataError
 from .files import load_frame, open_table
-from .headings import recognise, side_columns
+from .headings import recognise, shares_unit, side_columns
 from .parsing import day_of
 from .rows import shown
 
@@ -81,7 +81,7 @@ def read_side_table(table: str, path: Path, index: str = '') -> pd.DataFrame:
     if 'date' in COLUMNS[table] and 'date' not in out:
         out['date'] = ALWAYS
     if table == 'shares':
-        out['shares'] = pd.to_numeric(out['shares'], errors='coerce')
+        out['shares'] = pd.to_numeric(out['shares'], errors='coerce') * shares_unit(theirs['shares'])
         if (bad := ~(out['shares'] > 0).to_numpy()).any():
             row = int(bad.argmax())
             raise DataError(f'{_place(path, where, row)}, column {theirs["shares"]}: found '

@@ -178,7 +178,7 @@ class Bar:
             self._bar.close()
             self._bar = None
 
-    def say(self, text: str) -> None:
+    def tell(self, text: str) -> None:
         """Print a line above the bar."""
         self.close()
         print(text, file=sys.stderr, flush=True)
@@ -201,7 +201,7 @@ def main(pargs: list[str] | None = None) -> int:
     try:
         store, skipped = ingest(args, bar)
     except KeyboardInterrupt:
-        bar.say('interrupted: the same command goes on' if args.source not in (*ENDINGS, *FOLDERS) else 'interrupted')
+        bar.tell('interrupted: the same command goes on' if args.source not in (*ENDINGS, *FOLDERS) else 'interrupted')
         return 130
     finally:
         bar.close()
@@ -244,7 +244,7 @@ def ingest(args: argparse.Namespace, bar: Bar) -> tuple[MarketStore, list[str]]:
         end=args.end or (None if args.inputs or args.from_files else date.today()), codes=args.codes,
         cache=args.cache or args.store.with_name(args.store.name + '.cache'),
         benchmark=next((name for name in args.benchmark if '=' not in name), None), skip_bad=args.skip_bad,
-        refresh=args.refresh, shares=args.shares, progress=bar, say=bar.say, about=about)
+        refresh=args.refresh, shares=args.shares, progress=bar, say=bar.tell, about=about)
     there = (args.store / MANIFEST).exists()
     store = writer.ingest_tables(
         sources.read(args.source, request), args.store, append=there, about=request.about, reference_data=request.reference_data,

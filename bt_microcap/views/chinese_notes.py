@@ -115,7 +115,6 @@ REPEATING: dict[str, Entry] = {
 COLUMNS = {
     'bse_mapping': '北交所新旧代码（bse_mapping）',
     'constituents': '指数成分（constituents）',
-    'days': '日期（days）',
     'delisting_period': '退市整理期（delisting_period）',
     'dividends': '分红送转（dividends）',
     'industries': '行业（industries）',
@@ -129,6 +128,7 @@ COLUMNS = {
     'stock_st': 'ST 名单（stock_st）',
     'suspend_d': '停牌（suspend_d）',
     'trading_days': '交易日（trading_days）',
+    'window': '可读区间（window）',
 }
 DATA: dict[str, Entry] = {
     **COLUMNS,
@@ -212,8 +212,8 @@ DATA: dict[str, Entry] = {
     'not known are those of the lists that were not read: {codes} ({error})':
         '下列名单没有读到，其中的股票未知：{codes}（{error}）',
     'unfit for ranking by market cap: float shares x close, estimated from the turnover, is no market cap: of the 30 smallest '
-    'by the one and by the other hardly any are the same':
-        '不能用来按市值排序：流通股本（由换手率估算）× 收盘价不是总市值，两者各自最小的 30 只几乎没有相同的',
+    'by the one and by the other 4.7 % are the same':
+        '不能用来按市值排序：流通股本（由换手率估算）× 收盘价不是总市值，两者各自最小的 30 只中只有 4.7% 相同',
     'make it anew with --shares akshare, mootdx, baostock or FILE': '请用 --shares akshare、mootdx、baostock 或文件重新制作',
     'total shares of akshare stock_zh_a_gbjg_em x close': 'akshare stock_zh_a_gbjg_em 的总股本 × 收盘价',
     'total shares of mootdx xdxr x close': 'mootdx xdxr 的总股本 × 收盘价',

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import DataError
-from . import Request, clock, download
+from . import Request, bse_codes, clock, download
 from .akshare_tables import (
     CONSTITUENTS,
     DAILY,
@@ -203,6 +203,10 @@ class _Reader(_Finish):
     def tables(self) -> Iterator[pd.DataFrame]:
         """Yield the tables."""
         request, day = self.request, clock.today()
+        if request.codes is not None and self.end >= bse_codes.RENAMED:  # the pages know a stock of Beijing by its new code alone
+            request.renamed |= {code: bse_codes.by_rule(code) for code in request.codes if bse_codes.by_rule(code) != code}
+            request.codes = list(dict.fromkeys(map(bse_codes.by_rule, request.codes)))
+            self.asked = Asked(request)
         request.about['is_st'] = f'the source has no history: the list of {day} on that day, 0 on all others'
         stocks = self._stocks()
         self.life = stocks.drop_duplicates('code').set_index('code')

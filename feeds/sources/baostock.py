@@ -189,18 +189,21 @@ class _Reader:
         wanted, total = set(codes), len(stocks) + len(days)
         request, done = self.request, 0
 
-        def told(keys: list[str], read_table: Callable[[str], pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        def told(
+            keys: list[str], read_table: Callable[[str], pd.DataFrame], by_day: bool = False,
+        ) -> Iterator[pd.DataFrame]:
             nonlocal done
             part, before = request.progress, done
             request.progress = lambda now, _: part(before + now, total)
             try:
-                yield from download.iter_tables(request, keys, read_table)
+                yield from download.iter_tables(request, keys, read_table, by_day)
             finally:
                 request.progress = part
             done += len(keys)
 
-        yield from told(stocks, lambda code: self._stock(code, until))
-        yield from told([str(day) for day in days], lambda day: self._day(day, wanted))
+        one_by_one = told(stocks, lambda code: self._stock(code, until))
+        yield from one_by_one if days else download.whole_last_day(request, one_by_one, self.end)
+        yield from told([str(day) for day in days], lambda day: self._day(day, wanted), True)
         if days:  # what the days did not tell of, such as stocks that ended, is asked for stock by stock
             lacking = [code for code in codes if code not in self.seen and code not in set(stocks)]
             total += len(lacking)
@@ -269,11 +272,11 @@ class _Reader:
                 choices.setdefault(calls, (codes, until, later))
         choices.setdefault(self._stock_calls(codes, self.end), (codes, self.end, []))
         calls = min(choices)
-        years = len(codes) * max(1, len(days) // 250) * EX_RIGHTS_A_YEAR
-        counted = self.client.count.calls
-        self.answers.announce(calls, note=(
-            f'and one for each stock and year with an ex-right, some {years:,.0f}, where the cache has none' if calls else '') + (
-            f'; {counted:,} calls of today, of {CALLS_A_DAY:,} that an address may make, are counted' if calls else ''))
+        events = round(len(codes) * len(days) / 245 * EX_RIGHTS_A_YEAR) - cache.count('baostock', DIVIDENDS) if calls else 0
+        note = f'{self.client.count.calls:,} of the {CALLS_A_DAY:,} calls that an address may make today are made' if calls else ''
+        if events > 0:
+            note = f'some {events:,} of them for the dividends of stocks and years with an ex-right; {note}'
+        self.answers.announce(calls + max(events, 0), note=note)
         return choices[calls]
 
     def _stock_calls(self, codes: list[str], until: date) -> int:

@@ -6,6 +6,7 @@ one that begins in the middle of its life.
 
 from __future__ import annotations
 
+import re
 from datetime import date
 
 import numpy as np
@@ -13,6 +14,11 @@ import pandas as pd
 
 RENAMED = date(2025, 10, 9)  # 北京证券交易所, 关于存量上市公司启用新代码: the first day of the new codes
 _OLD, _NEW = r'(?:43|83|87)\d{4}\.BJSE', r'920\d{3}\.BJSE'
+
+
+def by_rule(code: str) -> str:
+    """Return the new code of an old one by the exchange's rule, 920 and its last three digits; any other code as it is."""
+    return f'920{code[3:]}' if re.fullmatch(_OLD, code) else code
 
 
 def pairs(stocks: pd.DataFrame) -> dict[str, str]:

@@ -103,6 +103,11 @@ class Cache:
         path = self._path(parts)
         return path is not None and path.exists() and not (until is not None and until >= self.refresh_from)
 
+    def count(self, *parts: str) -> int:
+        """Return how many answers of a call are there."""
+        path = self._path((*parts, ''))
+        return 0 if path is None or not path.parent.is_dir() else sum(1 for _ in path.parent.iterdir())
+
     def days(self, *parts: str) -> tuple[date, date] | None:
         """Return the first and last day that an answer tells of, without reading it; None where there is none."""
         if (path := self._path(parts)) is None or not path.exists():

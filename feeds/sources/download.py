@@ -130,7 +130,7 @@ class Download:
     ) -> pd.DataFrame:
         """Return the answer about one day, or about something that does not change; see `Cache.get`."""
         if until is not None and until >= self.cache.refresh_from:  # asked for anew: what had rows still has
-            needed = needed or bool(len(self.cache.held(self.name, call, key, needed=True) or ()))
+            needed = needed or self.cache.held(self.name, call, key, needed=True) is not None
         return self.cache.get(
             self.name, call, key, until=until, needed=needed, keep_empty=keep_empty,
             fetch=lambda: self.fetch_with_retries(call, key, fetch, needed, attempts))
@@ -175,11 +175,13 @@ class Download:
             fetch=lambda first, last: self.fetch_with_retries(call, key, lambda: between(first, last), attempts=attempts))
 
 
-def iter_tables(request: Request, keys: list[str], read_table: Callable[[str], pd.DataFrame]) -> Iterator[pd.DataFrame]:
+def iter_tables(
+    request: Request, keys: list[str], read_table: Callable[[str], pd.DataFrame], by_day: bool = False,
+) -> Iterator[pd.DataFrame]:
     """Yield the table of each key: the stocks and days asked for.
 
     With ``request.skip_bad`` a file that is bad, and a stock of a download that is answered with nothing, is left out and
-    reported.
+    reported; a day of the whole market never is (`by_day`).
     """
     asked = Asked(request)
     for done, key in enumerate(keys, 1):
@@ -190,7 +192,7 @@ def iter_tables(request: Request, keys: list[str], read_table: Callable[[str], p
                     table.attrs['source'] = source
                     yield table
         except DataError as error:
-            if not request.skip_bad or (request.folder is None and not getattr(error, 'empty', False)):
+            if not request.skip_bad or (request.folder is None and (by_day or not getattr(error, 'empty', False))):
                 raise
             request.skipped.append(str(error))
         request.progress(done, len(keys))

@@ -70,6 +70,7 @@ class Client:
                             'JQDATA_PASSWORD=...')
         self._client: ModuleType = import_client('jqdatasdk', 'joinquant')
         self.authenticated = False
+        self.pause: Callable[[], Any] = int  # called before each further call of an answer that takes several
 
     @property
     def client(self) -> ModuleType:
@@ -123,6 +124,8 @@ class Client:
         """Return market caps, in several calls: an answer has a limited number of rows."""
         frames = []
         while first <= last:
+            if frames:
+                self.pause()
             frames.append(self._valuation(codes, first, min(last, first + VALUATION_WINDOW)))
             first += VALUATION_WINDOW + timedelta(days=1)
         return concat_frames(frames)
@@ -132,6 +135,7 @@ class Client:
         if not len(frame) or len(frame) % ROW_LIMIT_MULTIPLE or first == last:
             return frame
         middle = first + (last - first) // 2
+        self.pause()
         return concat_frames([self._valuation(codes, first, middle), self._valuation(codes, middle + timedelta(days=1), last)])
 
     def st_flags(self, codes: list[str], first: date, last: date) -> pd.DataFrame:
@@ -161,6 +165,8 @@ class Client:
         while True:
             query = self.client.query(*(getattr(table, column) for column in columns)).filter(
                 table.id > last, *conditions(table)).order_by(table.id)
+            if frames:
+                self.pause()
             frames.append(self._told(lambda query=query: finance.run_query(query)))
             if not len(frames[-1]):  # the server may cut sooner: only an empty answer is the end
                 return concat_frames(frames)
@@ -212,6 +218,7 @@ class _Reader:
         self.request, self.client = request, Client()
         self.start, self.end = download.download_range(request, COMPLETE)
         self.answers = download.Download('joinquant', request, Throttle(*RATE_LIMIT), last=self.end)
+        self.client.pause = self.answers.throttle
         self.days: list[date] = []  # on which the market was open, where that is known
 
     def tables(self) -> Iterator[pd.DataFrame]:
@@ -273,7 +280,7 @@ class _Reader:
             if self.start > self.end or (self.days and not inside):
                 raise DataError(f'joinquant: {window}, and nothing of it was asked for; give other days by --start and --end, or '
                                 'another account')
-            self.request.about['days'] = f'{window}: other days are not known'
+            self.request.about['window'] = f'{window}: other days are not known'
             parts.append(f'{window}: {self.start} to {self.end} are asked for')
         if 'left' in account:
             parts.append(f'{account["left"]:,} of {account["total"]:,} rows of today are left')

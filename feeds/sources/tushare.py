@@ -183,7 +183,8 @@ class _Reader:
         self.builder, self.dividends = TableBuilder(changes, asked), Dividends(self.start)
         life = stocks.drop_duplicates('code').set_index('code')
         self.listed = {code: day.date() for code, day in life['listed'].dropna().items()}
-        yield from download.iter_tables(request, keys, self._table)
+        tables = download.iter_tables(request, keys, self._table, by_day=not self.by_stock)
+        yield from download.whole_last_day(request, tables, self.end) if self.by_stock else tables
         for call, count in self.without.items():
             why, total = self.refused[call], len(keys)
             if call == ST_STOCKS and len(changes):
@@ -249,7 +250,10 @@ class _Reader:
             self.answers.throttle = Throttle(next(calls for least, calls in RATES.items() if points >= least), MINUTE)
         level = '' if points is None else f'the account has {points:,.0f} points' + (
             '' if points >= USUAL_POINTS else f', and {DAILY_BASIC}, which has the market caps, needs {USUAL_POINTS:,}')
-        self.answers.announce(len(every) - held, held, level)
+        calls = len(every) - held
+        if points is not None and points < POINTS[ST_STOCKS]:  # it is refused once
+            calls -= sum(call == ST_STOCKS for call, _ in every)
+        self.answers.announce(max(calls, 0), held, level)
 
     # -- the table of a day or a stock ---------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ from .manifest import MANIFEST
 from .market_store import FINDINGS, MarketStore
 from .staging import Staging, judge_falls
 
-OF_A_RUN = ('last_day', 'days')  # notes of an earlier run alone
+OF_A_RUN = ('last_day', 'window')  # notes of an earlier run alone
 OF_TABLES = ('source', 'listings', 'names', 'industries', 'constituents', 'columns')  # notes that are not of rows
 
 

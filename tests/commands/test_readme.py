@@ -19,7 +19,7 @@ from bt_microcap.record.figures import figures_of
 
 ROOT = Path(__file__).parents[2]
 ENGLISH, CHINESE = ROOT / 'README.md', ROOT / 'README.zh-CN.md'
-OTHERS = ('pieces', 'porting', 'joinquant', 'doubt', 'orders')
+OTHERS = ('pieces', 'porting', 'joinquant', 'doubt', 'orders', 'data')
 PAGES = [(ENGLISH, CHINESE), *((ROOT / f'docs/{name}.md', ROOT / f'docs/{name}.zh-CN.md') for name in OTHERS)]
 
 

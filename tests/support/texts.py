@@ -14,7 +14,10 @@ SAME = {
     'AShareBroker', 'AShareCommission', 'CSV', 'Cerebro', 'MicroCapStrategy', 'ST', 'add_timer', 'backtest', 'cerebro', 'fees',
     'run',
     'screen', 'select', 'self', 'min_cap', 'max_cap', 'high_limit', 'low_limit', 'get_extras', 'get_valuation', 'daily_basic',
-    'stock_st', 'namechange', 'orders', 'picks', 'positions', 'round_trips', 'csv', *COLUMNS}
+    'stock_st', 'namechange', 'orders', 'picks', 'positions', 'round_trips', 'csv', *COLUMNS,
+    # services, their calls and options, which a reader may look for
+    'akshare', 'mootdx', 'baostock', 'stock_zh_a_gbjg_em', 'xdxr', 'query_profit_data', 'query_stock_basic', 'STK_XR_XD',
+    'query_dividend_data', 'dividend', 'stock_fhps_em', 'stock_basic', 'codes', 'shares'}
 
 
 def words(text):

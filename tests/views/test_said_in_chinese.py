@@ -29,9 +29,6 @@ from bt_microcap.views.language import columns_of
 from tests.support.texts import PACKAGE, SAME, called, chinese, modules, words
 
 FEEDS = Path(feeds.__file__).parent
-# services and their calls, which a reader may look for
-SERVICES = {'akshare', 'mootdx', 'baostock', 'stock_zh_a_gbjg_em', 'xdxr', 'query_profit_data', 'query_stock_basic', 'STK_XR_XD',
-            'query_dividend_data', 'dividend', 'stock_fhps_em', 'stock_basic'}
 
 # -- what a run says -------------------------------------------------------------------------------------------------------
 
@@ -195,7 +192,7 @@ def notes_of_the_sources():
 
 
 NOTES = sorted(set(notes_of_the_sources()) - {('delisting_period', 'by the name of the day7'), (
-    'days', '7: other days are not known')})
+    'window', '7: other days are not known')})
 
 
 def test_the_notes_are_found():
@@ -208,14 +205,14 @@ def test_the_notes_are_found():
     *NOTES, ('market_cap', UNFIT), *(('market_cap', f'{text}; not known before the first record') for text in CAPS.values()),
     ('market_cap', 'total shares of the file 7 x close; not known before the first record; none known of 7 stocks: 7'),
     ('delisting_period', DerivedPeriods(pd.DataFrame({'code': [], 'name': [], 'delisted': []}), date(2024, 3, 1)).about()),
-    ('days', 'the account may read 2023-02-01 to 2024-02-01 alone: other days are not known'),
+    ('window', 'the account may read 2023-02-01 to 2024-02-01 alone: other days are not known'),
     ('dividends', 'explicit, by ex-date; not known are those by the reports of 2023-06-30, 2023-12-31: no answer'),
     ('is_st', 'by names that never change: not known for the past, that of today on all days'), ('listings', GUESSED),
     ('is_st', 'as given for each day; not known, taken as 0, in 1,234 rows'), ('members of 000852', UNDATED),
     ('delisting_period', 'by the name of the day; 0 for 12 stocks that have no names by date')])
 def test_every_note_of_a_source(name, text):
     name = {'7': 'is_st'}.get(name, name)  # of a call that is a variable: its names are looked at below
-    allowed = SAME | {'STK_NAME_HISTORY', 'trade_cal', 'suspend_d', 'stk_limit', 'namechange', 'of', 'codes', 'shares', *SERVICES}
+    allowed = SAME | {'STK_NAME_HISTORY', 'trade_cal', 'suspend_d', 'stk_limit', 'namechange', 'of'}
     for said in (chinese(text), chinese(name), chinese(f'{name}: {text}')):
         assert re.search('[\u4e00-\u9fff]', said), said
         assert not words(said) - allowed, said
