@@ -273,10 +273,10 @@ class _Reader:
         choices.setdefault(self._stock_calls(codes, self.end), (codes, self.end, []))
         calls = min(choices)
         events = round(len(codes) * len(days) / 245 * EX_RIGHTS_A_YEAR) - cache.count('baostock', DIVIDENDS) if calls else 0
-        note = f'{self.client.count.calls:,} of the {CALLS_A_DAY:,} calls that an address may make today are made' if calls else ''
-        if events > 0:
-            note = f'some {events:,} of them for the dividends of stocks and years with an ex-right; {note}'
-        self.answers.announce(calls + max(events, 0), note=note)
+        notes = [f'some {events:,} of them for the dividends of stocks and years with an ex-right'] if events > 0 else []
+        if calls:
+            notes.append(f'{self.client.count.calls:,} of the {CALLS_A_DAY:,} calls that an address may make today are made')
+        self.answers.announce(calls + max(events, 0), note='; '.join(notes))
         return choices[calls]
 
     def _stock_calls(self, codes: list[str], until: date) -> int:

@@ -1,7 +1,8 @@
 """What the downloads share: cache, retries, politeness, saved files, raw columns."""
 
 import json
-from datetime import date, datetime
+import socket
+from datetime import date, datetime, time
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,17 @@ from bt_microcap.feeds.errors import DataError
 from bt_microcap.feeds.sources import Request, answers, clock, download, retries
 from bt_microcap.feeds.sources import cache as cache_module
 from bt_microcap.feeds.sources.cache import Cache
-from bt_microcap.feeds.sources.retries import BusyError, RefusedError, Throttle, with_retries
+from bt_microcap.feeds.sources.delisting import DerivedPeriods
+from bt_microcap.feeds.sources.retries import (
+    BusyError,
+    EmptyAnswerError,
+    Pauses,
+    RefusalError,
+    RefusedError,
+    Throttle,
+    UnansweredError,
+    with_retries,
+)
 from bt_microcap.feeds.sources.saved import SavedAnswers, canonical_code
 from tests.support.stand_ins import NO_NETWORK, NOW, assert_one_line, rows
 
@@ -54,7 +65,7 @@ def test_an_answer_is_fetched_once(tmp_path):
     assert len(calls) == 1
 
 
-def test_an_empty_answer_is_remembered(tmp_path):
+def test_an_empty_answer_is_remembered_where_there_need_not_be_rows(tmp_path):
     calls = []
     for _ in range(2):
         assert not len(Cache(tmp_path).get("s", "k", fetch=lambda: calls.append(1) or pd.DataFrame()))
@@ -62,6 +73,31 @@ def test_an_empty_answer_is_remembered(tmp_path):
         found = Cache(tmp_path).get("s", "columns", fetch=lambda: calls.append(2) or FRAME.head(0))
         assert list(found.columns) == list(FRAME.columns)
     assert calls == [1, 2]
+
+
+def test_where_there_must_be_rows_an_empty_answer_of_the_cache_is_none(tmp_path):
+    calls = []
+
+    def fetch():
+        calls.append(1)
+        return FRAME
+
+    Cache(tmp_path).get("s", "k", fetch=lambda: FRAME.head(0))
+    for _ in range(2):
+        assert Cache(tmp_path).get("s", "k", fetch=fetch, needed=True).equals(FRAME)
+    assert len(calls) == 1
+
+
+def test_an_answer_that_is_refused_is_not_kept(tmp_path):
+    def refuse():
+        raise EmptyAnswerError("an empty answer")
+
+    with pytest.raises(EmptyAnswerError):
+        Cache(tmp_path).get("s", "k", fetch=refuse, needed=True)
+    with pytest.raises(EmptyAnswerError):
+        Cache(tmp_path).get_range("s", "r", start=date(2024, 1, 1), end=date(2024, 1, 2), fetch=lambda *_: refuse(),
+                                  date_column="date", needed=True)
+    assert not list(tmp_path.rglob("*"))
 
 
 def test_a_day_that_is_not_over_is_asked_for_again(tmp_path):
@@ -123,6 +159,100 @@ def test_the_rows_of_today_are_given_and_not_kept(tmp_path):
         found = cache.get_range("s", "k", start=date(2024, 2, 29), end=date(2024, 3, 1), fetch=fetch, date_column="date")
         assert list(found["date"]) == ["2024-02-29", "2024-03-01"]
     assert fetch.asked == [(29, 1), (1, 1)]
+
+
+def few(fetch, last):
+    """Ask for days of which those after the last one have no rows."""
+    def ask(first, until):
+        frame = fetch(first, until)
+        return frame[frame["date"] <= str(last)]
+
+    return ask
+
+
+def test_days_without_rows_at_the_end_of_an_answer_are_asked_for_again_where_there_must_be_rows(tmp_path):
+    def ask(fetch, needed):
+        return list(Cache(tmp_path).get_range(
+            "s", "k", start=date(2024, 2, 10), end=date(2024, 2, 14), fetch=fetch, date_column="date", needed=needed)["close"])
+
+    early, late, last = Fetch(), Fetch(), Fetch()
+    assert ask(few(early, "2024-02-12"), needed=False) == ["10", "11", "12"]  # an earlier time kept it: nothing was proved
+    assert ask(late, needed=False) == ["10", "11", "12"]
+    assert late.asked == []
+    assert ask(few(late, "2024-02-13"), needed=True) == ["10", "11", "12", "13"]
+    assert late.asked == [(13, 14)]
+    assert ask(last, needed=True) == ["10", "11", "12", "13"]  # what was asked so is proved
+    assert last.asked == []
+
+
+def test_an_answer_about_days_without_any_row_is_asked_for_again_where_there_must_be_rows(tmp_path):
+    def ask(fetch, needed):
+        return len(Cache(tmp_path).get_range("s", "k", start=date(2024, 2, 10), end=date(2024, 2, 14), fetch=fetch,
+                                             date_column="date", needed=needed))
+
+    fetch = Fetch()
+    assert ask(lambda *_: FRAME.head(0), needed=False) == 0
+    assert ask(fetch, needed=False) == 0
+    assert ask(fetch, needed=True) == 5
+    assert fetch.asked == [(10, 14)]
+
+
+def test_from_a_day_on_answers_are_asked_for_anew(tmp_path):
+    def ask(fetch, refresh_from=None):
+        found = Cache(tmp_path, refresh_from).get_range(
+            "s", "k", start=date(2024, 2, 10), end=date(2024, 2, 14), fetch=fetch, date_column="date")
+        return list(found["close"])
+
+    ask(Fetch())
+    fetch, again = Fetch(), Fetch()
+    assert ask(lambda *days: fetch(*days).assign(close="new"), date(2024, 2, 13)) == ["10", "11", "12", "new", "new"]
+    assert fetch.asked == [(13, 14)]
+    assert ask(again) == ["10", "11", "12", "new", "new"]
+    assert ask(again, date(2024, 2, 15)) == ["10", "11", "12", "new", "new"]
+    assert again.asked == []
+    assert ask(again, date(2024, 2, 1)) == ["10", "11", "12", "13", "14"]
+    assert again.asked == [(10, 14)]
+
+
+def test_of_single_days_those_from_a_day_on_are_asked_for_anew(tmp_path):
+    for day in (12, 13):
+        Cache(tmp_path).get("s", str(day), fetch=lambda: FRAME, until=date(2024, 2, day))
+    cache = Cache(tmp_path, date(2024, 2, 13))
+    assert [cache.has("s", str(day), until=date(2024, 2, day)) for day in (12, 13)] == [True, False]
+    assert cache.held("s", "12", until=date(2024, 2, 12)).equals(FRAME)
+    assert cache.held("s", "13", until=date(2024, 2, 13)) is None
+    assert cache.held("s", "13").equals(FRAME)  # what it has nevertheless
+    assert cache.get("s", "13", fetch=lambda: FRAME.head(1), until=date(2024, 2, 13)).equals(FRAME.head(1))
+    assert Cache(tmp_path).held("s", "13").equals(FRAME.head(1))
+
+
+def test_what_an_answer_tells_of_is_known_without_reading_it(tmp_path):
+    cache = Cache(tmp_path)
+    first, last = date(2024, 2, 10), date(2024, 2, 14)
+    assert (cache.days("s", "k"), cache.has("s", "k"), cache.covers("s", "k", start=first, end=first)) == (None, False, False)
+    cache.get_range("s", "k", start=first, end=last, fetch=Fetch(), date_column="date")
+    assert cache.days("s", "k") == (first, last)
+    assert cache.has("s", "k")
+    assert cache.covers("s", "k", start=first, end=last)
+    assert not cache.covers("s", "k", start=date(2024, 2, 9), end=last)
+    assert not cache.covers("s", "k", start=first, end=date(2024, 2, 15))
+    assert not Cache(tmp_path, last).covers("s", "k", start=first, end=last)
+    assert Cache(tmp_path, last).covers("s", "k", start=first, end=date(2024, 2, 13))
+    (path,) = tmp_path.rglob("*.parquet")
+    path.write_bytes(b"PAR1")
+    assert cache.days("s", "k") is None
+    assert Cache(None).days("s", "k") is None
+
+
+def test_an_answer_that_was_put_together_is_kept_in_place_of_the_one_that_is_there(tmp_path):
+    cache, days = Cache(tmp_path), (date(2024, 2, 10), date(2024, 2, 14))
+    assert cache.held_range("s", "k") is None
+    for frame in (FRAME, FRAME.head(1)):
+        cache.keep("s", "k", frame=frame, days=days)
+        found, last = cache.held_range("s", "k")
+        assert found.equals(frame) and last == days[1]
+    cache.get("s", "other", fetch=lambda: FRAME)
+    assert cache.held_range("s", "other") is None  # of no days
 
 
 def test_a_row_whose_day_cannot_be_read_is_kept_too(tmp_path):
@@ -203,6 +333,94 @@ def test_a_refusal_is_not_tried_again_and_tells_no_secret(waits, monkeypatch):
     assert waits == []
 
 
+@pytest.mark.parametrize(("text", "passes"), [
+    ("抱歉，您每分钟最多访问该接口200次", True), ("频率超限(200次/分钟)", True), ("访问频繁，请稍后再试", True),
+    ("每日指标接口超时，请稍后再试", True), ("Read timed out.", True), ("频率超限(1次/小时)", False), ("频率超限(5次/天)", False),
+    ("抱歉，您每小时最多访问该接口1次", False), ("抱歉，您每天最多访问该接口5次", False),
+    ("超过了每日最大查询限制：100万条", False), ("频率超限(1次/ 日)", False), ("您没有权限", False)])  # fmt: skip
+def test_a_limit_of_the_account_does_not_pass(waits, text, passes):
+    def refuse():
+        raise Exception(text)
+
+    with pytest.raises(UnansweredError if passes else RefusedError) as error:
+        with_retries(refuse, attempts=3, wait=1.0)
+    assert_one_line(error, text)
+    assert waits == ([1.0, 2.0] if passes else [])
+
+
+def test_a_busy_source_that_says_how_long_is_given_that_long(waits):
+    troubles = [BusyError("no", wait=60.0), BusyError("no", wait=3.0), BusyError("no")]
+
+    def call():
+        if troubles:
+            raise troubles.pop(0)
+        return FRAME
+
+    assert with_retries(call, attempts=4, wait=2.0) is FRAME
+    assert waits == [60.0, 4.0, 8.0]
+
+
+def test_a_refusal_says_what_to_do_about_it():
+    def refuse():
+        raise RefusalError("no", "buy points")
+
+    with pytest.raises(RefusedError) as error:
+        with_retries(refuse, what="a call")
+    assert str(error.value) == "a call: the source refuses: no; buy points"
+
+
+@pytest.mark.parametrize(("troubles", "empty"), [
+    ([EmptyAnswerError("nothing")] * 3, True), ([EmptyAnswerError("nothing"), NO_NETWORK, EmptyAnswerError("nothing")], False),
+    ([BusyError("an error page")] * 3, False)])  # fmt: skip
+def test_nothing_but_empty_answers_is_told_from_no_answer(troubles, empty):
+    troubles = troubles[:]
+
+    def call():
+        raise troubles.pop(0)
+
+    with pytest.raises(UnansweredError) as error:
+        with_retries(call, attempts=3, what="a call", advice="come back tomorrow")
+    assert error.value.empty is empty
+    assert_one_line(error, "a call: 3 answers without rows" if empty else "a call: no answer in 3 attempts", "come back tomorrow")
+
+
+def test_what_is_wrong_as_a_whole_and_an_interruption_are_not_tried_again(waits, capsys):
+    for trouble in (DataError("wrong columns"), KeyboardInterrupt()):
+        def call(trouble=trouble):
+            raise trouble
+
+        with pytest.raises(type(trouble)):
+            with_retries(call)
+    assert waits == []
+    print("seen")
+    assert capsys.readouterr().out == "seen\n"  # the screen is there again
+
+
+def test_a_server_that_is_silent_is_not_waited_for_for_ever():
+    requests = pytest.importorskip("requests")
+    send = requests.adapters.HTTPAdapter.send
+    with socket.create_server(("127.0.0.1", 0)) as silent, requests.Session() as session:
+        session.trust_env = False
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(requests.exceptions.ReadTimeout) as error, retries.http_timeout(0.05):
+            session.get(url)
+        assert retries.is_temporary(error.value)
+        with pytest.raises(requests.exceptions.ReadTimeout, match="timeout=0.02"), retries.http_timeout(600):
+            session.get(url, timeout=0.02)  # its own
+    assert requests.adapters.HTTPAdapter.send is send
+
+
+def test_pauses_are_as_long_as_a_readers(waits, monkeypatch):
+    times = iter([0.0, 1.0, 1.0, 50.0, 50.0])
+    monkeypatch.setattr(clock, "monotonic", lambda: next(times))
+    monkeypatch.setattr(retries.random, "uniform", lambda least, most: (least + most) / 2)
+    pause = Pauses(3.0, 5.0)
+    for _ in range(3):
+        pause()
+    assert waits == [3.0, 0.0]  # a second of the four was over, then all
+    assert (pause.seconds_per_call, pause.pace) == (4.0, "a call every 3 to 5 s")
+
+
 def test_what_a_client_prints_is_kept_off_the_screen(capsys):
     with_retries(lambda: print("login success!"))
     assert capsys.readouterr() == ("", "")
@@ -228,6 +446,48 @@ def test_a_day_has_no_prices_before_its_close(monkeypatch, hour, last):
     monkeypatch.setattr(clock, "now", lambda: datetime(2024, 3, 1, hour))
     assert download.download_range(Request(end=date(2024, 3, 9)))[1].day == last
     assert download.download_range(Request(start=date(2024, 1, 2), end=date(2024, 2, 3))) == (date(2024, 1, 2), date(2024, 2, 3))
+
+
+@pytest.mark.parametrize(("now", "last"), [((17, 29), 29), ((17, 30), 1), ((23, 59), 1)])
+def test_from_which_hour_on_a_day_is_complete_is_the_sources_own(monkeypatch, now, last):
+    monkeypatch.setattr(clock, "now", lambda: datetime(2024, 3, 1, *now))
+    assert download.download_range(Request(end=date(2024, 3, 9)), time(17, 30))[1].day == last
+
+
+@pytest.mark.parametrize(("seconds", "text"), [
+    (0.2, "1 s"), (89, "89 s"), (90, "2 minutes"), (4200, "70 minutes"), (5400, "1.5 hours")])  # fmt: skip
+def test_durations(seconds, text):
+    assert download.duration(seconds) == text
+
+
+@pytest.mark.parametrize(("calls", "held", "note", "text"), [
+    (0, 12, "", "a: nothing to ask for; 12 answers are in the cache"),
+    (100, 0, "", "a: about 100 calls, 60 calls in 60 s: about 2 minutes"),
+    (12_200, 1_000, "2,000 points", "a: about 12,200 calls, 60 calls in 60 s: about 3.4 hours; 1,000 answers are in the cache; "
+     "2,000 points; an interruption costs nothing, the same command goes on")])  # fmt: skip
+def test_what_a_download_will_cost_is_said(calls, held, note, text):
+    said = []
+    download.Download("a", Request(say=said.append), Throttle(60, 60.0)).announce(calls, held, note)
+    assert said == [text]
+
+
+@pytest.mark.parametrize("since", [None, date(2024, 2, 1)])
+def test_days_on_which_a_stock_is_suspended_are_told_from_an_answer_that_lacks(tmp_path, waits, since):
+    rows_until, fetch = "2024-02-12", Fetch()
+    source = download.Download("a", Request(cache=tmp_path), Throttle(60, 60.0), attempts=2)
+
+    def ask():
+        return source.get_range("bars", "x", date(2024, 2, 13), date(2024, 2, 14), few(fetch, rows_until), "date", True, since)
+
+    if since is None:
+        with pytest.raises(UnansweredError) as error:
+            ask()
+        assert error.value.empty
+        assert fetch.asked == [(13, 14)] * 2
+        return
+    for _ in range(2):
+        assert not len(ask())
+    assert fetch.asked == [(13, 14), (1, 14)]  # there are rows before, so that none of these days is true; and it is kept
 
 
 # ---------------------------------------------------------------------------------- raw columns
@@ -361,6 +621,73 @@ def test_a_line_with_too_many_fields_is_a_row_that_says_so(tmp_path):
     (tmp_path / "daily_000001.csv").write_text("day,close\n2024-02-26,1\n2024-02-27,2,3\n2024-02-28,4\n")
     found = SavedAnswers("src", tmp_path, "daily", CALLS).get("daily", "000001.XSHE")
     assert rows(found) == [("2024-02-26", "1"), ("too many fields: 2024-02-27,2,3",) * 2, ("2024-02-28", "4")]
+
+
+# -------------------------------------------------------------------------- the delisting period
+
+
+def periods(delisted, days, end=date(2025, 12, 31), name="退市甲", paused=()):
+    """Which days of a stock are marked, one table a day."""
+    stocks = pd.DataFrame({"code": ["a", "b"], "name": [name, "乙"], "delisted": pd.to_datetime([delisted, None])})
+    derived = DerivedPeriods(stocks.astype({"delisted": "datetime64[s]"}), end)
+    tables = []
+    for day in days:
+        table = pd.DataFrame({"date": pd.to_datetime([day, day]).astype("datetime64[s]"), "code": ["a", "b"],
+                              "paused": np.array([day in paused, False], "uint8")})  # fmt: skip
+        table.attrs["source"] = str(day)
+        tables.append(derived.mark(table))
+    tables += derived.rest()
+    found = pd.concat(tables)
+    assert sorted(rows(found, "date", "code")) == sorted((day, code) for day in days for code in "ab")
+    assert found["delisting_period"].dtype == "uint8"
+    assert not found.loc[found["code"] == "b", "delisting_period"].any()
+    assert all(table.attrs["source"] for table in tables)
+    return [day.date() for day in found.loc[found["delisting_period"] == 1, "date"]]
+
+
+def open_days(first, last):
+    return [day.date() for day in pd.bdate_range(first, last)]
+
+
+@pytest.mark.parametrize(("delisted", "count"), [
+    (date(2024, 6, 28), 15), (date(2022, 1, 4), 15), (date(2021, 12, 31), 30), (date(2020, 6, 30), 30)])  # fmt: skip
+def test_the_delisting_period_is_the_last_15_days_and_was_30(delisted, count):
+    days = [day for day in open_days(delisted.replace(year=delisted.year - 1), delisted) if day < delisted]
+    assert periods(delisted, days) == days[-count:]
+
+
+@pytest.mark.parametrize("name", ["甲股份", "*ST甲", "甲股份(退)"])
+def test_a_stock_whose_last_name_says_no_delisting_period_had_none(name):
+    assert periods(date(2024, 6, 28), open_days("2024-05-01", "2024-06-27"), name=name) == []
+
+
+def test_suspended_days_are_in_the_period_and_do_not_count():
+    days = open_days("2024-05-01", "2024-06-27")
+    paused = days[-10:-7]
+    assert periods(date(2024, 6, 28), days, paused=paused) == days[-18:]
+    assert periods(date(2024, 6, 28), days, paused=days[-3:]) == days[-18:]
+
+
+def test_a_stock_that_ended_some_days_before_its_delisting():
+    assert periods(date(2024, 6, 28), open_days("2024-05-01", "2024-06-21")) == open_days("2024-06-03", "2024-06-21")
+
+
+def test_a_stock_with_fewer_days_than_the_period():
+    days = open_days("2024-06-20", "2024-06-27")
+    assert periods(date(2024, 6, 28), days) == days
+
+
+@pytest.mark.parametrize(("end", "marked"), [
+    ("2024-06-14", 6), ("2024-06-07", 1), ("2024-06-06", 0), ("2024-05-10", 0), ("2024-06-27", 15)])  # fmt: skip
+def test_a_download_that_ends_before_the_delisting_has_the_days_until_then(end, marked):
+    days = open_days("2024-05-01", end)
+    found = periods(date(2024, 6, 28), days, end=date.fromisoformat(end))  # from the 7th of June on
+    assert found == days[len(days) - marked:]
+
+
+def test_a_download_that_ends_between_the_last_day_of_a_stock_and_its_delisting_has_the_whole_period():
+    days = open_days("2024-05-01", "2024-06-21")
+    assert periods(date(2024, 6, 28), days, end=date(2024, 6, 24)) == days[-15:]
 
 
 # --------------------------------------------------------------------------------------- tables

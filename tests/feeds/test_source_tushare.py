@@ -165,7 +165,8 @@ def test_day_by_day_gives_the_same():
 
 def test_the_days_own_list_says_who_is_st():
     listed = frame("stock_st", [["600111.SH", "20240226", "ST甲", "ST"], ["000001.SZ", "20240227", "ST", "ST"]])
-    table = tushare_tables.TableBuilder(tushare_tables.name_changes(frame("namechange", NAMES))).build(answers_of(stock_st=listed), "a")
+    builder = tushare_tables.TableBuilder(tushare_tables.name_changes(frame("namechange", NAMES)))
+    table = builder.build(answers_of(stock_st=listed), "a")
     assert table["is_st"].tolist() == [1, 0, 1, 0]  # the 28th and 29th have no list: by name
 
 
@@ -392,7 +393,8 @@ def test_an_open_day_without_rows_is_asked_for_again_and_not_kept(tmp_path, serv
     (tmp_path / "tushare" / "daily_basic" / "2024-02-27.parquet").unlink()
     with pytest.raises(DataError) as error:
         read_source("tushare", cache=tmp_path)
-    assert_one_line(error, "tushare daily_basic 2024-02-27: 5 answers without rows, where there must be some", "start again later")
+    assert_one_line(error, "tushare daily_basic 2024-02-27: 5 answers without rows, where there must be some",
+                    "start again later")  # fmt: skip
     made = service(**calls)
     assert found_rows(pd.concat(read_source("tushare", cache=tmp_path)[1])) == HAND
     assert asked(made, "daily", "daily_basic") == ["daily_basic"]
