@@ -203,7 +203,8 @@ class _Reader(_Finish):
     def tables(self) -> Iterator[pd.DataFrame]:
         """Yield the tables."""
         request, day = self.request, clock.today()
-        if request.codes is not None and self.end >= bse_codes.RENAMED:  # the pages know a stock of Beijing by its new code alone
+        # the pages know a stock of Beijing by its new code alone
+        if request.codes is not None and clock.today() >= bse_codes.RENAMED:
             request.renamed |= {code: bse_codes.by_rule(code) for code in request.codes if bse_codes.by_rule(code) != code}
             request.codes = list(dict.fromkeys(map(bse_codes.by_rule, request.codes)))
             self.asked = Asked(request)
@@ -301,8 +302,8 @@ class _Reader(_Finish):
 
         try:
             if clock.today() - report > LATEST_EX_DATE:  # all are paid
-                return self.answers.get(DIVIDENDS, str(report), ask, needed=True, attempts=attempts)
-            return self.answers.fetch_with_retries(DIVIDENDS, str(report), ask, True, attempts)
+                return self.answers.get(DIVIDENDS, str(report), ask, needed=True, empty_attempts=attempts)
+            return self.answers.fetch_with_retries(DIVIDENDS, str(report), ask, True, empty_attempts=attempts)
         except UnansweredError as error:
             if not error.empty or needed:
                 raise
@@ -312,11 +313,11 @@ class _Reader(_Finish):
         listed, delisted = (self.life[name].get(code, pd.NaT) for name in ('listed', 'delisted'))
         last = self.end if pd.isna(delisted) else min(self.end, delisted.date())
         ended = not pd.isna(delisted)
-        attempts = 1 if ended else None  # of stocks that ended long ago the pages have nothing
+        empty_attempts = 1 if ended else None  # of stocks that ended long ago the pages have nothing
         since = FIRST_DAY if pd.isna(listed) else listed.date()
         prices = self._lenient(ended, lambda: self.answers.get_range(
             DAILY, code, self.start, last, lambda low, high: self.client.daily(code, low, high), '日期', needed=True,
-            since=since, attempts=attempts))
+            since=since, empty_attempts=empty_attempts))
         if not len(prices):
             return prices
         days = parse_dates(prices, '日期')
@@ -324,11 +325,11 @@ class _Reader(_Finish):
         if last >= VALUES_SINCE:
             value = self._lenient(ended, lambda: self.answers.get_range(
                 MARKET_VALUE, code, self.start, last, lambda low, high: self.client.market_value(code, low, high), '数据日期',
-                needed=lambda low, high: False, attempts=attempts))
+                needed=lambda low, high: False, empty_attempts=empty_attempts))
         first_known = parse_dates(value, '数据日期').min() if len(value) else pd.NaT
         if pd.isna(first_known) or days.min() < first_known:
             history = self._lenient(ended, lambda: self.answers.get(
-                SHARE_HISTORY, code, lambda: self.client.share_history(code), needed=True, attempts=attempts))
+                SHARE_HISTORY, code, lambda: self.client.share_history(code), needed=True, empty_attempts=empty_attempts))
         return daily_bars(prices, value, code, self.answers.label(DAILY, code), self.asked, history)
 
     def _lenient(self, ended: bool, ask: Callable[[], pd.DataFrame]) -> pd.DataFrame:
@@ -352,7 +353,7 @@ class _Reader(_Finish):
         index = request.benchmark
         if index is None:
             return
-        prices = answers.get_range(INDEX_DAILY, index, self.start, self.end,
+        prices = answers.get_index(INDEX_DAILY, index, index, self.start, self.end,
                                    lambda low, high: client.index_daily(index, low, high), '日期')
         _add_benchmark(request, answers, prices)
         with download.skip_on_error(request, 'constituents'):

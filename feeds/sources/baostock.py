@@ -231,8 +231,9 @@ class _Reader:
         return sorted(days.dropna().dt.date.unique())
 
     def _index_bars(self, index: str, first: date, last: date) -> pd.DataFrame:
-        return self.answers.get_range(
-            DAILY, f'index {index}', first, last, _range_query(self.client.query, index_symbol(index), INDEX_FIELDS), 'date')
+        return self.answers.get_index(
+            DAILY, index, f'index {index}', first, last,
+            _range_query(self.client.query, index_symbol(index), INDEX_FIELDS), 'date')
 
     def _codes(self, basic: pd.DataFrame) -> list[str]:
         wanted = ~(basic['listed'] > np.datetime64(self.end, 's')) & ~(basic['delisted'] < np.datetime64(self.start, 's'))
@@ -301,11 +302,11 @@ class _Reader:
         if len(lacking) < 2 or self.request.codes is not None and len(self.request.codes) < len(lacking):
             return self.request.codes is None or len(self.request.codes) >= len(lacking)
         try:
-            self._whole_day(lacking[0], attempts=2)
+            self._whole_day(lacking[0], 2)
         except UnansweredError as error:
             if not error.empty:
                 raise
-            self._whole_day(lacking[-1], attempts=2)  # where this has nothing either, the source is busy
+            self._whole_day(lacking[-1], 2)  # where this has nothing either, the source is busy
             return False
         return True
 
@@ -326,7 +327,7 @@ class _Reader:
         try:
             bars = self.answers.get_range(
                 DAILY, code, first, last, _range_query(self.client.query, symbol(code), FIELDS), 'date', needed=True,
-                since=FIRST_DAY, attempts=None if self._life(code)[1] is None else 2)
+                since=FIRST_DAY, empty_attempts=None if self._life(code)[1] is None else 2)
         except UnansweredError as error:
             if not error.empty or self._life(code)[1] is None:
                 raise
@@ -336,14 +337,14 @@ class _Reader:
             bars = bars[~(parse_dates(bars, 'date') > np.datetime64(until, 's')).to_numpy()]
         return self._finished(daily_bars(bars, self.answers.label(DAILY, code), self.asked))
 
-    def _whole_day(self, day: date, attempts: int | None = None, least: int = 1) -> pd.DataFrame:
+    def _whole_day(self, day: date, empty_attempts: int | None = None, least: int = 1) -> pd.DataFrame:
         def ask() -> pd.DataFrame:
             frame = self.client.query(WHOLE_DAY, str(day))
             if 0 < len(frame) < least:
                 raise EmptyAnswerError(f'{len(frame):,} rows, expected some {least:,} or more')
             return frame
 
-        return self.answers.get(WHOLE_DAY, str(day), ask, day, needed=True, attempts=attempts)
+        return self.answers.get(WHOLE_DAY, str(day), ask, day, needed=True, empty_attempts=empty_attempts)
 
     def _day(self, key: str, wanted: set[str]) -> pd.DataFrame:
         day = date.fromisoformat(key)

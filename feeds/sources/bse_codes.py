@@ -54,6 +54,6 @@ def renamed(stocks: pd.DataFrame, codes: dict[str, str]) -> pd.DataFrame:
     gone = stocks['code'].isin(codes)
     stocks['code'] = stocks['code'].replace(codes)
     stocks.loc[gone, 'delisted'] = np.datetime64('NaT', 's')
-    before = pd.to_datetime(stocks['code'].map(first.groupby(level=0).min())).astype(stocks['listed'].dtype)
+    before = pd.to_datetime(stocks['code'].map(first.groupby(level=0).min().to_dict())).astype(stocks['listed'].dtype)
     stocks['listed'] = stocks['listed'].where(before.isna() | (stocks['listed'] <= before), before)
     return stocks.sort_values('code', ignore_index=True)

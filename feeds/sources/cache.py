@@ -83,7 +83,7 @@ class Cache:
         return frame
 
     def held(self, *parts: str, until: date | None = None, needed: bool = False) -> pd.DataFrame | None:
-        """Return an answer that is there; None where it must be asked for."""
+        """Return an answer that is there; None where it must be asked for. Without `until` it may be one to be refreshed."""
         if until is not None and until >= self.refresh_from:
             return None
         held = self._read(parts)
@@ -140,7 +140,8 @@ class Cache:
         """
         if start > end:
             return pd.DataFrame()
-        held = self._trusted(self._read(parts), date_column, needed)
+        there = self._read(parts)
+        held = self._trusted(there, date_column, needed)
         proved = needed
         if held is None:
             known, frames = None, [fetch(start, end)]
@@ -150,7 +151,11 @@ class Cache:
                 frames.insert(0, fetch(start, known[0] - timedelta(days=1)))
             if end > known[1]:
                 frames.append(fetch(known[1] + timedelta(days=1), end))
-            start, end = min(start, known[0]), max(end, known[1])
+            if held is not there and known[1] < end < there.days[1]:  # refreshed up to an earlier day: the later ones stay
+                frames.append(_after(there.frame, date_column, end))
+                start, end, known = min(start, known[0]), there.days[1], None
+            else:
+                start, end = min(start, known[0]), max(end, known[1])
         frame = concat_frames(frames)
         covered = start, min(end, clock.today() - timedelta(days=1))
         if covered != known and covered[1] >= start:
@@ -215,3 +220,8 @@ def _until(frame: pd.DataFrame, date_column: str, last: date) -> pd.DataFrame:
     if not len(frame):
         return frame
     return frame[~(parse_dates(frame, date_column) > np.datetime64(last, 's')).to_numpy()]
+
+
+def _after(frame: pd.DataFrame, date_column: str, last: date) -> pd.DataFrame:
+    """Return the rows after a day."""
+    return frame[(parse_dates(frame, date_column) > np.datetime64(last, 's')).to_numpy()] if len(frame) else frame

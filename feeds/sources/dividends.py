@@ -74,8 +74,11 @@ class Dividends:
                 due = due.astype({'code': object}).reset_index().sort_values('date', kind='stable')
                 joined = pd.merge_asof(due, rows.sort_values('date', kind='stable'), on='date', by='code', direction='forward')
                 joined = joined.dropna(subset=['row'])
-                for row, one in joined.groupby(joined['row'].astype(int)):
-                    cash[row] = one['cash_dividend'].sum()
-                    ratio[row] = one['share_ratio'].prod()
+                for row, paid, parts in joined[['row', 'cash_dividend', 'share_ratio']].to_numpy(float).tolist():
+                    row = int(row)
+                    first = ratio[row] != ratio[row]
+                    shares = 1.0 if first else ratio[row]  # those that a later event of a suspension is paid on
+                    cash[row] = round((0.0 if first else cash[row]) + shares * paid, 10)
+                    ratio[row] = round(shares * parts, 10)
                 self._waiting = self._waiting.drop(index=joined['index']).reset_index(drop=True)
         return table.assign(cash_dividend=cash, share_ratio=ratio)

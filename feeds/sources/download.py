@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import date, time, timedelta
 
@@ -13,7 +14,7 @@ from ..errors import DataError
 from . import Request, clock
 from .answers import Asked, parse_dates
 from .cache import Cache, FetchRange, Needed
-from .retries import EmptyAnswerError, Fetch, Pauses, Throttle, with_retries
+from .retries import EmptyAnswerError, Fetch, Pauses, Throttle, UnansweredError, with_retries
 
 DEFAULT_START = date(2005, 1, 1)  # asked for where the user gives no start
 MARKET_CLOSED = time(16)  # o'clock in Shanghai, from when on a day is complete, where a source is not later
@@ -103,9 +104,9 @@ class Download:
 
     def fetch_with_retries(
         self, call: str, key: str, fetch: Fetch, needed: bool = False, attempts: int | None = None, wait: float | None = None,
-        advice: str | None = None,
+        advice: str | None = None, empty_attempts: int | None = None,
     ) -> pd.DataFrame:
-        """Ask now; where rows are `needed`, nothing is no answer."""
+        """Ask now; where rows are `needed`, nothing is no answer, however often it comes or `empty_attempts` times."""
         advice = self.advice if advice is None else advice
 
         def one() -> pd.DataFrame:
@@ -116,7 +117,7 @@ class Download:
             return frame
 
         wait = self.wait if wait is None else wait
-        return with_retries(one, attempts or self.attempts, wait, self.label(call, key), advice)
+        return with_retries(one, attempts or self.attempts, wait, self.label(call, key), advice, empty_attempts)
 
     def get_snapshot(self, call: str, fetch: Fetch, needed: bool = True, optional: bool = False) -> pd.DataFrame:
         """Return a list as of today, such as that of all stocks; one that is `optional` is not asked for as long."""
@@ -125,19 +126,21 @@ class Download:
                 call, '', fetch, needed, *((OPTIONAL_ATTEMPTS, OPTIONAL_WAIT, '') if optional else ())))
 
     def get(
-        self, call: str, key: str, fetch: Fetch, until: date | None = None, needed: bool = False, attempts: int | None = None,
-        keep_empty: bool = True,
+        self, call: str, key: str, fetch: Fetch, until: date | None = None, needed: bool = False,
+        empty_attempts: int | None = None, keep_empty: bool = True,
     ) -> pd.DataFrame:
         """Return the answer about one day, or about something that does not change; see `Cache.get`."""
-        if until is not None and until >= self.cache.refresh_from:  # asked for anew: what had rows still has
-            needed = needed or self.cache.held(self.name, call, key, needed=True) is not None
-        return self.cache.get(
-            self.name, call, key, until=until, needed=needed, keep_empty=keep_empty,
-            fetch=lambda: self.fetch_with_retries(call, key, fetch, needed, attempts))
+        def ask() -> pd.DataFrame:
+            frame = self.fetch_with_retries(call, key, fetch, needed, empty_attempts=empty_attempts)
+            if not len(frame) and self.cache.held(self.name, call, key, needed=True) is not None:
+                frame = self.fetch_with_retries(call, key, fetch)  # asked for anew, what had rows has none: once more, to be sure
+            return frame
+
+        return self.cache.get(self.name, call, key, until=until, needed=needed, keep_empty=keep_empty, fetch=ask)
 
     def get_range(
         self, call: str, key: str, start: date, end: date, fetch: FetchRange, date_column: str, needed: bool | Needed = False,
-        since: date | None = None, attempts: int | None = None,
+        since: date | None = None, empty_attempts: int | None = None,
     ) -> pd.DataFrame:
         """Return the answer about some days.
 
@@ -154,8 +157,8 @@ class Download:
         since : date, optional
             Nothing may be right where a stock is suspended on all the days: then the rows since this day are asked for, and
             where there are such, that none are of the days is known.
-        attempts : int, optional
-            Other than the source's.
+        empty_attempts : int, optional
+            How often nothing is taken for no answer, where that is less than of other errors.
         """
         must = needed if callable(needed) else lambda first, last: bool(needed)
 
@@ -172,7 +175,27 @@ class Download:
 
         return self.cache.get_range(
             self.name, call, key, start=start, end=end, date_column=date_column, needed=needed is not False,
-            fetch=lambda first, last: self.fetch_with_retries(call, key, lambda: between(first, last), attempts=attempts))
+            fetch=lambda first, last: self.fetch_with_retries(
+                call, key, lambda: between(first, last), empty_attempts=empty_attempts))
+
+    def get_index(
+        self, call: str, index: str, key: str, start: date, end: date, fetch: FetchRange, date_column: str,
+    ) -> pd.DataFrame:
+        """Return the prices of an index, which has some on the last day.
+
+        Raises
+        ------
+        DataError
+            It has none.
+        """
+        try:
+            return self.get_range(call, key, start, end, fetch, date_column, lambda first, last: last >= end,
+                                  empty_attempts=OPTIONAL_ATTEMPTS)
+        except UnansweredError as error:
+            if not error.empty:
+                raise
+            raise DataError(f'{self.label(call, index)}: found no rows of this index, expected some; check --benchmark, or start '
+                            'again later') from None
 
 
 def iter_tables(
@@ -214,16 +237,19 @@ def whole_last_day(request: Request, tables: Iterator[pd.DataFrame], last: date)
     if last < clock.today():
         yield from tables
         return
-    held, before = [], 0
+    held, rows = [], Counter()
     for table in tables:
         days = parse_dates(table, 'date')
         now = (days == np.datetime64(last, 's')).to_numpy()
-        before += int((days[~now] == days[~now].max()).sum())
+        rows[days[~now].max()] += int((days[~now] == days[~now].max()).sum())
         held.append(table[now].reset_index(drop=True))
         if len(rest := table[~now].reset_index(drop=True)):
             rest.attrs = table.attrs
             yield rest
     found = sum(map(len, held))
+    before = rows[max((day for day in rows if not pd.isna(day)), default=pd.NaT)]  # stocks that ended before do not count
+    if not found or 'last_day' in request.about:  # the market is not open, or a source has said so
+        return
     if found < least_rows(before, today=True):
         request.about['last_day'] = f'{last} is not complete at the source yet ({found:,} of {before:,} stocks), and was left out'
         return

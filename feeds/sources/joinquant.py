@@ -40,7 +40,7 @@ from .joinquant_tables import (
     listings,
     name_changes,
 )
-from .retries import RefusalError, RefusedError, Throttle, import_client, suppress_output
+from .retries import RefusalError, RefusedError, Throttle, UnansweredError, import_client, suppress_output
 from .saved import SavedAnswers, canonical_code
 
 COMPLETE = time(16, 30)  # o'clock, from when on the valuations of a day are there
@@ -50,6 +50,8 @@ ROW_LIMIT_MULTIPLE = 1000  # an answer of so many rows or a multiple may have be
 RATE_LIMIT = (5, 1.0)  # calls in seconds
 QUOTA_WORDS = '最大查询'  # in a refusal for today alone
 FIRST_DAY = date(1990, 12, 19)  # of the market
+LONGEST_HOLIDAY = 15  # days without a trading day, about
+QUIET = 60  # days in which, of the whole market, some share always pays out
 _WINDOW = re.compile(r'(\d{4}-\d{2}-\d{2})\D{1,20}?(\d{4}-\d{2}-\d{2})')  # in the refusal of days that the account may not read
 _DAY = re.compile(r'\d{4}-\d{2}-\d{2}')
 
@@ -76,7 +78,7 @@ class Client:
     def client(self) -> ModuleType:
         """The package, with the account checked."""
         if not self.authenticated:
-            self._client.auth(self._user, self._password)
+            self._told(lambda: self._client.auth(self._user, self._password))
             self.authenticated = True
         return self._client
 
@@ -207,8 +209,7 @@ def read(request: Request) -> Iterator[pd.DataFrame]:
     if request.folder is not None:
         yield from _read_saved_files(request, SavedAnswers('joinquant', request.folder, DAILY, FILE_PREFIXES))
     else:
-        reader = _Reader(request)
-        yield from download.whole_last_day(request, reader.tables(), reader.end)
+        yield from _Reader(request).tables()
 
 
 class _Reader:
@@ -227,7 +228,7 @@ class _Reader:
         stocks = listings(answers.get_snapshot(STOCKS, client.stocks))
         if not self._open_days():
             return
-        if self.end >= bse_codes.RENAMED:
+        if clock.today() >= bse_codes.RENAMED:
             request.renamed |= bse_codes.pairs(stocks)
         if request.codes is not None:
             request.codes = list(dict.fromkeys(request.renamed.get(code, code) for code in request.codes))
@@ -255,7 +256,7 @@ class _Reader:
             table.attrs = attrs
             return table
 
-        yield from download.iter_tables(request, list(lists), read_table)
+        yield from download.whole_last_day(request, download.iter_tables(request, list(lists), read_table), self.end)
         asked.tell(request.about)
 
     def _lists(self, stocks: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -290,8 +291,9 @@ class _Reader:
         """Cut the days to those from the first to the last one on which the market was open; tell whether there is any."""
         first, last = self.start, self.end
         try:
-            days = parse_dates(self.answers.get(CALENDAR, f'{first} {last}', lambda: self.client.trade_days(first, last),
-                                                until=last), 'date').dt.date
+            days = parse_dates(self.answers.get(
+                CALENDAR, f'{first} {last}', lambda: self.client.trade_days(first, last), until=last,
+                needed=(last - first).days > LONGEST_HOLIDAY, keep_empty=False), 'date').dt.date
         except RefusedError:
             return first <= last
         self.days = sorted(days.dropna())
@@ -333,8 +335,17 @@ class _Reader:
         def valued(low: date, high: date) -> bool:
             return traded is not None and bool(traded.between(pd.Timestamp(low), pd.Timestamp(high)).any())
 
-        values = answers.get_range(
-            VALUATION, key, first, last, lambda low, high: client.valuation(codes, low, high), 'day', valued)
+        today = last >= clock.today()
+        try:
+            values = answers.get_range(VALUATION, key, first, last, lambda low, high: client.valuation(codes, low, high), 'day',
+                                       valued, empty_attempts=1 if today else None)
+        except UnansweredError as error:
+            earlier = [day for day in self.days if day < clock.today()]
+            if not error.empty or not today or not earlier:
+                raise
+            self.request.about['last_day'] = f'{last} is not complete at the source yet, and was left out'
+            self.end = earlier[-1]
+            return self._table(key, part, changes, asked)
         flags = answers.get_range(ST_FLAGS, key, first, last, lambda low, high: client.st_flags(codes, low, high), 'date', True)
         return daily_bars(prices, values, flags, answers.label(DAILY, key), names=changes, asked=asked)
 
@@ -342,8 +353,10 @@ class _Reader:
         """Return the names by date, or nothing where the account may not ask for them."""
         request = self.request
         try:
-            changes = name_changes(self.answers.get_snapshot(NAMES, self.client.names, needed=False))
-        except RefusedError as error:
+            changes = name_changes(self.answers.get_snapshot(NAMES, self.client.names))
+        except (RefusedError, UnansweredError) as error:
+            if isinstance(error, UnansweredError) and not error.empty:
+                raise
             if not self.client.authenticated or QUOTA_WORDS in str(error):  # tomorrow the same run would have them
                 raise
             request.about['names'] = f'as of today alone: {error}'
@@ -357,7 +370,8 @@ class _Reader:
         """Return the dividends by ex-date, or nothing where the account may not ask for them."""
         try:
             found = dividend_events(self.answers.get_range(
-                DIVIDENDS, 'all', self.start, self.end, self.client.dividends, 'a_xr_date'))
+                DIVIDENDS, 'all', self.start, self.end, self.client.dividends, 'a_xr_date',
+                lambda first, last: (last - first).days > QUIET))
         except RefusedError as error:
             if QUOTA_WORDS in str(error):
                 raise
@@ -389,7 +403,7 @@ class _Reader:
         index = request.benchmark
         if index is None:
             return
-        frame = answers.get_range(DAILY, f'index {index}', self.start, self.end, lambda first, last: client.daily(
+        frame = answers.get_index(DAILY, index, f'index {index}', self.start, self.end, lambda first, last: client.daily(
             [index_symbol(index)], first, last, ['open', 'high', 'low', 'close']), 'time')
         request.reference_data['benchmarks'] = benchmark(frame, index, answers.label(DAILY, index))
         if not len(request.reference_data['benchmarks']):

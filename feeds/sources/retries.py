@@ -28,7 +28,7 @@ WRONG_CALLS = ('InvalidParameterError',)  # of these modules, errors that do not
 TEMPORARY_ERROR_WORDS = (
     '每分钟', '/分钟', '频繁', '频率', '稍后', '连接被关闭', '超时', 'too many requests', 'timed out', 'timeout')
 # limits by the hour or the day are the account's: asking again after some seconds only uses them up
-ACCOUNT_LIMIT = re.compile(r'/\s*(?:小时|天|日)|每(?:个)?(?:小时|天|日)|最大查询')
+ACCOUNT_LIMIT = re.compile(r'/\s*(?:小时|天|日)|每个?(?:小时|天)|每日(?:最|限)|最大查询')
 
 
 class BusyError(Exception):
@@ -139,6 +139,7 @@ def is_temporary(error: Exception) -> bool:
 
 def with_retries(
     call: Fetch, attempts: int = 5, wait: float = 2.0, what: str = 'the source', advice: str = '',
+    empty_attempts: int | None = None,
 ) -> pd.DataFrame:
     """Make a call, and again after temporary errors, each time after twice the wait.
 
@@ -152,6 +153,8 @@ def with_retries(
         What messages call it.
     advice : str
         What to do where there is no answer, of this source.
+    empty_attempts : int, optional
+        How often nothing is taken for no answer, where that is less.
 
     Raises
     ------
@@ -160,7 +163,7 @@ def with_retries(
     UnansweredError
         It did not answer in all attempts, or only with nothing.
     """
-    reason, empty, pause = '', True, 0.0
+    reason, empty, pause, nothing = '', True, 0.0, 0
     for attempt in range(attempts):
         if attempt:
             clock.sleep(max(pause, wait * 2 ** (attempt - 1)))
@@ -174,10 +177,14 @@ def with_retries(
             if not is_temporary(error):
                 more = f'; {error.advice}' if isinstance(error, RefusalError) else ''
                 raise RefusedError(f'{what}: the source refuses: {reason}{more}') from None
+            nothing += isinstance(error, EmptyAnswerError)
             empty &= isinstance(error, EmptyAnswerError)
+            if empty_attempts is not None and nothing >= empty_attempts:
+                empty = True
+                break
     if empty:
         advice = advice or 'the source is busy or limits this address: start again later'
-        raise UnansweredError(f'{what}: {attempts} answers without rows, where there must be some ({reason}); {advice}; nothing '
+        raise UnansweredError(f'{what}: {nothing} answers without rows, where there must be some ({reason}); {advice}; nothing '
                               'of them is kept, what was read before is', empty=True)
     advice = f': {advice}' if advice else ''
     raise UnansweredError(f'{what}: no answer in {attempts} attempts ({reason}); no network, or the source is down: start again '

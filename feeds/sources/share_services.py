@@ -150,7 +150,7 @@ class ShareService:
         if held is not None and len(held[0]) and min(held[1], answers.cache.refresh_from - timedelta(days=1)) >= wanted:
             return held
         try:
-            frame = answers.fetch_with_retries(call, code, ask, attempts=1 if ended else None)
+            frame = answers.fetch_with_retries(call, code, ask, empty_attempts=1 if ended else None)
         except UnansweredError as error:
             if not ended or not error.empty:  # the services have lost some stocks that ended long ago
                 raise

@@ -170,19 +170,22 @@ class _Reader:
         """Yield the tables."""
         request = self.request
         stocks = self._stocks()
-        changes = name_changes(self._renamed(self.answers.get_snapshot(NAME_CHANGES, lambda: self.client.query(NAME_CHANGES),
-                                                                       needed=False)))
+        changes = name_changes(self._names())
         tushare_files.tell_delisting_period(request, changes)
         tushare_files.add_listings_and_names(request, stocks, changes)
         days = self._days()
         self.by_stock = request.codes is not None and len(request.codes) < len(days)
-        keys = list(request.codes) if self.by_stock else [str(day) for day in days]
+        life = stocks.drop_duplicates('code').set_index('code')
+        self.listed = {code: day.date() for code, day in life['listed'].dropna().items()}
+        if self.by_stock:
+            self.end = days[-1]
+            keys = [code for code in request.codes if self.listed.get(code, FIRST_DAY) <= self.end]
+        else:
+            keys = [str(day) for day in days]
         self._announce(keys)
         self._add_industries_and_benchmark()
         asked = Asked(request)
         self.builder, self.dividends = TableBuilder(changes, asked), Dividends(self.start)
-        life = stocks.drop_duplicates('code').set_index('code')
-        self.listed = {code: day.date() for code, day in life['listed'].dropna().items()}
         tables = download.iter_tables(request, keys, self._table, by_day=not self.by_stock)
         yield from download.whole_last_day(request, tables, self.end) if self.by_stock else tables
         for call, count in self.without.items():
@@ -205,7 +208,7 @@ class _Reader:
 
         frame = self.answers.get_snapshot(STOCK_BASIC, ask)
         stocks = listings(frame)
-        if self.end >= bse_codes.RENAMED:
+        if clock.today() >= bse_codes.RENAMED:
             try:
                 self.codes_now = new_codes(self.answers.get_snapshot(
                     NEW_CODES, lambda: self.client.query(NEW_CODES), needed=False, optional=True))
@@ -218,6 +221,15 @@ class _Reader:
         if self.request.codes is not None:
             self.request.codes = list(dict.fromkeys(codes.get(code, code) for code in self.request.codes))
         return bse_codes.renamed(stocks, codes)
+
+    def _names(self) -> pd.DataFrame:
+        """Return the names by date; nothing where they come empty, which is said and not kept."""
+        try:
+            return self._renamed(self.answers.get_snapshot(NAME_CHANGES, lambda: self.client.query(NAME_CHANGES)))
+        except UnansweredError as error:
+            if not error.empty:
+                raise
+            return pd.DataFrame()
 
     def _renamed(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return an answer with the codes of today."""
@@ -264,7 +276,7 @@ class _Reader:
             asked = {'ex_date' if call == DIVIDENDS else 'trade_date': key.replace('-', '')}
             day = date.fromisoformat(key)
             return self.answers.get(call, key, lambda: self._enough(self.client.query(call, **asked), least), day,
-                                    needed=least > 0, attempts=1 if least and day >= clock.today() else None)
+                                    needed=least > 0, empty_attempts=1 if least and day >= clock.today() else None)
         if call == DIVIDENDS:
             return self.answers.get_range(call, key, self.start, self.end, lambda first, last: self._between(
                 self._of_stock(call, key), 'ex_date', first, last), 'ex_date')
@@ -321,16 +333,23 @@ class _Reader:
         """Return what can be done without; once the account may not ask for it, what the cache has."""
         frame: pd.DataFrame | None
         if call in self.refused:
-            frame = self.answers.cache.held('tushare', call, key)
+            frame = self._kept(call, key)
         else:
             try:
                 return self._renamed(self._answer(call, key))
             except RefusedError as error:
-                self.refused[call], frame = str(error), None
+                self.refused[call], frame = str(error), self._kept(call, key)
         if frame is None:
             self.without[call] = self.without.get(call, 0) + 1
             return pd.DataFrame()
         return self._renamed(frame)
+
+    def _kept(self, call: str, key: str) -> pd.DataFrame | None:
+        """Return what the cache has of a call, be it to be refreshed."""
+        if not self.by_stock:
+            return self.answers.cache.held('tushare', call, key)
+        held = self.answers.cache.held_range('tushare', call, key)
+        return None if held is None else held[0]
 
     # -- beside the market ---------------------------------------------------------------------------------------
 
@@ -348,7 +367,7 @@ class _Reader:
         index = request.benchmark
         if index is None:
             return
-        frame = answers.get_range(INDEX_DAILY, index, self.start, self.end, lambda first, last: client.query(
+        frame = answers.get_index(INDEX_DAILY, index, index, self.start, self.end, lambda first, last: client.query(
             INDEX_DAILY, ts_code=index_symbol(index), start_date=f'{first:%Y%m%d}', end_date=f'{last:%Y%m%d}'), 'trade_date')
         request.reference_data['benchmarks'] = benchmark(frame, index)
         if not len(request.reference_data['benchmarks']):
@@ -364,7 +383,8 @@ class _Reader:
     def _members(self, index: str, first: date, last: date) -> pd.DataFrame:
         """Return the members of an index in a month: an answer holds no more of one with thousands."""
         return self.answers.get(CONSTITUENTS, f'{index} {first} {last}', lambda: self.client.query(
-            CONSTITUENTS, index_code=members_symbol(index), start_date=f'{first:%Y%m%d}', end_date=f'{last:%Y%m%d}'), until=last)
+            CONSTITUENTS, index_code=members_symbol(index), start_date=f'{first:%Y%m%d}', end_date=f'{last:%Y%m%d}'), until=last,
+            keep_empty=False)
 
 
 def months(start: date, end: date) -> list[tuple[date, date]]:

@@ -3,7 +3,7 @@
 import pytest
 
 from bt_microcap.feeds.codes import canonical_code, find_code
-from bt_microcap.feeds.sources import download
+from bt_microcap.feeds.sources import saved
 
 
 @pytest.mark.parametrize(('text', 'code'), [
@@ -58,7 +58,7 @@ def test_a_code_in_a_text(text, code):
 
 
 def test_the_downloads_search_a_text():
-    assert download.canonical_code is find_code
+    assert saved.canonical_code is find_code
 
 
 def test_a_code_is_worked_out_once():
