@@ -24,6 +24,7 @@ from typing import Any
 
 from ..feeds import sources
 from ..feeds.columns import CODE_PATTERN
+from ..feeds.errors import DataError
 from ..feeds.invocation import title
 from ..feeds.store import MANIFEST, MarketStore, check
 from .command_line import Parser, add_table_arguments, day, number, one_line_errors, progress
@@ -239,17 +240,39 @@ def ingest(args: argparse.Namespace, bar: Bar) -> tuple[MarketStore, list[str]]:
         return writer.ingest(args.inputs, args.store, append=args.append, progress=bar, reading=reading(args),
                              strict=args.strict, reference_data=sides), []
     about: dict[str, Any] = {'source': args.source}
+    there = (args.store / MANIFEST).exists()
+    if args.source == 'baostock':
+        args.shares = shares_of(args, bar) if there else args.shares
+        if args.shares:
+            about['shares'] = args.shares
     request = sources.Request(
         folder=args.inputs[0] if args.inputs else args.from_files, start=args.start,
         end=args.end or (None if args.inputs or args.from_files else date.today()), codes=args.codes,
         cache=args.cache or args.store.with_name(args.store.name + '.cache'),
         benchmark=next((name for name in args.benchmark if '=' not in name), None), skip_bad=args.skip_bad,
         refresh=args.refresh, shares=args.shares, progress=bar, say=bar.tell, about=about)
-    there = (args.store / MANIFEST).exists()
     store = writer.ingest_tables(
         sources.read(args.source, request), args.store, append=there, about=request.about, reference_data=request.reference_data,
         strict=args.strict, given=sides, renamed=request.renamed)
     return store, request.skipped
+
+
+def shares_of(args: argparse.Namespace, bar: Bar) -> str | None:
+    """Return where the shares of a store that is brought up to date come from: where they came from before.
+
+    Raises
+    ------
+    DataError
+        From a file that is not given again: without it all market caps would become other ones.
+    """
+    before = MarketStore.open(args.store).about.get('shares')
+    if args.shares or not before:
+        return args.shares
+    if before not in SHARES:
+        raise DataError(f'{args.store}: found a store with --shares {before}, expected the file again: give --shares FILE, or '
+                        f'one of {", ".join(SHARES)}')
+    bar.tell(f'--shares {before}, as the store was made')
+    return before
 
 
 def describe(store: MarketStore) -> str:

@@ -49,7 +49,7 @@ VALUES_SINCE = date(2018, 1, 2)  # first day of stock_value_em
 FIRST_DAY = date(1990, 12, 19)  # of the market
 QUARTERLY_SINCE = 2023  # year from which on dividends by the first and third quarter are usual
 LATEST_EX_DATE = timedelta(days=730)  # after a report
-SOON = timedelta(days=200)  # after a report: from then on it has dividends
+SOON = timedelta(days=75)  # after a report's day: from then on companies have told what they plan to pay
 ADVICE = ('eastmoney bars an address that asks for much: start again after some hours or from another network; akshare is for '
           'some dozens of stocks, not for the market')
 
@@ -256,6 +256,9 @@ class _Reader(_Finish):
                     name, lambda call=call, symbol=symbol: self.client.snapshot(call, symbol), optional=True)
                 frames.append(listings(frame, tuple(columns), self.answers.label(name)))
             except DataError as raised:
+                if (frame := self.answers.last_snapshot(name)) is not None:  # else its stocks would look as if they had ended
+                    frames.append(listings(frame, tuple(columns), self.answers.label(name)))
+                    continue
                 lacking.append(name)
                 error = error or raised
         if not any(len(frame) for frame in frames):

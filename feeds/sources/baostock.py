@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import date, time, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,14 +44,16 @@ from .baostock_tables import (
 )
 from .delisting import DerivedPeriods
 from .dividends import Dividends
-from .retries import EmptyAnswerError, RefusedError, Throttle, UnansweredError
+from .retries import EmptyAnswerError, RefusedError, StopError, Throttle, UnansweredError
 from .saved import SavedAnswers, canonical_code
 from .share_services import ShareService, check_shares
-from .shares import UNFIT, ShareHistory
+from .shares import SOURCES, UNFIT, ShareHistory, of_file
 
 COMPLETE = time(17, 30)  # o'clock, from when on the bars of a day are there
 RATE_LIMIT = (10, 1.0)  # calls in seconds
+EXACT = 20  # rows from which on a day must have nearly as many as the one before: suspended stocks have rows, too
 ROWS_A_CALL = 2000  # of a stock's bars: about eight years
+SPLIT = 0.85  # of the last close: no rights issue makes a reference price that is below it, as a rule
 EX_RIGHTS_A_YEAR = 0.7  # of a stock, about
 FIRST_DAY = date(1990, 12, 19)  # of the market
 INDICES = ('000', '399')  # the first digits of those that it has
@@ -77,6 +80,8 @@ def read(request: Request) -> Iterator[pd.DataFrame]:
         No network, no answer, or one that is not as expected.
     """
     check_shares(request.shares)
+    if request.shares is not None and str(request.shares) not in SOURCES:
+        of_file(Path(request.shares))  # wrong, it is refused before anything is asked for
     request.about['is_st'] = 'as given for each day'
     request.about['stocks'] = 'those of Beijing are not given by the source'
     request.about['dividends'] = 'explicit, by ex-date; rights issues by preclose'
@@ -93,12 +98,13 @@ class _Finish:
         Total shares; without it the float shares stand for them.
     periods : DerivedPeriods, optional
     dividends_of : callable, optional
-        Gives the events of a stock and year, up to a day; asked where a reference price is not the last close.
+        Gives the events of a stock and year, up to a day, and is told whether the price fell as by a split; asked where a
+        reference price is not the last close.
     """
 
     def __init__(
         self, request: Request, start: date, shares: ShareHistory | None, periods: DerivedPeriods | None,
-        dividends_of: Callable[[str, int, date], pd.DataFrame] | None = None,
+        dividends_of: Callable[[str, int, date, bool], pd.DataFrame] | None = None,
     ) -> None:
         self._float, self._closes, self._shares, self._periods = LastValues(), LastValues(), shares, periods
         self._dividends, self._dividends_of = Dividends(start), dividends_of
@@ -134,10 +140,12 @@ class _Finish:
         jumps = (preclose - before).abs() > rules.HALF_TICK
         if not jumps.any():
             return
-        rows = pd.DataFrame({'code': table['code'], 'date': parse_dates(table, 'date')})[jumps.to_numpy()].dropna()
+        rows = pd.DataFrame({'code': table['code'], 'date': parse_dates(table, 'date'), 'split': preclose < before * SPLIT})
+        rows = rows[jumps.to_numpy()].dropna()
         first = np.datetime64(parse_dates(table, 'date').min(), 's')
-        for (code, year), days in rows.groupby(['code', rows['date'].dt.year])['date']:
-            events = self._dividends_of(code, int(year), days.max().date())
+        for (code, year), part in rows.groupby(['code', rows['date'].dt.year]):
+            days = part['date']
+            events = self._dividends_of(code, int(year), days.max().date(), bool(part['split'].any()))
             self._dividends.add(events[events['date'].between(max(first, np.datetime64(days.min(), 's')), days.max())])
 
 
@@ -205,9 +213,11 @@ class _Reader:
         yield from one_by_one if days else download.whole_last_day(request, one_by_one, self.end)
         yield from told([str(day) for day in days], lambda day: self._day(day, wanted), True)
         if days:  # what the days did not tell of, such as stocks that ended, is asked for stock by stock
-            lacking = [code for code in codes if code not in self.seen and code not in set(stocks)]
+            end = self.end if 'last_day' not in request.about else max((day for day in days if day < self.end), default=date.min)
+            there = self.seen.union(stocks)
+            lacking = [code for code in codes if code not in there and self._span(code, end)[0] <= self._span(code, end)[1]]
             total += len(lacking)
-            yield from told(lacking, lambda code: self._stock(code, self.end))
+            yield from told(lacking, lambda code: self._stock(code, end))
         for table in self.finish.rest():
             source = table.attrs['source']
             if len(table := table[self.asked.rows(table)].reset_index(drop=True)):
@@ -226,6 +236,8 @@ class _Reader:
                 CALENDAR, start_date=str(first), end_date=str(last)), until=last, needed=True)
             frame = require_columns(frame, ('calendar_date', 'is_trading_day'), CALENDAR)
             days = parse_dates(frame, 'calendar_date')[frame['is_trading_day'].astype(str).str.strip() == '1']
+        except StopError:
+            raise
         except RefusedError:  # those on which the index of Shanghai has a row
             days = parse_dates(self._index_bars('000001', first, last), 'date')
         return sorted(days.dropna().dt.date.unique())
@@ -239,7 +251,11 @@ class _Reader:
         wanted = ~(basic['listed'] > np.datetime64(self.end, 's')) & ~(basic['delisted'] < np.datetime64(self.start, 's'))
         if self.request.codes is None:
             return list(basic['code'][wanted])
-        return [code for code in self.request.codes if code in self.life.index]
+        unknown = [code for code in self.request.codes if code not in self.life.index]
+        if unknown:
+            raise DataError(f'--codes {unknown[0]}: found no such stock at baostock, expected one of Shanghai or Shenzhen; it '
+                            'has none of Beijing')
+        return list(self.request.codes)
 
     def _life(self, code: str) -> tuple[date | None, date | None]:
         """Return the first and last day of a stock, where they are known."""
@@ -273,7 +289,7 @@ class _Reader:
                 choices.setdefault(calls, (codes, until, later))
         choices.setdefault(self._stock_calls(codes, self.end), (codes, self.end, []))
         calls = min(choices)
-        events = round(len(codes) * len(days) / 245 * EX_RIGHTS_A_YEAR) - cache.count('baostock', DIVIDENDS) if calls else 0
+        events = round(len(codes) * len(days) / 245 * EX_RIGHTS_A_YEAR) - len(cache.keys('baostock', DIVIDENDS)) if calls else 0
         notes = [f'some {events:,} of them for the dividends of stocks and years with an ex-right'] if events > 0 else []
         if calls:
             notes.append(f'{self.client.count.calls:,} of the {CALLS_A_DAY:,} calls that an address may make today are made')
@@ -312,13 +328,19 @@ class _Reader:
 
     def _split_before(self, history: ShareHistory, codes: list[str]) -> None:
         """Tell a history the bonus shares between what its records are as of and the first day, which no row tells."""
-        for code in codes:
-            known = history.known_as_of(code, self.start)
-            for year in range(known.year, self.start.year + 1) if known is not None and known < self.start else ():
-                events = self._dividends_of(code, year, min(date(year, 12, 31), self.start))
-                for day, ratio in zip(events['date'].dt.date, events['share_ratio'], strict=True):
-                    if known < day < self.start and ratio != 1:
-                        history.split(code, day, ratio)
+        known_of = {code: known for code in codes
+                    if (known := history.known_as_of(code, self.start)) is not None and known < self.start}
+        years = [(code, year) for code, known in known_of.items() for year in range(known.year, self.start.year + 1)]
+        calls = sum(not self.answers.cache.covers(
+            'baostock', DIVIDENDS, f'{code} {year}', start=date(year, 1, 1), end=min(date(year, 12, 31), self.start))
+            for code, year in years)
+        if calls:
+            self.answers.announce(calls, note='for bonus shares between what is known of the shares and the first day')
+        for code, year in years:
+            events = self._dividends_of(code, year, min(date(year, 12, 31), self.start))
+            for day, ratio in zip(events['date'].dt.date, events['share_ratio'], strict=True):
+                if known_of[code] < day <= self.start and ratio != 1:
+                    history.split(code, day, ratio)
 
     # -- the table of a stock or a day ---------------------------------------------------------------------------
 
@@ -350,7 +372,8 @@ class _Reader:
         day = date.fromisoformat(key)
         today = day >= clock.today()
         try:
-            frame = self._whole_day(day, 1 if today else None, download.least_rows(self.last_count, today))
+            least = download.least_rows(self.last_count, True, EXACT) if self.last_count else max(1, len(wanted) // 2)
+            frame = self._whole_day(day, 1 if today else None, least)
         except UnansweredError as error:
             if not today or not error.empty:
                 raise
@@ -367,7 +390,8 @@ class _Reader:
     def _finished(self, table: pd.DataFrame) -> pd.DataFrame:
         return self.finish(table) if len(table) else table
 
-    def _dividends_of(self, code: str, year: int, day: date) -> pd.DataFrame:
+    def _dividends_of(self, code: str, year: int, day: date, split: bool = False) -> pd.DataFrame:
+        """Return the events of a stock and year; where the price fell as by a split, nothing is not kept as an answer."""
         def ask(first: date, last: date) -> pd.DataFrame:
             frame = self.client.query(DIVIDENDS, code=symbol(code), year=str(year), yearType='operate')
             if not len(frame):
@@ -377,7 +401,8 @@ class _Reader:
         key = f'{code} {year}'
         held = self.answers.cache.days('baostock', DIVIDENDS, key)  # asked for, it is asked for the whole year
         last = day if held is not None and held[1] >= day else max(day, min(date(year, 12, 31), self.end))
-        return dividend_events(self.answers.get_range(DIVIDENDS, key, date(year, 1, 1), last, ask, 'dividOperateDate'))
+        return dividend_events(self.answers.get_range(
+            DIVIDENDS, key, date(year, 1, 1), last, ask, 'dividOperateDate', keep_empty=not split))
 
     # -- beside the market ---------------------------------------------------------------------------------------
 

@@ -14,12 +14,11 @@ from typing import Any
 
 import pandas as pd
 
-from ..errors import DataError
 from . import clock
-from .retries import BusyError, RefusalError, import_client, suppress_output
+from .retries import BusyError, RefusalError, StopError, import_client, suppress_output
 
 NOT_LOGGED_IN, TOO_MANY_LOGINS, BARRED, NETWORK_ERROR_PREFIX = '10001001', '10001005', '10001011', '10002'  # numbers of errors
-CONNECT_TIMEOUT, ANSWER_TIMEOUT = 15.0, 60.0  # seconds
+CONNECT_TIMEOUT, ANSWER_TIMEOUT, WHOLE_ANSWER_TIMEOUT = 15.0, 60.0, 300.0  # seconds; of a part of an answer, of all of it
 CALLS_A_DAY, MARGIN = 50_000, 500  # that an address may make; that are left alone, for what else asks from this address
 PAGE = 2000  # rows in a page
 WHOLE_ANSWERS = ('query_daily_history_k_AStock',)  # calls that answer in one page, whatever the client believes of it
@@ -31,14 +30,22 @@ class _Connection:
     """A connection that is given up after some time, and tells of its end: the client itself would wait, or spin, for ever."""
 
     def __init__(self, connection: Any) -> None:
-        self._connection = connection
+        self._connection, self._until = connection, 0.0
 
     def connect(self, address: Any) -> None:
         self._connection.settimeout(CONNECT_TIMEOUT)
         self._connection.connect(address)
         self._connection.settimeout(ANSWER_TIMEOUT)
 
+    def send(self, data: bytes) -> int:
+        self._until = clock.monotonic() + WHOLE_ANSWER_TIMEOUT
+        return self._connection.send(data)
+
     def recv(self, size: int) -> bytes:
+        left = self._until - clock.monotonic()
+        if left <= 0:
+            raise TimeoutError('the answer takes too long')
+        self._connection.settimeout(min(ANSWER_TIMEOUT, left))
         received = self._connection.recv(size)
         if not received:
             raise ConnectionError('the connection was closed')
@@ -79,14 +86,14 @@ class CallCount:
 
         Raises
         ------
-        DataError
+        StopError
             The day's calls are used up.
         """
         if (day := str(clock.today())) != self._day:
             self._day, self.calls = day, 0
         if self.calls + calls > CALLS_A_DAY - MARGIN:
             self.save()
-            raise DataError(f'baostock: {self.calls:,} calls were made today, of {CALLS_A_DAY:,} that an address may make a day '
+            raise StopError(f'baostock: {self.calls:,} calls were made today, of {CALLS_A_DAY:,} that an address may make a day '
                             f'before it is barred for hours; {GO_ON}')
         self.calls += calls
         self._unsaved += calls
@@ -151,7 +158,8 @@ class Client:
             raise BusyError(message)
         if result.error_code == BARRED:
             raise RefusalError(message, f'baostock has barred this address, as it does for hours after {CALLS_A_DAY:,} calls '
-                                        f'a day or too many at once; {self.count.calls:,} were counted here today; {GO_ON}')
+                                        f'a day or too many at once; {self.count.calls:,} were counted here today; {GO_ON}',
+                               stop=True)
         raise ValueError(message)
 
     def close(self) -> None:

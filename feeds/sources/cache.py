@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import numpy as np
 import pandas as pd
@@ -57,6 +57,7 @@ class Cache:
 
     def __init__(self, folder: Path | None, refresh_from: date | None = None) -> None:
         self.folder, self.refresh_from = folder, refresh_from or date.max
+        self._fresh: set[tuple[str, ...]] = set()  # what was asked for since: it need not be refreshed again
 
     def get(
         self, *parts: str, fetch: Fetch, until: date | None = None, needed: bool = False, keep_empty: bool = True,
@@ -78,13 +79,14 @@ class Cache:
         if (held := self.held(*parts, until=until, needed=needed or not keep_empty)) is not None:
             return held
         frame = fetch()
+        self._fresh.add(parts)
         if (until is None or until < clock.today()) and (keep_empty or len(frame)):
             self._write(parts, frame)
         return frame
 
     def held(self, *parts: str, until: date | None = None, needed: bool = False) -> pd.DataFrame | None:
         """Return an answer that is there; None where it must be asked for. Without `until` it may be one to be refreshed."""
-        if until is not None and until >= self.refresh_from:
+        if until is not None and until >= self.refresh_from and parts not in self._fresh:
             return None
         held = self._read(parts)
         return None if held is None or (needed and not len(held.frame)) else held.frame
@@ -101,12 +103,13 @@ class Cache:
     def has(self, *parts: str, until: date | None = None) -> bool:
         """Tell whether an answer is there, without reading it."""
         path = self._path(parts)
-        return path is not None and path.exists() and not (until is not None and until >= self.refresh_from)
+        stale = until is not None and until >= self.refresh_from and parts not in self._fresh
+        return path is not None and path.exists() and not stale
 
-    def count(self, *parts: str) -> int:
-        """Return how many answers of a call are there."""
+    def keys(self, *parts: str) -> list[str]:
+        """Return for what a call's answers are there."""
         path = self._path((*parts, ''))
-        return 0 if path is None or not path.parent.is_dir() else sum(1 for _ in path.parent.iterdir())
+        return [] if path is None or not path.parent.is_dir() else [unquote(file.stem) for file in path.parent.glob('*.parquet')]
 
     def days(self, *parts: str) -> tuple[date, date] | None:
         """Return the first and last day that an answer tells of, without reading it; None where there is none."""
@@ -124,6 +127,7 @@ class Cache:
 
     def get_range(
         self, *parts: str, start: date, end: date, fetch: FetchRange, date_column: str, needed: bool = False,
+        proved: bool | None = None, keep_empty: bool = True,
     ) -> pd.DataFrame:
         """Return the rows of some days, asking only for those that the cache has not.
 
@@ -137,16 +141,21 @@ class Cache:
             The column with the answer's days.
         needed : bool
             An answer of the cache without rows is none, nor are days without rows at its end, unless they are proved.
+        proved : bool, optional
+            Whether `fetch` proves that days without rows have none; by default where they are `needed`.
+        keep_empty : bool
+            Whether nothing at all is kept as an answer.
         """
         if start > end:
             return pd.DataFrame()
         there = self._read(parts)
-        held = self._trusted(there, date_column, needed)
-        proved = needed
+        held = self._trusted(parts, there, date_column, needed)
+        fresh_is_proved = needed if proved is None else proved
+        proved = fresh_is_proved
         if held is None:
             known, frames = None, [fetch(start, end)]
         else:
-            known, frames, proved = held.days, [held.frame], needed or held.proved
+            known, frames, proved = held.days, [held.frame], fresh_is_proved or held.proved
             if start < known[0]:
                 frames.insert(0, fetch(start, known[0] - timedelta(days=1)))
             if end > known[1]:
@@ -158,11 +167,12 @@ class Cache:
                 start, end = min(start, known[0]), max(end, known[1])
         frame = concat_frames(frames)
         covered = start, min(end, clock.today() - timedelta(days=1))
-        if covered != known and covered[1] >= start:
+        self._fresh.add(parts)
+        if covered != known and covered[1] >= start and (keep_empty or len(frame)):
             self._write(parts, _until(frame, date_column, covered[1]), covered, proved)
         return frame
 
-    def _trusted(self, held: Held | None, date_column: str, needed: bool) -> Held | None:
+    def _trusted(self, parts: tuple[str, ...], held: Held | None, date_column: str, needed: bool) -> Held | None:
         """Return the part of an answer of the cache that need not be asked for again."""
         if held is None or held.days is None:
             return None
@@ -172,7 +182,8 @@ class Cache:
                 return None
             rows = parse_dates(held.frame, date_column).max()
             last = last if pd.isna(rows) else min(last, rows.date())
-        last = min(last, self.refresh_from - timedelta(days=1))
+        if parts not in self._fresh:
+            last = min(last, self.refresh_from - timedelta(days=1))
         if last < first:
             return None
         return held if last == held.days[1] else Held(_until(held.frame, date_column, last), (first, last), held.proved)

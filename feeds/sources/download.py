@@ -14,7 +14,7 @@ from ..errors import DataError
 from . import Request, clock
 from .answers import Asked, parse_dates
 from .cache import Cache, FetchRange, Needed
-from .retries import EmptyAnswerError, Fetch, Pauses, Throttle, UnansweredError, with_retries
+from .retries import EmptyAnswerError, Fetch, Pauses, StopError, Throttle, UnansweredError, with_retries
 
 DEFAULT_START = date(2005, 1, 1)  # asked for where the user gives no start
 MARKET_CLOSED = time(16)  # o'clock in Shanghai, from when on a day is complete, where a source is not later
@@ -125,6 +125,11 @@ class Download:
             self.name, call, clock.today().isoformat(), needed=needed, fetch=lambda: self.fetch_with_retries(
                 call, '', fetch, needed, *((OPTIONAL_ATTEMPTS, OPTIONAL_WAIT, '') if optional else ())))
 
+    def last_snapshot(self, call: str) -> pd.DataFrame | None:
+        """Return the newest list that an earlier day left; None where there is none."""
+        days = self.cache.keys(self.name, call)
+        return self.cache.held(self.name, call, max(days), needed=True) if days else None
+
     def get(
         self, call: str, key: str, fetch: Fetch, until: date | None = None, needed: bool = False,
         empty_attempts: int | None = None, keep_empty: bool = True,
@@ -140,7 +145,8 @@ class Download:
 
     def get_range(
         self, call: str, key: str, start: date, end: date, fetch: FetchRange, date_column: str, needed: bool | Needed = False,
-        since: date | None = None, empty_attempts: int | None = None,
+        since: date | None = None, empty_attempts: int | None = None, keep_empty: bool = True,
+        proved: bool | None = None,
     ) -> pd.DataFrame:
         """Return the answer about some days.
 
@@ -159,6 +165,10 @@ class Download:
             where there are such, that none are of the days is known.
         empty_attempts : int, optional
             How often nothing is taken for no answer, where that is less than of other errors.
+        keep_empty : bool
+            Whether nothing at all is kept as an answer.
+        proved : bool, optional
+            That days without rows at the end have none is known; by default where `needed` is true, not by a function.
         """
         must = needed if callable(needed) else lambda first, last: bool(needed)
 
@@ -175,6 +185,7 @@ class Download:
 
         return self.cache.get_range(
             self.name, call, key, start=start, end=end, date_column=date_column, needed=needed is not False,
+            proved=needed is True if proved is None else proved, keep_empty=keep_empty,
             fetch=lambda first, last: self.fetch_with_retries(
                 call, key, lambda: between(first, last), empty_attempts=empty_attempts))
 
@@ -221,12 +232,20 @@ def iter_tables(
         request.progress(done, len(keys))
 
 
-def least_rows(before: int, today: bool) -> int:
-    """Return how many rows a day must have to be complete, after one with so many: a day that is over half of them, to be sure.
+def least_rows(before: int, exact: bool, many: int = MANY) -> int:
+    """Return how many rows a day must have to be complete, after one with so many.
 
-    On the day in 2015 on which most stocks were suspended at once there were 0.7 of those of the day before.
+    Parameters
+    ----------
+    before : int
+        Rows of the day before.
+    exact : bool
+        Nearly as many, as of today; else half of them, to be sure: on the day in 2015 on which most stocks were suspended at
+        once there were 0.7 of those of the day before.
+    many : int
+        Rows from which on it is exact.
     """
-    return max(1, int(before * (WHOLE_OF_MANY if today and before >= MANY else WHOLE)))
+    return max(1, int(before * (WHOLE_OF_MANY if exact and before >= many else WHOLE)))
 
 
 def whole_last_day(request: Request, tables: Iterator[pd.DataFrame], last: date) -> Iterator[pd.DataFrame]:
@@ -250,7 +269,7 @@ def whole_last_day(request: Request, tables: Iterator[pd.DataFrame], last: date)
     before = rows[max((day for day in rows if not pd.isna(day)), default=pd.NaT)]  # stocks that ended before do not count
     if not found or 'last_day' in request.about:  # the market is not open, or a source has said so
         return
-    if found < least_rows(before, today=True):
+    if found < least_rows(before, exact=True):
         request.about['last_day'] = f'{last} is not complete at the source yet ({found:,} of {before:,} stocks), and was left out'
         return
     for table in held:
@@ -264,6 +283,8 @@ def skip_on_error(request: Request, what: str) -> Iterator[None]:
     """Do without something beside the market that cannot be read, and say so."""
     try:
         yield
+    except StopError:
+        raise
     except DataError as error:
         request.about[what] = f'not known, as not read: {error}'
 

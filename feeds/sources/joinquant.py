@@ -40,7 +40,7 @@ from .joinquant_tables import (
     listings,
     name_changes,
 )
-from .retries import RefusalError, RefusedError, Throttle, UnansweredError, import_client, suppress_output
+from .retries import RefusalError, RefusedError, StopError, Throttle, UnansweredError, import_client, suppress_output
 from .saved import SavedAnswers, canonical_code
 
 COMPLETE = time(16, 30)  # o'clock, from when on the valuations of a day are there
@@ -94,7 +94,8 @@ class Client:
             return ask()
         except Exception as error:  # the package raises nothing else where the service refuses
             if QUOTA_WORDS in str(error):
-                raise RefusalError(str(error), 'go on tomorrow with the same command, what was read is kept') from error
+                raise RefusalError(
+                    str(error), 'go on tomorrow with the same command, what was read is kept', stop=True) from error
             if (window := _WINDOW.search(str(error))) and '权限' in str(error):
                 raise RefusalError(str(error), f'give --start {window[1]} and --end {window[2]} or days between') from error
             raise
@@ -294,6 +295,8 @@ class _Reader:
             days = parse_dates(self.answers.get(
                 CALENDAR, f'{first} {last}', lambda: self.client.trade_days(first, last), until=last,
                 needed=(last - first).days > LONGEST_HOLIDAY, keep_empty=False), 'date').dt.date
+        except StopError:
+            raise
         except RefusedError:
             return first <= last
         self.days = sorted(days.dropna())
@@ -354,10 +357,10 @@ class _Reader:
         request = self.request
         try:
             changes = name_changes(self.answers.get_snapshot(NAMES, self.client.names))
+        except StopError:  # tomorrow the same run would have them
+            raise
         except (RefusedError, UnansweredError) as error:
-            if isinstance(error, UnansweredError) and not error.empty:
-                raise
-            if not self.client.authenticated or QUOTA_WORDS in str(error):  # tomorrow the same run would have them
+            if not self.client.authenticated or (isinstance(error, UnansweredError) and not error.empty):
                 raise
             request.about['names'] = f'as of today alone: {error}'
             request.about['delisting_period'] = f'not known, no column: {error}'
@@ -371,10 +374,10 @@ class _Reader:
         try:
             found = dividend_events(self.answers.get_range(
                 DIVIDENDS, 'all', self.start, self.end, self.client.dividends, 'a_xr_date',
-                lambda first, last: (last - first).days > QUIET))
+                lambda first, last: (last - first).days > QUIET, proved=True))
+        except StopError:
+            raise
         except RefusedError as error:
-            if QUOTA_WORDS in str(error):
-                raise
             self.request.about['dividends'] = f'not known as such, by preclose: {error}'
             return None
         found['code'] = found['code'].replace(self.request.renamed)

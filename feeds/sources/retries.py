@@ -59,15 +59,21 @@ class RefusalError(Exception):
         The source's words.
     advice : str
         Ours.
+    stop : bool
+        It will refuse everything else as well, for some hours or until tomorrow.
     """
 
-    def __init__(self, message: str, advice: str) -> None:
+    def __init__(self, message: str, advice: str, stop: bool = False) -> None:
         super().__init__(message)
-        self.advice = advice
+        self.advice, self.stop = advice, stop
 
 
 class RefusedError(DataError):
     """The source answered that it will not: asking again does not help."""
+
+
+class StopError(RefusedError):
+    """The source answers nothing more for now: what is optional is not to be done without, it is to be asked for later."""
 
 
 class UnansweredError(DataError):
@@ -176,7 +182,8 @@ def with_retries(
             reason, pause = one_line_message(error), getattr(error, 'wait', 0.0)
             if not is_temporary(error):
                 more = f'; {error.advice}' if isinstance(error, RefusalError) else ''
-                raise RefusedError(f'{what}: the source refuses: {reason}{more}') from None
+                kind = StopError if getattr(error, 'stop', False) else RefusedError
+                raise kind(f'{what}: the source refuses: {reason}{more}') from None
             nothing += isinstance(error, EmptyAnswerError)
             empty &= isinstance(error, EmptyAnswerError)
             if empty_attempts is not None and nothing >= empty_attempts:

@@ -22,6 +22,7 @@ Life = tuple[date | None, date | None]  # first and last day of a stock, where t
 SHARE_HISTORY, REPORTS, EX_RIGHTS = 'stock_zh_a_gbjg_em', 'query_profit_data', 'xdxr'
 REPORT_FIELDS = ('code', 'pubDate', 'statDate', 'totalShare')
 STALE = timedelta(days=30)  # a history is asked for again when it is older; until then bonus shares on ex-dates are followed
+LATEST_REPORT = timedelta(days=200)  # after the end of its quarter
 FIRST_QUARTER = 2007  # year of the first reports that baostock has
 TDX_TIMEOUT = 15  # seconds
 CAPS = {  # what is said of the market caps
@@ -58,6 +59,7 @@ class ShareService:
     def __init__(self, request: Request, start: date, end: date, baostock: Callable[..., pd.DataFrame] | None = None) -> None:
         self.name, self._request, self._start, self._end, self._query = str(request.shares), request, start, end, baostock
         self.without: list[str] = []
+        self.silent = 0  # reports that should be there and came empty
         if self.name not in SOURCES:
             return
         throttle = {'akshare': Pauses(3, 5), 'mootdx': Throttle(20, 1.0), 'baostock': Throttle(10, 1.0)}[self.name]
@@ -73,6 +75,8 @@ class ShareService:
             told = CAPS[self.name]
         else:
             told = f'total shares of the file {Path(self.name).name} x close'
+        if self.silent:
+            told += f'; not known are {self.silent:,} reports that came empty, the next run asks for them again'
         none = f'; none known of {len(self.without)} stocks: {", ".join(self.without[:5])}' if self.without else ''
         return f'{told}; not known before the first record{none}'
 
@@ -125,10 +129,10 @@ class ShareService:
 
     def _of_mootdx(self, code: str, life: Life) -> pd.DataFrame:
         def ask() -> pd.DataFrame:
-            if self._client is None:
-                quotes = import_client('mootdx.quotes', 'mootdx').Quotes
-                self._client = quotes.factory(market='std', timeout=TDX_TIMEOUT, auto_retry=False, raise_exception=True)
+            quotes = import_client('mootdx.quotes', 'mootdx').Quotes
             try:
+                if self._client is None:
+                    self._client = quotes.factory(market='std', timeout=TDX_TIMEOUT, auto_retry=False, raise_exception=True)
                 frame = self._client.xdxr(symbol=code[:6])
             except Exception as error:
                 self._client = None  # connects again
@@ -173,13 +177,18 @@ class ShareService:
         rows = []
         for year, quarter in self._quarters(life):
             # the report of a quarter is published within some months; until there is one it is asked for again
-            late = clock.today() - _quarter_end(year, quarter) > timedelta(days=200)
+            late = clock.today() - _quarter_end(year, quarter) > LATEST_REPORT
             key = f'{code} {year}Q{quarter}'
-            if (frame := self.answers.cache.held('baostock', REPORTS, key, needed=not late)) is None:
-                frame = self.answers.fetch_with_retries(REPORTS, key, lambda year=year, quarter=quarter: self._query(
-                    REPORTS, code=symbol(code), year=year, quarter=quarter))
-                if late or len(frame):
-                    self.answers.cache.get('baostock', REPORTS, key, fetch=lambda frame=frame: frame, needed=not late)
+            end, (listed, delisted) = _quarter_end(year, quarter), life
+            # a listed company has published; one that ended may not have, and of the time before a listing there may be none
+            public = late and listed is not None and end >= listed and (delisted is None or end + LATEST_REPORT < delisted)
+            try:
+                frame = self.answers.get(REPORTS, key, lambda year=year, quarter=quarter: self._query(
+                    REPORTS, code=symbol(code), year=year, quarter=quarter), needed=public, empty_attempts=2, keep_empty=late)
+            except UnansweredError as error:
+                if not error.empty:
+                    raise
+                self.silent, frame = self.silent + 1, pd.DataFrame()
             rows.append(require_columns(frame, REPORT_FIELDS, self.answers.label(REPORTS, code)))
         frame = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=list(REPORT_FIELDS))
         table = pd.DataFrame({'code': parse_codes(frame, 'code'), 'date': parse_dates(frame, 'pubDate'),

@@ -16,7 +16,7 @@ from ..errors import DataError
 from .answers import parse_dates, require_columns
 
 COLUMNS = ('code', 'date', 'shares', 'until')
-NEAR = 10  # days
+NEAR, SAME = 10, 0.02  # days; parts: a record so near to an ex-date, and to its new shares, is that of it
 LEAST = 5e6  # shares; the median of A shares is above 1e8
 SOURCES = {
     'akshare': 'stock_zh_a_gbjg_em, the share history of eastmoney: one slow call a stock',
@@ -68,8 +68,10 @@ def of_history(
     """
     frame = require_columns(frame, (day, total), source)
     numbers = pd.to_numeric(frame[total], errors='coerce').astype('float64') * scale
-    return pd.DataFrame({'code': code, 'date': parse_dates(frame, day), 'shares': numbers.round(),
-                         'until': np.datetime64(asked, 's')})
+    days = parse_dates(frame, day)
+    told = np.datetime64(asked, 's')
+    return pd.DataFrame({'code': code, 'date': days, 'shares': numbers.round(),
+                         'until': days.where(days > told, told).astype('datetime64[s]')})
 
 
 def of_file(path: Path) -> pd.DataFrame:
@@ -106,7 +108,7 @@ class ShareHistory:
     """
 
     def __init__(self, records: pd.DataFrame) -> None:
-        self._records = {code: (part['date'].to_numpy('datetime64[D]'), part['shares'].to_numpy(float),
+        self._records = {code: (part['date'].to_numpy('datetime64[D]').copy(), part['shares'].to_numpy(float),
                                 part['until'].to_numpy('datetime64[D]')) for code, part in records.groupby('code', sort=False)}
         self._splits: dict[str, list[tuple[np.datetime64, float]]] = {}
         self._now: dict[str, tuple[float, np.datetime64]] = {}  # of days one by one: shares, and the day of the next record
@@ -137,8 +139,7 @@ class ShareHistory:
         ratios = table['share_ratio'].to_numpy(float) if 'share_ratio' in table else np.full(len(table), np.nan)
         for row in np.flatnonzero((ratios == ratios) & (ratios != 1) & ~np.isnat(days)):
             code = table['code'].iat[row]
-            self._splits.setdefault(code, []).append((days[row], ratios[row]))
-            self._now.pop(code, None)
+            self._take_split(code, days[row], ratios[row])
         if len(table) > 1 and (days == days[0]).all():  # the whole market on a day: only what changed is looked up
             return np.array([self._on(code, days[0]) for code in table['code'].tolist()]).round()
         for code, rows in table.groupby('code', sort=False).indices.items():
@@ -147,6 +148,18 @@ class ShareHistory:
                 continue
             out[rows] = self._of(code, days[rows])
         return out.round()
+
+    def _take_split(self, code: str, day: np.datetime64, ratio: float) -> None:
+        """Take bonus shares of a row; a record of them that is dated some days later counts from this day on."""
+        self._now.pop(code, None)
+        if code in self._records:
+            known, shares, _ = self._records[code]
+            place = int(np.searchsorted(known, day, 'right'))
+            if 0 < place < len(known) and known[place] - day <= np.timedelta64(NEAR, 'D') and abs(
+                    shares[place] / (shares[place - 1] * ratio) - 1) < SAME:
+                known[place] = day
+                return
+        self._splits.setdefault(code, []).append((day, ratio))
 
     def _of(self, code: str, days: np.ndarray) -> np.ndarray:
         """Return a stock's total shares on some days."""

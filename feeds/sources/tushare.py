@@ -176,7 +176,8 @@ class _Reader:
         days = self._days()
         self.by_stock = request.codes is not None and len(request.codes) < len(days)
         life = stocks.drop_duplicates('code').set_index('code')
-        self.listed = {code: day.date() for code, day in life['listed'].dropna().items()}
+        self.listed, self.delisted = ({code: day.date() for code, day in life[name].dropna().items()}
+                                      for name in ('listed', 'delisted'))
         if self.by_stock:
             self.end = days[-1]
             keys = [code for code in request.codes if self.listed.get(code, FIRST_DAY) <= self.end]
@@ -310,7 +311,8 @@ class _Reader:
     def _table(self, key: str) -> pd.DataFrame:
         least = 1
         if not self.by_stock:
-            least = download.least_rows(self.last_count, date.fromisoformat(key) >= clock.today())
+            day = date.fromisoformat(key)
+            least = download.least_rows(self.last_count, day >= clock.today()) if self.last_count else self._least_of_first(day)
         try:
             self.bars = self._renamed(self._answer(DAILY, key, least))
             caps = self._renamed(self._answer(DAILY_BASIC, key, max(1, len(self.bars) // 2)))
@@ -328,6 +330,11 @@ class _Reader:
         table = self.dividends.lay(table)
         table.attrs['source'] = source
         return table
+
+    def _least_of_first(self, day: date) -> int:
+        """Return how many rows the first day must have: a quarter of the stocks that were listed."""
+        listed = sum(first <= day <= self.delisted.get(code, day) for code, first in self.listed.items())
+        return max(1, listed // 4) if self.request.codes is None else 1
 
     def _optional(self, call: str, key: str) -> pd.DataFrame:
         """Return what can be done without; once the account may not ask for it, what the cache has."""

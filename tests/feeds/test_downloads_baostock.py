@@ -325,8 +325,7 @@ def test_an_open_day_is_never_skipped(serve):
     assert f'baostock {DAY} 2024-05-22: 5 answers without rows' in downloads.refused(FIRST, LAST, '--skip-bad')
 
 
-@pytest.mark.parametrize('there', [20, pytest.param(40, marks=pytest.mark.xfail(
-    strict=True, reason='a past day with over half of the rows of the day before is kept for ever'))])
+@pytest.mark.parametrize('there', [20, 40])
 def test_a_day_that_is_cut_off_is_asked_again(serve, there):
     downloads, seen = serve(BIG), []
 
@@ -404,8 +403,7 @@ def test_today_is_left_out_until_it_is_whole(serve, there):
 LISTED_TODAY = Stock('600901.XSHG', [(date(2024, 5, 31), '新股')], 1e8, 10.0, listed=date(2024, 5, 31))
 
 
-@pytest.mark.parametrize('has_bars', [True, pytest.param(False, marks=pytest.mark.xfail(
-    strict=True, reason='a stock that the days did not tell of is asked for up to the day that was left out'))])
+@pytest.mark.parametrize('has_bars', [True, False])
 def test_a_stock_that_is_listed_on_a_day_that_is_not_whole_waits_for_the_next_one(serve, has_bars):
     downloads = serve(big_market(LISTED_TODAY), now=datetime(2024, 5, 31, 18))
     answer(downloads.server, DAY, lambda rows, arguments: [] if arguments[0] == '2024-05-31' else rows)
@@ -423,7 +421,6 @@ def test_today_is_left_out_where_some_stocks_have_no_row_of_it_yet(serve):
     assert downloads.store().span()[1] == date(2024, 5, 30)
 
 
-@pytest.mark.xfail(strict=True, reason='where the only day is left out every stock is asked for by itself')
 def test_a_single_day_that_is_not_whole_is_not_asked_for_stock_by_stock(serve):
     downloads = serve(BIG, now=datetime(2024, 5, 31, 18))
     answer(downloads.server, DAY, lambda rows, arguments: [])
@@ -490,7 +487,6 @@ def test_pages_are_calls_too(serve, monkeypatch):
     assert held['calls'] == len(made)
 
 
-@pytest.mark.xfail(strict=True, reason='bonus shares before the first day are asked for of every stock, which is not announced')
 def test_what_shares_of_reports_cost_is_said_before(serve):
     downloads = serve(BIG)
     told = downloads.download(FIRST, LAST, '--shares', 'baostock').err
@@ -498,7 +494,6 @@ def test_what_shares_of_reports_cost_is_said_before(serve):
     assert 0.9 * len(downloads.made) <= said <= 1.1 * len(downloads.made)
 
 
-@pytest.mark.xfail(strict=True, reason='stocks that the source has not are left out without a word')
 @pytest.mark.parametrize('code', ['600999.XSHG', '920122.BJSE'])
 def test_a_stock_that_the_source_has_not_is_said(serve, code):
     downloads = serve(LITTLE)

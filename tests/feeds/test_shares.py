@@ -132,8 +132,7 @@ REPORTED = STEPS | {'300115.XSHE': {date(2024, 1, 1): 1e9, NEW_SHARES: 9.09e8}}
 
 
 @pytest.mark.parametrize('start', [FIRST, date(2024, 4, 11), date(2024, 5, 6), date(2024, 5, 31),
-                                   pytest.param(EX_DATE, marks=pytest.mark.xfail(
-                                       strict=True, reason='bonus shares on the very first day are followed by nobody'))])
+                                   EX_DATE])
 def test_reports_give_the_caps_with_bonus_shares_on_their_ex_date(serve, start):
     services = serve()
     services.downloads.download(start, LAST, '--shares', 'baostock')
@@ -250,8 +249,7 @@ def test_reports_are_asked_for_once_and_late_ones_again(serve):
     assert REPORTS not in [name for name, _ in services.downloads.made]
 
 
-@pytest.mark.parametrize('runs', [1, pytest.param(2, marks=pytest.mark.xfail(
-    strict=True, reason='a report that was not told once is kept as one that there is not'))])
+@pytest.mark.parametrize('runs', [1, 2])
 def test_a_report_that_a_busy_service_did_not_tell_once_is_not_taken_for_missing(serve, runs):
     services, seen = serve(), []
     reports = {(2023, 2): ('2023-08-28', '2023-06-30', 1.0e8), (2023, 3): ('2023-10-28', '2023-09-30', 1.5e8)}
@@ -274,7 +272,6 @@ def test_a_report_that_a_busy_service_did_not_tell_once_is_not_taken_for_missing
 
 
 @pytest.mark.parametrize('name', ['akshare', 'mootdx'])
-@pytest.mark.xfail(strict=True, reason='a history that was asked for on the ex-date is multiplied once more')
 def test_a_history_that_is_asked_for_on_an_ex_date_counts_its_bonus_shares_once(serve, name):
     services = serve(now=datetime(2024, 4, 10, 18))
     source = services.source(name)
@@ -337,7 +334,6 @@ def test_an_empty_share_history_of_a_live_stock_is_asked_again_and_not_kept(serv
 
 
 @pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')  # of mootdx, as it lets go
-@pytest.mark.xfail(strict=True, reason='that mootdx finds no server is taken for a refusal')
 def test_a_tdx_server_that_is_down_is_tried_again_and_said_in_one_line(serve):
     services = serve()
     source = services.source('mootdx')
