@@ -7,35 +7,30 @@ What its answers hold: `baostock_tables`.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import date, time, timedelta
+from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-
-from bt_microcap.exchange import rules
 
 from ..errors import DataError
 from . import Request, clock, download
 from .answers import Asked, concat_frames, parse_dates, reference_table, require_columns
 from .baostock_client import CALLS_A_DAY, Client
+from .baostock_files import COMPLETE, read_saved_files
+from .baostock_finish import Finish, add_benchmark, add_listings_and_names, index_symbol
 from .baostock_tables import (
     CALENDAR,
     CONSTITUENT_CALLS,
     DAILY,
     DIVIDENDS,
     FIELDS,
-    FILE_PREFIXES,
     INDEX_FIELDS,
     INDUSTRY,
     STOCK_BASIC,
     WHOLE_DAY,
-    LastValues,
-    benchmark,
     daily_bars,
     dividend_events,
     listings,
@@ -43,25 +38,16 @@ from .baostock_tables import (
     symbol,
 )
 from .delisting import DerivedPeriods
-from .dividends import Dividends
 from .retries import EmptyAnswerError, RefusedError, StopError, Throttle, UnansweredError
-from .saved import SavedAnswers, canonical_code
 from .share_services import ShareService, check_shares
 from .shares import SOURCES, UNFIT, ShareHistory, of_file
 
-COMPLETE = time(17, 30)  # o'clock, from when on the bars of a day are there
 RATE_LIMIT = (10, 1.0)  # calls in seconds
 EXACT = 20  # rows from which on a day must have nearly as many as the one before: suspended stocks have rows, too
 ROWS_A_CALL = 2000  # of a stock's bars: about eight years
-SPLIT = 0.85  # of the last close: no rights issue makes a reference price that is below it, as a rule
 EX_RIGHTS_A_YEAR = 0.7  # of a stock, about
 FIRST_DAY = date(1990, 12, 19)  # of the market
 INDICES = ('000', '399')  # the first digits of those that it has
-
-
-def index_symbol(index: str) -> str:
-    """Return six digits of an index as baostock writes them."""
-    return ('sz.' if index.startswith('399') else 'sh.') + index
 
 
 def read(request: Request) -> Iterator[pd.DataFrame]:
@@ -85,68 +71,7 @@ def read(request: Request) -> Iterator[pd.DataFrame]:
     request.about['is_st'] = 'as given for each day'
     request.about['stocks'] = 'those of Beijing are not given by the source'
     request.about['dividends'] = 'explicit, by ex-date; rights issues by preclose'
-    yield from _read_saved_files(request) if request.folder is not None else _Reader(request).tables()
-
-
-class _Finish:
-    """Adds to tables that come one after the other what only the rows before tell: market caps, dividends, delisting periods.
-
-    Parameters
-    ----------
-    request : Request
-    shares : ShareHistory, optional
-        Total shares; without it the float shares stand for them.
-    periods : DerivedPeriods, optional
-    dividends_of : callable, optional
-        Gives the events of a stock and year, up to a day, and is told whether the price fell as by a split; asked where a
-        reference price is not the last close.
-    """
-
-    def __init__(
-        self, request: Request, start: date, shares: ShareHistory | None, periods: DerivedPeriods | None,
-        dividends_of: Callable[[str, int, date, bool], pd.DataFrame] | None = None,
-    ) -> None:
-        self._float, self._closes, self._shares, self._periods = LastValues(), LastValues(), shares, periods
-        self._dividends, self._dividends_of = Dividends(start), dividends_of
-
-    def add(self, found: pd.DataFrame) -> None:
-        """Take dividends that are known before."""
-        self._dividends.add(found)
-
-    def __call__(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Return a table of `daily_bars`, finished; less what waits for the end."""
-        attrs, codes = table.attrs, table['code']
-        self._ask_for_dividends(table)
-        table = self._dividends.lay(table)
-        held = self._float.fill(codes, table.pop('float_shares'))
-        close = pd.to_numeric(table['close'], errors='coerce')
-        table['circ_market_cap'] = held * close
-        total = held if self._shares is None else self._shares.total(table)
-        table['market_cap'] = (total * close).round(2) if self._shares is not None else total * close
-        table.attrs = attrs
-        return table if self._periods is None else self._periods.mark(table)
-
-    def rest(self) -> Iterator[pd.DataFrame]:
-        """Yield what waited for the end."""
-        if self._periods is not None:
-            yield from self._periods.rest()
-
-    def _ask_for_dividends(self, table: pd.DataFrame) -> None:
-        """Ask for the dividends of the years in which a reference price is not the last close."""
-        before = self._closes.before(table['code'], table['close'])
-        if self._dividends_of is None:
-            return
-        preclose = pd.to_numeric(table['preclose'], errors='coerce')
-        jumps = (preclose - before).abs() > rules.HALF_TICK
-        if not jumps.any():
-            return
-        rows = pd.DataFrame({'code': table['code'], 'date': parse_dates(table, 'date'), 'split': preclose < before * SPLIT})
-        rows = rows[jumps.to_numpy()].dropna()
-        first = np.datetime64(parse_dates(table, 'date').min(), 's')
-        for (code, year), part in rows.groupby(['code', rows['date'].dt.year]):
-            days = part['date']
-            events = self._dividends_of(code, int(year), days.max().date(), bool(part['split'].any()))
-            self._dividends.add(events[events['date'].between(max(first, np.datetime64(days.min(), 's')), days.max())])
+    yield from read_saved_files(request) if request.folder is not None else _Reader(request).tables()
 
 
 class _Reader:
@@ -165,7 +90,7 @@ class _Reader:
         service = None
         try:
             basic = listings(self.answers.get_snapshot(STOCK_BASIC, lambda: self.client.query(STOCK_BASIC)))
-            _add_listings_and_names(self.request, basic)
+            add_listings_and_names(self.request, basic)
             days = self._days()
             self._add_industries_and_benchmark()
             if not days:
@@ -183,7 +108,7 @@ class _Reader:
                 service = ShareService(self.request, self.start, self.end, self.client.query)
                 history = ShareHistory(service.records({code: self._life(code) for code in codes}, self.request.progress))
                 self._split_before(history, codes)
-            self.finish = _Finish(self.request, self.start, history, periods, self._dividends_of)
+            self.finish = Finish(self.request, self.start, history, periods, self._dividends_of)
             yield from self._all_tables(codes, stocks_first, until, by_day)
             if service is not None:
                 service.without += sorted(history.unknown.difference(service.without))
@@ -429,7 +354,7 @@ class _Reader:
         frame = self._index_bars(index, self.start, self.end)
         if not len(frame):
             raise DataError(f'{answers.label(DAILY, index)}: found no rows of this index, expected some; check --benchmark')
-        _add_benchmark(request, answers, frame)
+        add_benchmark(request, answers, frame)
         if index in CONSTITUENT_CALLS:
             with download.skip_on_error(request, 'constituents'):
                 found = rows(CONSTITUENT_CALLS[index], 'code_name', 1).assign(index=index)
@@ -439,49 +364,3 @@ class _Reader:
 def _range_query(query: Callable[..., pd.DataFrame], code: str, fields: str) -> Callable[[date, date], pd.DataFrame]:
     return lambda first, last: query(
         DAILY, code, fields, start_date=str(first), end_date=str(last), frequency='d', adjustflag='3')
-
-
-def _read_saved_files(request: Request) -> Iterator[pd.DataFrame]:
-    saved, asked = SavedAnswers('baostock', request.folder, DAILY, FILE_PREFIXES), Asked(request)
-    start, end = download.download_range(request, COMPLETE)
-    request.about['from_files'] = str(request.folder)
-    request.about['delisting_period'] = f'not known, no column: no files of {STOCK_BASIC}'
-    basic, periods, history = saved.get_all(STOCK_BASIC), None, None
-    if len(basic):
-        _add_listings_and_names(request, stocks := listings(basic))
-        periods = DerivedPeriods(stocks, end)
-        request.about['delisting_period'] = periods.about()
-    request.about['market_cap'] = UNFIT
-    if request.shares is not None:
-        service = ShareService(request, start, end)
-        if service.name not in ('akshare', 'mootdx'):
-            history = ShareHistory(service.records({}, request.progress))
-        else:
-            lives: dict[str, Any] = {code: (None, None) for key in saved.keys(DAILY) if (code := canonical_code(key))}
-            history = ShareHistory(service.records(lives, request.progress))
-    finish = _Finish(request, start, history, periods)
-    if saved.keys(DIVIDENDS):
-        finish.add(dividend_events(saved.get_all(DIVIDENDS)))
-    else:
-        request.about['dividends'] = f'not known as such, by preclose: no files of {DIVIDENDS}'
-    stocks = [key for key in saved.keys(DAILY) if canonical_code(key) or re.fullmatch(r'\d{4}-?\d{2}-?\d{2}', key)]
-    yield from download.iter_tables(
-        request, stocks, lambda key: finish(daily_bars(saved.get(DAILY, key), saved.label(DAILY, key), asked)))
-    yield from finish.rest()
-    if request.shares is not None:
-        service.without += sorted(history.unknown.difference(service.without))
-        request.about['market_cap'] = service.about()
-    if request.benchmark and len(saved.get(DAILY, index_symbol(request.benchmark))):
-        _add_benchmark(request, saved, saved.get(DAILY, index_symbol(request.benchmark)))
-
-
-def _add_benchmark(request: Request, answers: download.Download | SavedAnswers, frame: pd.DataFrame) -> None:
-    rows = benchmark(frame, request.benchmark, answers.label(DAILY, index_symbol(request.benchmark)))
-    request.reference_data['benchmarks'] = reference_table(rows, ('index', 'date', 'open', 'high', 'low', 'close'))
-
-
-def _add_listings_and_names(request: Request, basic: pd.DataFrame) -> None:
-    wanted = basic if request.codes is None else basic[basic['code'].isin(request.codes)]
-    request.reference_data['listings'] = reference_table(wanted, ('code', 'listed', 'delisted'))
-    request.reference_data['names'] = reference_table(
-        wanted.assign(date=pd.Timestamp(clock.today()).as_unit('s')), ('code', 'date', 'name'))

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from bt_microcap.feeds.errors import DataError
-from bt_microcap.feeds.sources import Request, baostock, baostock_tables, clock, retries
+from bt_microcap.feeds.sources import Request, baostock_finish, baostock_tables, clock, retries
 from bt_microcap.feeds.sources.answers import Asked
 from tests.support.stand_ins import (
     DAYS,
@@ -56,7 +56,7 @@ def frame_of(answer=ANSWER):
 
 
 def finished(frame, source="baostock"):
-    return baostock._Finish(Request(), date(2000, 1, 1), None, None)(baostock_tables.daily_bars(frame, source))
+    return baostock_finish.Finish(Request(), date(2000, 1, 1), None, None)(baostock_tables.daily_bars(frame, source))
 
 
 def by_hand(table):
@@ -107,7 +107,7 @@ def test_rows_by_hand():
 
 
 def test_day_by_day_gives_the_same():
-    finish = baostock._Finish(Request(), date(2000, 1, 1), None, None)
+    finish = baostock_finish.Finish(Request(), date(2000, 1, 1), None, None)
     tables = [finish(baostock_tables.daily_bars(frame_of([row]))) for row in ANSWER]
     assert by_hand(pd.concat(tables)) == BY_HAND
 
