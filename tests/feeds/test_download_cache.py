@@ -9,7 +9,7 @@ from bt_microcap.feeds.errors import DataError
 from bt_microcap.feeds.sources import Request, clock, download
 from bt_microcap.feeds.sources import cache as cache_module
 from bt_microcap.feeds.sources.cache import Cache
-from bt_microcap.feeds.sources.retries import EmptyAnswerError, Throttle
+from bt_microcap.feeds.sources.retries import EmptyAnswerError, Throttle, UnansweredError
 from tests.support.stand_ins import NOW, assert_one_line
 
 FRAME = pd.DataFrame({"date": ["2024-02-28", "2024-02-29"], "close": ["1.5", ""]})
