@@ -131,9 +131,13 @@ def _check_inputs(parser: Parser, args: argparse.Namespace) -> None:
     downloads = [name for name in args.benchmark if '=' not in name]
     if len(downloads) > 1:
         parser.error(f'--benchmark {downloads[1]}: found a second index to download, expected one a command')
-    for code in args.codes or ():
-        if not re.fullmatch(CODE_PATTERN, code):
-            parser.error(f'argument --codes: found {code!r}, expected codes such as 600000.XSHG, 000001.XSHE or 835508.BJSE')
+    from ..feeds.codes import canonical_code
+
+    for place, text in enumerate(args.codes or ()):
+        code = canonical_code(text)
+        if code is None or not re.fullmatch(CODE_PATTERN, code):
+            parser.error(f'argument --codes: found {text!r}, expected codes such as 600000.XSHG, 000001.XSHE or 835508.BJSE')
+        args.codes[place] = code
 
 
 def _check_days(parser: Parser, args: argparse.Namespace) -> None:
@@ -214,6 +218,7 @@ def main(pargs: list[str] | None = None) -> int:
 
     found = store.findings()
     lines = data_report.describe(store).lines()
+    lines += indices_of(store)
     lines += [f'left out: {reason}' for reason in skipped]
     path = args.store.with_name(args.store.name + '.report.txt')
     written = f'{args.store}/ and {path}'
@@ -241,6 +246,8 @@ def ingest(args: argparse.Namespace, bar: Bar) -> tuple[MarketStore, list[str]]:
                              strict=args.strict, reference_data=sides), []
     about: dict[str, Any] = {'source': args.source}
     there = (args.store / MANIFEST).exists()
+    if there and args.codes:
+        check_others(args)
     if args.source == 'baostock':
         args.shares = shares_of(args, bar) if there else args.shares
         if args.shares:
@@ -255,6 +262,22 @@ def ingest(args: argparse.Namespace, bar: Bar) -> tuple[MarketStore, list[str]]:
         sources.read(args.source, request), args.store, append=there, about=request.about, reference_data=request.reference_data,
         strict=args.strict, given=sides, renamed=request.renamed)
     return store, request.skipped
+
+
+def check_others(args: argparse.Namespace) -> None:
+    """Refuse to bring some stocks of a store up to date: the others would have no rows then, and look as if they had ended.
+
+    Raises
+    ------
+    DataError
+        The store has other stocks, and the download goes beyond its last day.
+    """
+    store = MarketStore.open(args.store)
+    others = len(set(store.codes.tolist()).difference(args.codes))
+    last = store.span()[1]
+    if others and (args.end or date.today()) > last:
+        raise DataError(f'{args.store}: found {others:,} other stocks, which would have no rows after {last} and look as if they '
+                        f'had ended; leave out --codes, give --end {last}, or another --store')
 
 
 def shares_of(args: argparse.Namespace, bar: Bar) -> str | None:
@@ -273,6 +296,14 @@ def shares_of(args: argparse.Namespace, bar: Bar) -> str | None:
                         f'one of {", ".join(SHARES)}')
     bar.tell(f'--shares {before}, as the store was made')
     return before
+
+
+def indices_of(store: MarketStore) -> list[str]:
+    """Return a line for each index that a store keeps."""
+    prices = store.reference_table('benchmarks').groupby('index')['date'].nunique()
+    members = store.reference_table('constituents').groupby('index')['date'].nunique()
+    return [f'index {index}: prices of {prices.get(index, 0):,} days, {members.get(index, 0):,} lists of members'
+            for index in sorted({*prices.index, *members.index})]
 
 
 def describe(store: MarketStore) -> str:

@@ -199,8 +199,8 @@ DATA: dict[str, Entry] = {
     'not known are those by the reports of {found}: no answer': '报告期 {found} 的分红未知：没有应答',
     'not known of {count} of {total} days: {error}': '{total} 天中有 {count} 天未知：{error}',
     'not known of {count} of {total} stocks: {error}': '{total} 只股票中有 {count} 只未知：{error}',
-    'of {count} of {total} lists the names by date tell ST: {error}':
-        '{total} 份名单中有 {count} 份改按当日股票名称判断 ST：{error}',
+    'not known of {count} of {total} lists, for which the names by date tell ST: {error}':
+        '{total} 份名单中有 {count} 份未知，改按当日股票名称判断 ST：{error}',
     'not read ({error}); old codes of Beijing are told by name and number': '没有读到（{error}）；北交所旧代码按名称和数字对应',
     '{found} is not complete at the source yet, and was left out': '{found} 的数据源尚不完整，已略去',
     '{found} is not complete at the source yet ({count} of {total} stocks), and was left out':

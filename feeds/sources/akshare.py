@@ -51,7 +51,7 @@ QUARTERLY_SINCE = 2023  # year from which on dividends by the first and third qu
 LATEST_EX_DATE = timedelta(days=730)  # after a report
 SOON = timedelta(days=75)  # after a report's day: from then on companies have told what they plan to pay
 ADVICE = ('eastmoney bars an address that asks for much: start again after some hours or from another network; akshare is for '
-          'some dozens of stocks, not for the market')
+          'some dozens of stocks, not for the market; or there is no such stock')
 
 
 class Client:
@@ -197,6 +197,7 @@ class _Reader(_Finish):
 
     def __init__(self, request: Request) -> None:
         super().__init__(request)
+        download.check_days(request, self.start, self.end)
         self.client = Client()
         self.answers = download.Download('akshare', request, Pauses(*PAUSES), wait=WAIT, last=self.end, advice=ADVICE)
 
@@ -289,8 +290,8 @@ class _Reader(_Finish):
                 found.append(dividend_events(frame))
                 if len(frame):
                     empty.remove(report)
-        except RefusedError as error:  # without them ex-dates go by unseen: only where the user says so
-            if not self.request.skip_bad:
+        except (RefusedError, UnansweredError) as error:  # without them ex-dates go by unseen: only where the user says so
+            if not self.request.skip_bad or not getattr(error, 'empty', True):
                 raise DataError(f'{error}; --skip-bad does without dividends: then on ex-dates nothing happens') from None
             self.request.about['dividends'] = f'not known, on ex-dates nothing happens: {error}'
             return

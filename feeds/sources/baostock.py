@@ -40,7 +40,7 @@ from .baostock_tables import (
 from .delisting import DerivedPeriods
 from .retries import EmptyAnswerError, RefusedError, StopError, Throttle, UnansweredError
 from .share_services import ShareService, check_shares
-from .shares import SOURCES, UNFIT, ShareHistory, of_file
+from .shares import SOURCES, UNFIT, ShareHistory, check_enough, of_file
 
 RATE_LIMIT = (10, 1.0)  # calls in seconds
 EXACT = 20  # rows from which on a day must have nearly as many as the one before: suspended stocks have rows, too
@@ -80,6 +80,7 @@ class _Reader:
     def __init__(self, request: Request) -> None:
         self.request, self.asked = request, Asked(request)
         self.start, self.end = download.download_range(request, COMPLETE)
+        download.check_days(request, self.start, self.end, COMPLETE)
         self.client = Client(request.cache)
         self.answers = download.Download('baostock', request, Throttle(*RATE_LIMIT), last=self.end)
         self.last_count = 0
@@ -106,7 +107,9 @@ class _Reader:
                 self.request.about['market_cap'] = UNFIT
             else:
                 service = ShareService(self.request, self.start, self.end, self.client.query)
-                history = ShareHistory(service.records({code: self._life(code) for code in codes}, self.request.progress))
+                records = service.records({code: self._life(code) for code in codes}, self.request.progress)
+                check_enough(self.request.shares, records, codes)
+                history = ShareHistory(records)
                 self._split_before(history, codes)
             self.finish = Finish(self.request, self.start, history, periods, self._dividends_of)
             yield from self._all_tables(codes, stocks_first, until, by_day)
@@ -176,11 +179,7 @@ class _Reader:
         wanted = ~(basic['listed'] > np.datetime64(self.end, 's')) & ~(basic['delisted'] < np.datetime64(self.start, 's'))
         if self.request.codes is None:
             return list(basic['code'][wanted])
-        unknown = [code for code in self.request.codes if code not in self.life.index]
-        if unknown:
-            raise DataError(f'--codes {unknown[0]}: found no such stock at baostock, expected one of Shanghai or Shenzhen; it '
-                            'has none of Beijing')
-        return list(self.request.codes)
+        return download.known_codes(self.request, 'baostock', self.life.index, '; it has none of Beijing')
 
     def _life(self, code: str) -> tuple[date | None, date | None]:
         """Return the first and last day of a stock, where they are known."""
@@ -218,7 +217,7 @@ class _Reader:
         notes = [f'some {events:,} of them for the dividends of stocks and years with an ex-right'] if events > 0 else []
         if calls:
             notes.append(f'{self.client.count.calls:,} of the {CALLS_A_DAY:,} calls that an address may make today are made')
-        self.answers.announce(calls + max(events, 0), note='; '.join(notes))
+        self.answers.announce(calls + max(events, 0), len(days) - len(lacking), note='; '.join(notes))
         return choices[calls]
 
     def _stock_calls(self, codes: list[str], until: date) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from datetime import date, time, timedelta
 
 import numpy as np
@@ -34,6 +34,39 @@ def download_range(request: Request, complete: time = MARKET_CLOSED) -> tuple[da
     now = clock.now()
     last = now.date() if now.time() >= complete else now.date() - timedelta(days=1)
     return request.start or DEFAULT_START, min(request.end or last, last)
+
+
+def check_days(request: Request, start: date, end: date, complete: time = MARKET_CLOSED) -> None:
+    """Refuse days that are not over yet.
+
+    Raises
+    ------
+    DataError
+        The first day is after the last one that is complete.
+    """
+    if start > end:
+        raise DataError(
+            f'--start {start} is after {end}, the last day that is complete; today is from {complete:%H:%M} on, in Shanghai')
+
+
+def known_codes(request: Request, source: str, known: Container[str], hint: str = '') -> list[str]:
+    """Return the stocks asked for that a source has; with ``request.skip_bad`` the others are left out and reported.
+
+    Raises
+    ------
+    DataError
+        It has not all of them.
+    """
+    found = []
+    for code in request.codes or ():
+        if code in known:
+            found.append(code)
+            continue
+        text = f'--codes {code}: found no such stock at {source}, expected one that its list of stocks has{hint}'
+        if not request.skip_bad:
+            raise DataError(text)
+        request.skipped.append(text)
+    return found
 
 
 def refresh_from(request: Request, last: date) -> date | None:
@@ -99,7 +132,7 @@ class Download:
         else:
             text = f'{self.name}: nothing to ask for'
         parts = [text, f'{held:,} answers are in the cache' if held else '', note,
-                 'an interruption costs nothing, the same command goes on' if calls > 100 else '']
+                 'an interruption costs nothing, the same command goes on' if calls * self.throttle.seconds_per_call > 60 else '']
         self._say('; '.join(part for part in parts if part))
 
     def fetch_with_retries(

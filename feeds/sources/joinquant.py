@@ -78,6 +78,7 @@ class _Reader:
     def __init__(self, request: Request) -> None:
         self.request, self.client = request, Client()
         self.start, self.end = download.download_range(request, COMPLETE)
+        download.check_days(request, self.start, self.end, COMPLETE)
         self.answers = download.Download('joinquant', request, Throttle(*RATE_LIMIT), last=self.end)
         self.client.pause = self.answers.throttle
         self.days: list[date] = []  # on which the market was open, where that is known
@@ -92,6 +93,8 @@ class _Reader:
             request.renamed |= bse_codes.pairs(stocks)
         if request.codes is not None:
             request.codes = list(dict.fromkeys(request.renamed.get(code, code) for code in request.codes))
+            known = set(stocks['code']).union(request.renamed.values())
+            request.codes = download.known_codes(request, 'joinquant', known)
             old = [code for code, new in request.renamed.items() if new in request.codes]
             stocks = stocks[stocks['code'].isin([*request.codes, *old])]
         if self._calls(self._lists(stocks))[0]:
@@ -169,13 +172,15 @@ class _Reader:
         windows = 1 + (self.end - self.start) // (VALUATION_WINDOW + timedelta(days=1))
         for key, part in lists.items():
             first, last = self._span(part)
+            days = self.answers.cache.days('joinquant', DAILY, key)
+            new = max(first, days[1]) if days is not None and days[0] <= first else first  # from when on rows are asked for
             for call, count in ((DAILY, 1), (VALUATION, windows), (ST_FLAGS, 1)):
                 there = self.answers.cache.covers('joinquant', call, key, start=first, end=min(last, reach))
                 if there and self.end < clock.today():
                     held += 1
                 else:
                     calls += count
-                    rows += len(part) * max(1, (last - first).days * 245 // 365)
+                    rows += len(part) * max(1, (last - new).days * 245 // 365)
         return calls, held, rows
 
     def _announce(self, lists: dict[str, pd.DataFrame], level: str) -> None:

@@ -95,6 +95,20 @@ def of_file(path: Path) -> pd.DataFrame:
     return share_table([table.assign(until=own.clip(lower=table['date'].max()).astype('datetime64[s]'))])
 
 
+def check_enough(shares: str | Path, records: pd.DataFrame, codes: list[str]) -> None:
+    """Refuse records that most stocks lack: there would be no market caps.
+
+    Raises
+    ------
+    DataError
+        Names some stocks that lack.
+    """
+    lacking = sorted(set(codes).difference(records['code']))
+    if 2 * len(lacking) > len(codes):
+        raise DataError(f'--shares {shares}: found total shares of {len(codes) - len(lacking):,} of {len(codes):,} stocks, '
+                        f'expected those of most; it has none of {", ".join(lacking[:3])} and others')
+
+
 class ShareHistory:
     """Gives total shares on the rows of tables that come one after the other, the days of each stock ascending.
 

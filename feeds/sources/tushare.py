@@ -159,6 +159,7 @@ class _Reader:
     def __init__(self, request: Request) -> None:
         self.request = request
         self.start, self.end = download.download_range(request, COMPLETE)
+        download.check_days(request, self.start, self.end, COMPLETE)
         self.client = Client()
         self.answers = download.Download('tushare', request, Throttle(RATES[USUAL_POINTS], MINUTE), wait=5.0, last=self.end)
         self.codes_now: dict[str, str] = {}  # tushare's old codes of Beijing -> the new ones
@@ -180,7 +181,8 @@ class _Reader:
                                       for name in ('listed', 'delisted'))
         if self.by_stock:
             self.end = days[-1]
-            keys = [code for code in request.codes if self.listed.get(code, FIRST_DAY) <= self.end]
+            known = download.known_codes(request, 'tushare', life.index)
+            keys = [code for code in known if self.listed.get(code, FIRST_DAY) <= self.end]
         else:
             keys = [str(day) for day in days]
         self._announce(keys)
@@ -192,7 +194,7 @@ class _Reader:
         for call, count in self.without.items():
             why, total = self.refused[call], len(keys)
             if call == ST_STOCKS and len(changes):
-                request.about[call] = f'of {count:,} of {total:,} lists the names by date tell ST: {why}'
+                request.about[call] = f'not known of {count:,} of {total:,} lists, for which the names by date tell ST: {why}'
             elif self.by_stock:
                 request.about[ABOUT.get(call, call)] = f'not known of {count:,} of {total:,} stocks: {why}'
             else:
@@ -380,7 +382,9 @@ class _Reader:
         if not len(request.reference_data['benchmarks']):
             raise DataError(f'{answers.label(INDEX_DAILY, index)}: found no rows of this index, expected some; check --benchmark')
         with download.skip_on_error(request, 'constituents'):
-            frame = concat_frames([self._members(index, first, last) for first, last in months(self.start, self.end)])
+            # from the month before on: those of it hold on the first days
+            since = (self.start.replace(day=1) - timedelta(days=1)).replace(day=1)
+            frame = concat_frames([self._members(index, first, last) for first, last in months(since, self.end)])
             frame = require_columns(frame, FIELDS[CONSTITUENTS].split(','), CONSTITUENTS)
             rows = pd.DataFrame({'index': index, 'date': parse_dates(frame, 'trade_date'),
                                  'code': parse_codes(frame, 'con_code')})
