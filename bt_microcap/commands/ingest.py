@@ -257,7 +257,8 @@ def ingest(args: argparse.Namespace, bar: Bar) -> tuple[MarketStore, list[str]]:
         end=args.end or (None if args.inputs or args.from_files else date.today()), codes=args.codes,
         cache=args.cache or args.store.with_name(args.store.name + '.cache'),
         benchmark=next((name for name in args.benchmark if '=' not in name), None), skip_bad=args.skip_bad,
-        refresh=args.refresh, shares=args.shares, progress=bar, say=bar.tell, about=about)
+        refresh=args.refresh, shares=args.shares, progress=bar, say=bar.tell, about=about,
+        before=MarketStore.open(args.store).codes.tolist() if there else [])
     store = writer.ingest_tables(
         sources.read(args.source, request), args.store, append=there, about=request.about, reference_data=request.reference_data,
         strict=args.strict, given=sides, renamed=request.renamed)

@@ -72,6 +72,8 @@ class Request:
         What the manifest shall say, such as ``market_cap``: how it was found, where it is estimated or not known.
     skipped : list of str
         Whole files and stocks that were left out, each with the reason.
+    before : list of str
+        Codes of the store that is brought up to date.
     renamed : dict of str to str
         Codes that stocks had before -> their code now; rows that a store has under the old one are the same stock's.
     """
@@ -90,6 +92,7 @@ class Request:
     reference_data: dict[str, pd.DataFrame] = field(default_factory=dict)
     about: dict[str, Any] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
+    before: list[str] = field(default_factory=list)
     renamed: dict[str, str] = field(default_factory=dict)
 
 

@@ -268,6 +268,9 @@ class _Reader(_Finish):
             self.request.about['stocks'] = (
                 f'not known are those of the lists that were not read: {", ".join(lacking)} ({str(error)[:120]})')
         stocks = _each_once(frames)
+        known = set(stocks['code'])
+        self.request.renamed |= {code: new for code in self.request.before
+                                 if (new := bse_codes.by_rule(code)) != code and new in known and code not in known}
         self.derive(stocks)
         return stocks
 

@@ -261,7 +261,7 @@ class _Reader:
         if calls:
             self.answers.announce(calls, note='for bonus shares between what is known of the shares and the first day')
         for code, year in years:
-            events = self._dividends_of(code, year, min(date(year, 12, 31), self.start))
+            events = self._dividends_of(code, year, min(date(year, 12, 31), self.start), jumped=False)
             for day, ratio in zip(events['date'].dt.date, events['share_ratio'], strict=True):
                 if known_of[code] < day <= self.start and ratio != 1:
                     history.split(code, day, ratio)
@@ -314,10 +314,13 @@ class _Reader:
     def _finished(self, table: pd.DataFrame) -> pd.DataFrame:
         return self.finish(table) if len(table) else table
 
-    def _dividends_of(self, code: str, year: int, day: date, split: bool = False) -> pd.DataFrame:
-        """Return the events of a stock and year; where the price fell as by a split, nothing is not kept as an answer."""
+    def _dividends_of(self, code: str, year: int, day: date, jumped: bool = True) -> pd.DataFrame:
+        """Return the events of a stock and year, of which its price tells one where it `jumped`."""
         def ask(first: date, last: date) -> pd.DataFrame:
             frame = self.client.query(DIVIDENDS, code=symbol(code), year=str(year), yearType='operate')
+            if not len(frame) and jumped:  # a rights issue has none: once more, to be sure
+                self.answers.throttle()
+                frame = self.client.query(DIVIDENDS, code=symbol(code), year=str(year), yearType='operate')
             if not len(frame):
                 return frame
             return frame[parse_dates(frame, 'dividOperateDate').between(pd.Timestamp(first), pd.Timestamp(last))]
@@ -326,7 +329,7 @@ class _Reader:
         held = self.answers.cache.days('baostock', DIVIDENDS, key)  # asked for, it is asked for the whole year
         last = day if held is not None and held[1] >= day else max(day, min(date(year, 12, 31), self.end))
         return dividend_events(self.answers.get_range(
-            DIVIDENDS, key, date(year, 1, 1), last, ask, 'dividOperateDate', keep_empty=not split))
+            DIVIDENDS, key, date(year, 1, 1), last, ask, 'dividOperateDate'))
 
     # -- beside the market ---------------------------------------------------------------------------------------
 

@@ -12,14 +12,15 @@ from bt_microcap.exchange import rules
 
 from . import Request, clock
 from .answers import parse_dates, reference_table
-from .baostock_tables import DAILY, LastValues, benchmark
+from .baostock_tables import DAILY, benchmark
 from .delisting import DerivedPeriods
 from .dividends import Dividends
 from .download import Download
+from .last_values import LastValues
 from .saved import SavedAnswers
 from .shares import ShareHistory
 
-SPLIT = 0.85  # of the last close: no rights issue makes a reference price that is below it, as a rule
+FIRST = np.datetime64('1990-01-01', 's')
 
 
 def index_symbol(index: str) -> str:
@@ -37,15 +38,15 @@ class Finish:
         Total shares; without it the float shares stand for them.
     periods : DerivedPeriods, optional
     dividends_of : callable, optional
-        Gives the events of a stock and year, up to a day, and is told whether the price fell as by a split; asked where a
-        reference price is not the last close.
+        Gives the events of a stock and year, up to a day; asked where a reference price is not the last close.
     """
 
     def __init__(
         self, request: Request, start: date, shares: ShareHistory | None, periods: DerivedPeriods | None,
-        dividends_of: Callable[[str, int, date, bool], pd.DataFrame] | None = None,
+        dividends_of: Callable[[str, int, date], pd.DataFrame] | None = None,
     ) -> None:
-        self._float, self._closes, self._shares, self._periods = LastValues(), LastValues(), shares, periods
+        self._float, self._closes, self._traded, self._shares, self._periods = (
+            LastValues(), LastValues(), LastValues(), shares, periods)
         self._dividends, self._dividends_of = Dividends(start), dividends_of
 
     def add(self, found: pd.DataFrame) -> None:
@@ -73,19 +74,30 @@ class Finish:
     def _ask_for_dividends(self, table: pd.DataFrame) -> None:
         """Ask for the dividends of the years in which a reference price is not the last close."""
         before = self._closes.before(table['code'], table['close'])
+        days = parse_dates(table, 'date')
+        number = pd.Series((days - FIRST).dt.days.to_numpy(float), table.index).where(table['paused'].eq(0).to_numpy())
+        traded = self._traded.fill_before(table['code'], number)  # the last day before on which the stock traded
         if self._dividends_of is None:
             return
         preclose = pd.to_numeric(table['preclose'], errors='coerce')
         jumps = (preclose - before).abs() > rules.HALF_TICK
         if not jumps.any():
             return
-        rows = pd.DataFrame({'code': table['code'], 'date': parse_dates(table, 'date'), 'split': preclose < before * SPLIT})
-        rows = rows[jumps.to_numpy()].dropna()
-        first = np.datetime64(parse_dates(table, 'date').min(), 's')
-        for (code, year), part in rows.groupby(['code', rows['date'].dt.year]):
-            days = part['date']
-            events = self._dividends_of(code, int(year), days.max().date(), bool(part['split'].any()))
-            self._dividends.add(events[events['date'].between(max(first, np.datetime64(days.min(), 's')), days.max())])
+        rows = pd.DataFrame({'code': table['code'], 'date': days, 'since': FIRST + pd.to_timedelta(traded, unit='D')})
+        rows = rows[jumps.to_numpy()].dropna(subset=['date'])
+        rows['since'] = rows['since'].fillna(rows['date'] - np.timedelta64(1, 'D'))
+        asked: set[tuple[str, int]] = set()
+        for code, part in rows.groupby('code'):
+            found = []
+            for year in range(int(part['since'].dt.year.min()), int(part['date'].dt.year.max()) + 1):
+                inside = part[(part['since'].dt.year <= year) & (part['date'].dt.year >= year)]
+                if len(inside) and (code, year) not in asked:
+                    asked.add((code, year))
+                    last = min(inside['date'].max().date(), date(year, 12, 31))
+                    found.append(self._dividends_of(code, year, last))
+            for events in found:  # of the days since the last one that traded: the price of a suspended day may not tell it
+                wanted = [bool(((part['since'] < day) & (day <= part['date'])).any()) for day in events['date']]
+                self._dividends.add(events[np.array(wanted, bool)])
 
 
 def add_benchmark(request: Request, answers: Download | SavedAnswers, frame: pd.DataFrame) -> None:

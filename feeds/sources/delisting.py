@@ -16,6 +16,7 @@ from .answers import parse_dates
 _DELISTING_NAME = re.compile('(?<![(（])退')
 _DAYS, _DAYS_BEFORE = 15, 30  # trading days of the period
 _FIRST_OF_15 = date(2022, 1, 1)  # of delistings
+_IDLE = 8  # weekdays of a holiday, and between the last day of the period and the delisting, about
 _LONGEST = 120  # calendar days that the period, and what lies between it and the delisting, never was longer than
 
 
@@ -94,7 +95,8 @@ class DerivedPeriods:
             delisted = self._ends[code]
             count = _DAYS if delisted >= _FIRST_OF_15 else _DAYS_BEFORE
             if delisted > self._end and parse_dates(table, 'date').max() >= np.datetime64(self._end, 's'):
-                count -= int(np.busday_count(self._end + timedelta(days=1), delisted))  # further ones are beyond those asked for
+                # further ones are beyond those asked for; rather too many days than too few, for nobody buys before it either
+                count -= max(0, int(np.busday_count(self._end + timedelta(days=1), delisted)) - _IDLE)
             traded = np.flatnonzero(table['paused'].eq(0) & (parse_dates(table, 'date') < np.datetime64(delisted, 's')))
             if count > 0 and len(traded):
                 first = int(traded[max(0, len(traded) - count)])

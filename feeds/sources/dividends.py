@@ -10,6 +10,10 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
+from bt_microcap.exchange import rules
+
+from .last_values import LastValues
+
 COLUMNS = ('date', 'code', 'cash_dividend', 'share_ratio')
 
 
@@ -44,7 +48,8 @@ def events(date: pd.Series, code: pd.Series, cash: pd.Series, new_shares: pd.Ser
 class Dividends:
     """Lays events upon tables that come one after the other, the days of each stock ascending.
 
-    An event on a day on which the stock has no row, as it is suspended, is that of its next row.
+    An event on a day on which the stock has no row, as it is suspended, is that of its next row. So it is where the row of a
+    suspended day repeats the last close: the price of the next day that trades tells of it, and must not tell it again.
 
     Parameters
     ----------
@@ -54,6 +59,7 @@ class Dividends:
 
     def __init__(self, start: date) -> None:
         self._start = np.datetime64(start, 's')
+        self._closes = LastValues()
         self._waiting = pd.DataFrame({'date': np.empty(0, 'datetime64[s]'), 'code': [], 'cash_dividend': [], 'share_ratio': []})
 
     def add(self, found: pd.DataFrame) -> None:
@@ -66,11 +72,13 @@ class Dividends:
     def lay(self, table: pd.DataFrame) -> pd.DataFrame:
         """Return a table with cash_dividend and share_ratio; empty where there is no event."""
         cash, ratio = np.full(len(table), np.nan), np.full(len(table), np.nan)
+        takes = self._takes(table) if len(table) else None
         if len(self._waiting) and len(table):
             days = pd.to_datetime(table['date'], errors='coerce').astype('datetime64[s]')
             due = self._waiting[(self._waiting['date'] <= days.max()) & self._waiting['code'].isin(table['code'])]
             if len(due):
-                rows = pd.DataFrame({'date': days, 'code': table['code'].astype(object), 'row': np.arange(len(table))}).dropna()
+                rows = pd.DataFrame({'date': days, 'code': table['code'].astype(object), 'row': np.arange(len(table))})
+                rows = rows[takes].dropna()
                 due = due.astype({'code': object}).reset_index().sort_values('date', kind='stable')
                 joined = pd.merge_asof(due, rows.sort_values('date', kind='stable'), on='date', by='code', direction='forward')
                 joined = joined.dropna(subset=['row'])
@@ -82,3 +90,11 @@ class Dividends:
                     ratio[row] = round(shares * parts, 10)
                 self._waiting = self._waiting.drop(index=joined['index']).reset_index(drop=True)
         return table.assign(cash_dividend=cash, share_ratio=ratio)
+
+    def _takes(self, table: pd.DataFrame) -> np.ndarray:
+        """Tell which rows an event may be laid upon: not on a suspended one that repeats the last close."""
+        if 'close' not in table or 'paused' not in table:
+            return np.ones(len(table), bool)
+        close = pd.to_numeric(table['close'], errors='coerce')
+        before = self._closes.before(table['code'], close)
+        return (~table['paused'].eq(1) | before.isna() | ((close - before).abs() > rules.HALF_TICK)).to_numpy()

@@ -35,6 +35,7 @@ from .joinquant_tables import (
     dividend_events,
     listings,
     name_changes,
+    suspended_caps,
 )
 from .retries import RefusedError, StopError, Throttle, UnansweredError, suppress_output
 from .saved import SavedAnswers, canonical_code
@@ -115,7 +116,7 @@ class _Reader:
             if request.renamed and len(table):
                 table['code'] = table['code'].replace(request.renamed)
                 table = table.drop_duplicates(['date', 'code'], ignore_index=True)
-            table = table if dividends is None else dividends.lay(table)
+            table = suspended_caps(table if dividends is None else dividends.lay(table))
             table.attrs = attrs
             return table
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from bt_microcap.exchange import rules
+
 from ..columns import PRICES
 from ..errors import DataError
 from . import dividends
@@ -115,6 +117,32 @@ def _filled_caps(table: pd.DataFrame, paused: pd.Series, asked: Asked) -> pd.Ser
     cap = cap.mask(missing, (shares * table['close']).round(2))
     asked.count('market_cap', table, missing & table['valued'].isna() & ~paused & cap.notna())
     return cap
+
+
+def suspended_caps(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table in which the caps of suspended days count the new shares of an ex-date on them.
+
+    The last total shares times a close that is without them would be too small: by the explicit ratio, else, as of a rights
+    issue, by that of the close before to the reference price.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Canonical, of one list of stocks; by code, days ascending.
+    """
+    paused, close = table['paused'].eq(1), pd.to_numeric(table['close'], errors='coerce')
+    if not paused.any():
+        return table
+    same = table['code'].eq(table['code'].shift())
+    moved = paused & same & (close - close.shift()).abs().gt(rules.HALF_TICK)
+    if not moved.any():
+        return table
+    told = table['share_ratio'] if 'share_ratio' in table else pd.Series(np.nan, table.index)
+    cash = table['cash_dividend'] if 'cash_dividend' in table else pd.Series(np.nan, table.index)
+    ratio = told.where(told.notna() | cash.notna(), close.shift() / close).fillna(1.0)
+    factor = ratio.where(moved, 1.0).groupby([table['code'], (~paused).cumsum()]).cumprod()
+    caps = pd.to_numeric(table['market_cap'], errors='coerce') * factor
+    return table.assign(market_cap=table['market_cap'].mask(paused & factor.ne(1), caps.round(2)))
 
 
 def _reference_price(table: pd.DataFrame) -> pd.Series:

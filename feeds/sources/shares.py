@@ -166,10 +166,12 @@ class ShareHistory:
     def _take_split(self, code: str, day: np.datetime64, ratio: float) -> None:
         """Take bonus shares of a row; a record of them that is dated some days later counts from this day on."""
         self._now.pop(code, None)
+        if any(day == other for other, _ in self._splits.get(code, ())):  # told before the first table
+            return
         if code in self._records:
             known, shares, _ = self._records[code]
             place = int(np.searchsorted(known, day, 'right'))
-            if 0 < place < len(known) and known[place] - day <= np.timedelta64(NEAR, 'D') and abs(
+            if 0 < place < len(known) and known[place - 1] != day and known[place] - day <= np.timedelta64(NEAR, 'D') and abs(
                     shares[place] / (shares[place - 1] * ratio) - 1) < SAME:
                 known[place] = day
                 return

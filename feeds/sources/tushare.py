@@ -12,11 +12,14 @@ from typing import Any
 
 import pandas as pd
 
+from bt_microcap.exchange import rules
+
 from ..errors import DataError
 from . import Request, bse_codes, clock, download, tushare_files
 from .answers import Asked, concat_frames, parse_codes, parse_dates, reference_table, require_columns
 from .cache import Needed
 from .dividends import Dividends
+from .last_values import LastValues
 from .retries import (
     ACCOUNT_LIMIT,
     BusyError,
@@ -166,6 +169,7 @@ class _Reader:
         self.refused: dict[str, str] = {}  # optional call -> why
         self.without: dict[str, int] = {}  # optional call -> days or stocks of which it is not known
         self.last_count = 0  # rows of the day before
+        self.closes = LastValues()
 
     def tables(self) -> Iterator[pd.DataFrame]:
         """Yield the tables."""
@@ -272,14 +276,22 @@ class _Reader:
 
     # -- the table of a day or a stock ---------------------------------------------------------------------------
 
-    def _answer(self, call: str, key: str, least: int = 0) -> pd.DataFrame:
+    def _answer(self, call: str, key: str, least: int = 0, likely: bool = False) -> pd.DataFrame:
         if not self.by_stock:
             if call == ST_STOCKS and date.fromisoformat(key) < ST_STOCKS_SINCE:
                 return pd.DataFrame()
             asked = {'ex_date' if call == DIVIDENDS else 'trade_date': key.replace('-', '')}
             day = date.fromisoformat(key)
-            return self.answers.get(call, key, lambda: self._enough(self.client.query(call, **asked), least), day,
-                                    needed=least > 0, empty_attempts=1 if least and day >= clock.today() else None)
+
+            def ask() -> pd.DataFrame:
+                frame = self.client.query(call, **asked)
+                if likely and not len(frame):  # a rights issue has none: once more, to be sure
+                    self.answers.throttle()
+                    frame = self.client.query(call, **asked)
+                return self._enough(frame, least)
+
+            return self.answers.get(call, key, ask, day, needed=least > 0,
+                                    empty_attempts=1 if least and day >= clock.today() else None)
         if call == DIVIDENDS:
             return self.answers.get_range(call, key, self.start, self.end, lambda first, last: self._between(
                 self._of_stock(call, key), 'ex_date', first, last), 'ex_date')
@@ -324,7 +336,9 @@ class _Reader:
             self.request.about['last_day'] = f'{key} is not complete at the source yet, and was left out'
             return pd.DataFrame()
         self.last_count = len(self.bars)
-        found = {DAILY: self.bars, DAILY_BASIC: caps, **{call: self._optional(call, key) for call in OPTIONAL}}
+        jumps = self._jumps()
+        found = {DAILY: self.bars, DAILY_BASIC: caps, **{
+            call: self._optional(call, key, call == DIVIDENDS and jumps) for call in OPTIONAL}}
         if DIVIDENDS not in self.without or len(found[DIVIDENDS]):
             self.dividends.add(dividend_events(found[DIVIDENDS]))
         table = self.builder.build(lambda call: found[call], self.answers.label(DAILY, key))
@@ -338,14 +352,24 @@ class _Reader:
         listed = sum(first <= day <= self.delisted.get(code, day) for code, first in self.listed.items())
         return max(1, listed // 4) if self.request.codes is None else 1
 
-    def _optional(self, call: str, key: str) -> pd.DataFrame:
-        """Return what can be done without; once the account may not ask for it, what the cache has."""
+    def _jumps(self) -> bool:
+        """Tell whether a reference price is not the last close: there should be a dividend."""
+        bars = require_columns(self.bars, ('ts_code', 'trade_date', 'close', 'pre_close'), DAILY)
+        bars = bars.sort_values('trade_date', kind='stable')
+        before = self.closes.before(bars['ts_code'], bars['close'])
+        return bool(((pd.to_numeric(bars['pre_close'], errors='coerce') - before).abs() > rules.HALF_TICK).any())
+
+    def _optional(self, call: str, key: str, likely: bool) -> pd.DataFrame:
+        """Return what can be done without; once the account may not ask for it, what the cache has.
+
+        Where rows are `likely`, nothing is asked for once more.
+        """
         frame: pd.DataFrame | None
         if call in self.refused:
             frame = self._kept(call, key)
         else:
             try:
-                return self._renamed(self._answer(call, key))
+                return self._renamed(self._answer(call, key, likely=likely))
             except RefusedError as error:
                 self.refused[call], frame = str(error), self._kept(call, key)
         if frame is None:

