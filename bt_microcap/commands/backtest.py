@@ -24,6 +24,7 @@ from ..feeds.store.benchmarks import FORMS, parse
 from ..profiles import setup
 from ..record.blotter import Blotter
 from ..record.param_texts import as_json
+from ..record.run import unknown_of
 from ..study.chance import COUNT
 from ..views.html_report import check_extra, of_folder, run_beside
 from ..views.language import ENGLISH, LANGUAGES, say
@@ -179,7 +180,11 @@ def run(args: argparse.Namespace, check_folder: bool = True) -> tuple[bt.Strateg
     if args.joinquant and args.benchmark is None:
         feed = with_benchmark_of(chosen, feed)
     check_benchmark(feed, source)
-    check_data(chosen, feed.universe())  # here, before anything is written
+    try:
+        check_data(chosen, feed.universe())  # here, before anything is written
+    except DataError as error:
+        unfit = [text for text in unknown_of(feed.store) if 'unfit' in text]  # then it is no wonder
+        raise DataError('; '.join([str(error), *unfit])) from None
 
     cerebro = bt.Cerebro(stdstats=False)  # observers are for cerebro.plot(), which this script does not call
     cerebro.adddata(feed, name='market')

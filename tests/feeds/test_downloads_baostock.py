@@ -15,6 +15,7 @@ from bt_microcap.feeds.sources import baostock_client, clock
 from bt_microcap.feeds.sources.baostock_tables import FIELDS
 from tests.support.downloading import Downloads, compare_rows
 from tests.support.little_market import Event, LittleMarket, Stock
+from tests.support.script_calls import call
 from tests.support.socket_services import BaostockServer, symbol
 
 BARS, DAY, DIVIDENDS = 'query_history_k_data_plus', 'query_daily_history_k_AStock', 'query_dividend_data'
@@ -107,6 +108,10 @@ def test_without_shares_all_say_that_it_is_unfit_for_ranking_by_market_cap(serve
     printed, summary = downloads.backtest('--start', '2024-01-05')
     assert UNFIT in printed
     assert UNFIT in summary
+    refused = call('backtest', '--data', downloads.folder / 'store', '--min-cap', '9e12', '--max-cap', '9.1e12',
+                   '--out', downloads.folder / 'no')
+    assert refused.status == 2
+    assert 'no market cap of the data lies between' in refused.err and UNFIT in refused.err
 
 
 def test_the_delisting_period_is_the_last_15_traded_days(serve):
