@@ -252,13 +252,14 @@ def ingest(args: argparse.Namespace, bar: Bar) -> tuple[MarketStore, list[str]]:
         args.shares = shares_of(args, bar) if there else args.shares
         if args.shares:
             about['shares'] = args.shares
+    before = MarketStore.open(args.store) if there else None
     request = sources.Request(
         folder=args.inputs[0] if args.inputs else args.from_files, start=args.start,
         end=args.end or (None if args.inputs or args.from_files else date.today()), codes=args.codes,
         cache=args.cache or args.store.with_name(args.store.name + '.cache'),
         benchmark=next((name for name in args.benchmark if '=' not in name), None), skip_bad=args.skip_bad,
         refresh=args.refresh, shares=args.shares, progress=bar, say=bar.tell, about=about,
-        before=MarketStore.open(args.store).codes.tolist() if there else [])
+        before=before.codes.tolist() if before is not None else [], since=before.span()[0] if before is not None else None)
     store = writer.ingest_tables(
         sources.read(args.source, request), args.store, append=there, about=request.about, reference_data=request.reference_data,
         strict=args.strict, given=sides, renamed=request.renamed)

@@ -74,6 +74,8 @@ class Request:
         Whole files and stocks that were left out, each with the reason.
     before : list of str
         Codes of the store that is brought up to date.
+    since : date, optional
+        Its first day.
     renamed : dict of str to str
         Codes that stocks had before -> their code now; rows that a store has under the old one are the same stock's.
     """
@@ -93,6 +95,7 @@ class Request:
     about: dict[str, Any] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
     before: list[str] = field(default_factory=list)
+    since: date | None = None
     renamed: dict[str, str] = field(default_factory=dict)
 
 

@@ -43,6 +43,7 @@ from .share_services import ShareService, check_shares
 from .shares import SOURCES, UNFIT, ShareHistory, check_enough, of_file
 
 RATE_LIMIT = (10, 1.0)  # calls in seconds
+BEFORE = timedelta(days=15)  # in which there is a trading day, so that the last close before a span is known
 EXACT = 20  # rows from which on a day must have nearly as many as the one before: suspended stocks have rows, too
 ROWS_A_CALL = 2000  # of a stock's bars: about eight years
 EX_RIGHTS_A_YEAR = 0.7  # of a stock, about
@@ -81,6 +82,8 @@ class _Reader:
         self.request, self.asked = request, Asked(request)
         self.start, self.end = download.download_range(request, COMPLETE)
         download.check_days(request, self.start, self.end, COMPLETE)
+        if request.since is not None and request.since < self.start:  # of a later span: its first day may be an ex-date
+            self.start -= BEFORE
         self.client = Client(request.cache)
         self.answers = download.Download('baostock', request, Throttle(*RATE_LIMIT), last=self.end)
         self.last_count = 0

@@ -285,6 +285,14 @@ def test_dividends_are_asked_for_where_the_reference_price_jumps_and_not_again(s
     assert DIVIDENDS not in counts(downloads)
 
 
+def test_a_later_span_that_begins_on_an_ex_date_has_its_dividend(serve):
+    downloads = serve(LITTLE)
+    downloads.download('2024-02-20', '2024-03-12')
+    downloads.download('2024-03-13', '2024-03-29')
+    assert downloads.rows()['600111.XSHG', date(2024, 3, 13)].cash_dividend == 0.5
+    assert min(day for _, day in downloads.rows()) == date(2024, 2, 20)
+
+
 def test_dividends_by_day_are_asked_for_once_a_stock_and_year(serve):
     split = Stock('000101.XSHE', [(OLD, '甲')], 1e8, 10.0, events=[
         Event(date(2024, 5, 16), 0.2), Event(date(2024, 5, 23), 0.1, 2.0), Event(date(2024, 5, 30), 0.3)])
