@@ -98,8 +98,11 @@ def test_sources_do_not_mix(tmp_path):
     ingest_tables([table], tmp_path / 'store', about={'source': 'baostock', 'market_cap': 'estimated: float shares x close'})
     with pytest.raises(DataError, match='made from baostock, expected one from tushare'):
         ingest_tables([table], tmp_path / 'store', append=True, about={'source': 'tushare'})
-    again = ingest_tables([table], tmp_path / 'store', append=True, about={'source': 'mine.csv', 'market_cap': 'as given'})
+    later = {'append': True, 'about': {'source': 'mine.csv', 'market_cap': 'as given'}}
+    again = ingest_tables([table.iloc[:3]], tmp_path / 'store', **later)
     assert again.about['market_cap'].startswith('estimated')  # true of the rows that stay
+    again = ingest_tables([table], tmp_path / 'store', **later)
+    assert again.about['market_cap'] == 'as given'  # none stays
 
 
 def test_ruin_is_not_nothing():
