@@ -16,6 +16,7 @@ from typing import Any
 import backtrader as bt
 import numpy as np
 
+from bt_microcap.exchange.bars import OpeningBar
 from bt_microcap.exchange.opening import PRE_OPEN
 
 from .columns import INDEX_LINES
@@ -178,6 +179,7 @@ class MarketFeed(DailyFeed):
         self.columns = [None if column is None else memoryview(column) for column in columns]
         self.columns[template.getlinealiases().index('datetime')] = self.lines.datetime
         self.labels = [(name, name not in PRE_OPEN) for name in template.getlinealiases()]
+        self.opening_columns = [self.columns[template.getlinealiases().index(name)] for name in OpeningBar._fields[1:]]
         self._shared: dict[tuple[bool, int], ClockedLine] = {}
         self.stamps = memoryview(self.days[self.offset:self.end].astype('float64'))
         self.listed, self.delisted = (self.store.listing_days(name) for name in ('listed', 'delisted'))  # code -> ordinal
@@ -241,8 +243,8 @@ class MarketFeed(DailyFeed):
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
         state['_loaded'], state['_bars'] = self.lines.datetime.buflen() > 0, len(self)
-        for name in ('days', 'level', 'columns', 'labels', 'stamps', 'listed', 'delisted', 'opening', '_shared', '_made',
-                     '_template'):
+        for name in ('days', 'level', 'columns', 'labels', 'opening_columns', 'stamps', 'listed', 'delisted', 'opening',
+                     '_shared', '_made', '_template'):
             state.pop(name, None)
         state = {name: value for name, value in state.items() if not name.startswith('line')}
         state.pop('l', None)

@@ -13,11 +13,11 @@ from typing import Any, NoReturn
 import backtrader as bt
 import numpy as np
 
+from bt_microcap.exchange.bars import NAN, OpeningBar
+
 from .columns import OPTIONAL
 from .daily import STOCK_LINES
 from .errors import DataError
-
-NAN = float('nan')
 
 
 class ClockedLine(bt.linebuffer.LineBuffer):
@@ -170,6 +170,11 @@ class MarketStock(bt.feed.DataBase):
         twin.last_day = int(store.days[store.last[number]])
         twin.delisted_day = self.market.delisted.get(twin._name, 0)
         twin._start = max(0, -twin._shift)
+        twin._first = int(store.arrays['start'][number])
+        # rows of its block, none after the last bar
+        bars = max(0, self.market.end - self.market.offset + twin._shift)
+        twin._size = min(int(store.arrays['start'][number + 1]) - twin._first, bars)
+        twin._opening_row = -1  # of the bar that `opening_bar` was asked for
         twin.plotinfo = copy.copy(self.plotinfo)
         lines = object.__new__(type(self.lines))
         lines.lines = _Lines(twin)
@@ -181,10 +186,7 @@ class MarketStock(bt.feed.DataBase):
         column = market.columns[number]
         if not isinstance(column, memoryview):
             return market.shared_line(column is None, self._start)
-        first = int(store.arrays['start'][self._number])
-        bars = max(0, market.end - market.offset + self._shift)  # nothing after the last bar
-        stop = min(int(store.arrays['start'][self._number + 1]), first + bars)
-        block = column[first:stop]
+        block = column[self._first:self._first + self._size]
         if store.coming is not None:
             block = store.until_coming(block, market.labels[number][0], self._number)
         return ClockedLine.over(self, market, block, self._shift, self._start, *market.labels[number])
@@ -201,6 +203,22 @@ class MarketStock(bt.feed.DataBase):
                 return self.lines[int(number)]
             raise
 
+
+    def opening_bar(self) -> OpeningBar:
+        """Return what is known at the open of the current bar, without making the lines; see `exchange.bars`."""
+        clock = self.market.lines.datetime
+        row = clock._idx
+        if self._opening_row != row:
+            at, stamp = row + self._shift, clock.array[row]
+            if self.market.store.coming is not None:  # the lines know what is not published
+                bar = OpeningBar(stamp, *(getattr(self.lines, name)[0] for name in OpeningBar._fields[1:]))
+            elif 0 <= at < self._size:
+                at += self._first
+                bar = OpeningBar(stamp, *[NAN if column is None else column[at] for column in self.market.opening_columns])
+            else:
+                bar = OpeningBar(stamp, *[NAN] * 7)
+            self._opening_row, self._opening_bar = row, bar
+        return self._opening_bar
 
     @cached_property
     def ex_days(self) -> frozenset[int]:

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import backtrader as bt
-from backtrader.order import Order, SellOrder
+from backtrader.order import Order
 from backtrader.position import Position
 
 from . import corporate_actions, rules
+from .bars import NAN, line_value
 from .calendar import Calendar
 from .commission import NO_FEES, AShareCommission, Fees
 from .opening import Opening
+from .orders import SellOrder
 from .tax_lots import HOLDING, TaxLots
 
-NAN = math.nan
 MANY = 20  # holdings from which on it pays to ask their feeds for all their ex-dates at once
 NOTIONAL = 10_000_000  # shares: what an ex-date does to prices does not depend on how many are held
+NOTHING = 0, 0  # no day, no shares
 DELISTED = 'delisted'
 CONSOLIDATED = 'consolidated'
-
-
-def line_value(data: Any, name: str, default: float = NAN) -> float:
-    """Return today's value of a feed's line, or the default where the feed has no such line."""
-    line = getattr(data, name, None)
-    return default if line is None else line[0]
 
 
 class AccountBroker(bt.brokers.BackBroker):
@@ -63,6 +60,7 @@ class AccountBroker(bt.brokers.BackBroker):
         self._now = 0.0  # Backtrader's number of the current bar
         self._bought: dict[Any, tuple[int, int]] = {}  # data -> (day, shares bought on it)
         self._traded: dict[Any, tuple[int, int]] = {}  # data -> (day, shares bought and sold on it)
+        self._dated: tuple[Any, Any] = (None, None)  # number and zone of a bar, and its datetime
         self._owners: dict[Any, list[Any]] = {}  # data -> the strategies that hold it
         self.marks: dict[Any, float] = {}  # data -> close of the last row while held
         self.events: list[tuple[int, str, str, int, int, float]] = []
@@ -125,12 +123,14 @@ class AccountBroker(bt.brokers.BackBroker):
 
     def getposition(self, data: Any) -> Position:
         """Return the position in a feed; unlike the base class it makes no entry for what is not held."""
-        return self.positions[data] if data in self.positions else Position()
+        position = self.positions.get(data)
+        return Position() if position is None else position
 
     def sellable(self, data: Any) -> int:
         """Return the shares that may be sold today: the position less what was bought today (T+1), but for `rules.SAME_DAY`."""
-        size = self.getposition(data).size
-        day, bought = self._bought.get(data, (0, 0))
+        position = self.positions.get(data)
+        size = 0 if position is None else position.size
+        day, bought = self._bought.get(data, NOTHING)
         return size - bought if day == self.day and not rules.sold_same_day(data._name, day) else size
 
     def get_value(self, datas: Any = None, mkt: bool = False, lever: bool = False) -> float:
@@ -290,54 +290,66 @@ class AccountBroker(bt.brokers.BackBroker):
 
     def _fees(self, order: Order, size: float, price: float) -> Fees:
         """Return the fees of a fill of this order, its commission's minimum paid once over all fills."""
-        comminfo = self.getcommissioninfo(order.data)
+        data = order.data
+        comminfo = self.getcommissioninfo(data)
         if not isinstance(comminfo, AShareCommission):
             return Fees(comminfo.getcommission(size, price), 0.0, 0.0)
-        return comminfo.fees(size, price, self.day, order.data._name, value_before=order.info.get('filled_value', 0.0),
-                             charged=order.info.get('charged', 0.0), shares_before=abs(order.executed.size),
-                             transfer_charged=order.info.get('transfer_charged', 0.0))
+        if not order.executed.size:
+            return comminfo.fees(size, price, self.day, data._name)
+        info = order.info
+        return comminfo.fees(size, price, self.day, data._name, value_before=info.get('filled_value', 0.0),
+                             charged=info.get('charged', 0.0), shares_before=abs(order.executed.size),
+                             transfer_charged=info.get('transfer_charged', 0.0))
 
     def _fill(self, order: Order, size: int, price: float, fees: Fees | None = None) -> None:
         """Book a fill: cash, position, T+1, the order and its notification."""
-        data = order.data
-        signed = size if order.isbuy() else -size
+        data, day, buy = order.data, self.day, order.isbuy()
+        signed = size if buy else -size
         comminfo = self.getcommissioninfo(data)
         if fees is None:
             fees = self._fees(order, signed, price)
-            if signed < 0 and self.tax_lots is not None:
-                fees = fees._replace(dividend_tax=self.tax_lots.sell(data, self.day, size))
+            if not buy and self.tax_lots is not None:
+                fees = fees._replace(dividend_tax=self.tax_lots.sell(data, day, size))
         info = order.info
         info['filled_value'] = info.get('filled_value', 0.0) + size * price
         info['charged'] = info.get('charged', 0.0) + fees.commission
         info['transfer_charged'] = info.get('transfer_charged', 0.0) + fees.transfer_fee
         info['fees'] = info.get('fees', ()) + (fees,)  # one entry a fill, beside order.executed.exbits
-        position = self.positions[data]
+        position, costs = self.positions[data], fees.total
         cost = position.price
-        psize, pprice, opened, closed = position.update(signed, price, data.datetime.datetime())
-        self.cash -= signed * price + fees.total
-        if signed > 0:
+        psize, pprice, opened, closed = position.update(signed, price, self._datetime_of(data))
+        self.cash -= signed * price + costs
+        if buy:
             if self.tax_lots is not None:
-                self.tax_lots.buy(data, self.day, size)
-            day, bought = self._bought.get(data, (0, 0))
-            self._bought[data] = self.day, size + (bought if day == self.day else 0)
+                self.tax_lots.buy(data, day, size)
+            on, bought = self._bought.get(data, NOTHING)
+            self._bought[data] = day, size + (bought if on == day else 0)
             owners = self._owners.setdefault(data, [])
             if not any(owner is order.owner for owner in owners):  # == of two strategies compares their lines
                 owners.append(order.owner)
-            opened_fees, closed_fees, pnl = fees.total, 0.0, 0.0
+            opened_fees, closed_fees, pnl = costs, 0.0, 0.0
         else:
-            opened_fees, closed_fees, pnl = 0.0, fees.total, size * (price - cost)
+            opened_fees, closed_fees, pnl = 0.0, costs, size * (price - cost)
         if not psize:
             self._forget(data)
-        day, traded = self._traded.get(data, (0, 0))
-        self._traded[data] = self.day, size + (traded if day == self.day else 0)
+        on, traded = self._traded.get(data, NOTHING)
+        self._traded[data] = day, size + (traded if on == day else 0)
         info['cash'] = self.cash  # after this fill
         # a stock that is booked out may have no bar today
-        stamp = float(self.day) if info.get('booked_out') else data.datetime[0]
+        stamp = float(day) if info.get('booked_out') else data.datetime[0]
         order.execute(stamp, signed, price, closed, -closed * cost, closed_fees,
                       opened, opened * price, opened_fees, comminfo.margin, pnl, psize, pprice)
         order.addcomminfo(comminfo)
         self.notify(order)
         self._ococheck(order)
+
+    def _datetime_of(self, data: Any) -> datetime:
+        """Return a feed's ``datetime.datetime()``, as a position notes it; worked out once a bar."""
+        line = data.datetime
+        key = line.array[line.idx], line._tz
+        if key != self._dated[0]:
+            self._dated = key, line.datetime()
+        return self._dated[1]
 
     def _forget(self, data: Any) -> None:
         """Drop a flat position: the base class would value it on every bar for ever."""

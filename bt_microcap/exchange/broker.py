@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import backtrader as bt
-from backtrader.order import BuyOrder, Order, SellOrder
+from backtrader.order import Order
 
-from . import rules
+from . import orders, rules
+from .bars import opening_bar
 from .execution import LIMIT_PRICES, SUSPENDED, ExecutionBroker
 from .fills import on_tick
 from .tax_lots import HOLDING
 
 # Kinds of orders by the time of the day at which they trade; the others during the day.
 _TIME_OF_DAY = {Order.Market: 0, Order.Historical: 0, Order.Close: 2}
-# What Broker.buy and sell take; everything else that an order is given is noted in order.info.
-_BACKTRADER_ARGUMENTS = frozenset((
-    'owner', 'data', 'size', 'price', 'plimit', 'exectype', 'valid', 'tradeid', 'oco', 'trailamount', 'trailpercent', 'parent',
-    'transmit', 'histnotify', '_checksubmit'))
 # Switches of BackBroker that mean nothing here: their default, and what to do instead.
 _WITHOUT_EFFECT = {
     'coc': (False, 'give exectype=bt.Order.Close in next_open: it fills at the close of the same day'),
@@ -160,20 +156,43 @@ class AShareBroker(ExecutionBroker):
 
     def buy(self, *args: Any, **kwargs: Any) -> Order:
         """Take a buy; what an order reads of today's bar is the broker's to see, not the strategy's."""
-        return self._seeing(super().buy, BuyOrder, args, kwargs)
+        opening = self.opening
+        before, opening.deciding = opening.deciding, False
+        try:
+            return self._give(orders.BuyOrder, *args, **kwargs)
+        finally:
+            opening.deciding = before
 
     def sell(self, *args: Any, **kwargs: Any) -> Order:
         """Take a sale; see `buy`."""
-        return self._seeing(super().sell, SellOrder, args, kwargs)
-
-    def _seeing(self, give: Callable[..., Order], kind: type[Order], args: tuple, kwargs: dict[str, Any]) -> Order:
-        before, self.opening.deciding = self.opening.deciding, False
+        opening = self.opening
+        before, opening.deciding = opening.deciding, False
         try:
-            data = args[1] if len(args) > 1 else kwargs['data']
-            self._check_daily(data)
-            return give(*args, **kwargs) if len(data) else self._refuse_unlisted(kind, args, kwargs)
+            return self._give(orders.SellOrder, *args, **kwargs)
         finally:
-            self.opening.deciding = before
+            opening.deciding = before
+
+    def _give(
+        self, kind: type[Order], owner: Any, data: Any, size: float, price: float | None = None, plimit: float | None = None,
+        exectype: int | None = None, valid: Any = None, tradeid: int = 0, oco: Order | None = None,
+        trailamount: float | None = None, trailpercent: float | None = None, parent: Order | None = None, transmit: bool = True,
+        histnotify: bool = False, _checksubmit: bool = True, **info: Any,
+    ) -> Order:
+        self._check_daily(data)
+        if not len(data):
+            return self._refuse_unlisted(kind, owner, data, size, price, exectype, tradeid, oco, info)
+        if (exectype in orders.AT_ONE_PRICE and transmit
+                and parent is valid is plimit is trailamount is trailpercent is None):
+            reference = opening_bar(data).open if self._is_at_open(data) else data.close[0]
+            order = orders.at_one_price(kind, owner, data, size, price, exectype, reference, tradeid, histnotify)
+        else:
+            order = kind(owner=owner, data=data, size=size, price=price, pricelimit=plimit, exectype=exectype, valid=valid,
+                         tradeid=tradeid, trailamount=trailamount, trailpercent=trailpercent, parent=parent, transmit=transmit,
+                         histnotify=histnotify)
+        order.info.update(info)
+        if oco is not None:
+            self._ocoize(order, oco)
+        return self.submit(order, check=_checksubmit)
 
     @staticmethod
     def _check_daily(data: Any) -> None:
@@ -186,16 +205,16 @@ class AShareBroker(ExecutionBroker):
             raise ValueError(f'{data._name}: an order for bars that are not daily, which AShareBroker cannot fill; order the '
                              'daily feed, and let the other give signals beside it')
 
-    def _refuse_unlisted(self, kind: type[Order], args: tuple, kwargs: dict[str, Any]) -> Order:
+    def _refuse_unlisted(
+        self, kind: type[Order], owner: Any, data: Any, size: float, price: float | None, exectype: int | None, tradeid: int,
+        oco: Order | None, info: dict[str, Any],
+    ) -> Order:
         """Refuse an order for a stock without a first row yet, at whose bars Backtrader would look: there are none."""
-        given = {**dict(zip(('owner', 'data', 'size'), args, strict=False)), **kwargs}
-        size = abs(given['size'])
-        asked = {name: given[name] for name in ('owner', 'data', 'exectype', 'tradeid') if given.get(name) is not None}
-        order = kind(size=size, price=given.get('price') or 0.0, simulated=True, **asked)
+        size = abs(size)
+        order = kind(owner=owner, data=data, size=size, price=price or 0.0, exectype=exectype, tradeid=tradeid, simulated=True)
         order.p.simulated = False  # a simulated order is not told to the strategy
-        order.addinfo(**{name: value for name, value in given.items() if name not in _BACKTRADER_ARGUMENTS})
-        order.addinfo(wanted=size, day=self.day, at_open=self.fills_at_open, reason=SUSPENDED)
-        self._ocoize(order, given.get('oco'))
+        order.info.update(info, wanted=size, day=self.day, at_open=self.fills_at_open, reason=SUSPENDED)
+        self._ocoize(order, oco)
         order.submit(self)
         order.reject(self)
         order.executed.dt = self._now
@@ -204,6 +223,11 @@ class AShareBroker(ExecutionBroker):
 
     def submit(self, order: Order, check: bool = True) -> Order:
         """Take an order, or the last of a bracket and with it the whole bracket."""
+        if order.parent is None and order.transmit:
+            self.transmit(order, check=check)
+            if order.alive():
+                self._pchildren[order.ref].append(order)  # a child may still join it
+            return order
         parent = self._take_children(order)
         if parent is None:
             return order
@@ -220,31 +244,68 @@ class AShareBroker(ExecutionBroker):
 
     def transmit(self, order: Order, check: bool = True) -> Order:
         """Take an order; a market order in the opening session is filled or refused right here."""
-        # found at once instead of through the params, some forty times an order
-        order.__dict__.update(data=order.data, owner=order.owner, exectype=order.exectype)
-        data = order.data
-        at_open = self.fills_at_open and (self.calendar.is_ours(data) or self._moved(data))
-        order.addinfo(wanted=abs(order.size), day=self.day, at_open=at_open)
+        data, kind, info = order.data, order.exectype, order.info
+        at_open = self._is_at_open(data)
+        info['wanted'], info['day'], info['at_open'] = abs(order.size), self.day, at_open
         created = order.created
         if at_open:
             self._price_at_open(order)
         if isinstance(order.p.valid, timedelta) and order.p.valid:  # from today on, not from a suspended stock's last bar
             order.valid = max(self._now, float(self.day)) + order.p.valid / timedelta(days=1)
-        for name in LIMIT_PRICES.get(order.exectype, ()):  # the exchange takes prices on the tick alone
+        for name in LIMIT_PRICES.get(kind, ()):  # the exchange takes prices on the tick alone
             setattr(created, name, on_tick(getattr(created, name), up=not order.isbuy(), per_yuan=rules.steps(data._name)))
-        self.submit_accept(order)
-        if order.active() and (order.exectype == Order.Market and at_open or order.exectype == Order.Close and self._closing):
-            self.pending.remove(order)
+        # as submit_accept, but what is tried at once never waits
+        order.pannotated = order.broker = None
+        order.plen, order.status = len(data), Order.Accepted
+        at_once = order.active() and (kind == Order.Market and at_open or kind == Order.Close and self._closing)
+        if not at_once:
+            self.pending.append(order)
+        self.notify(order)
+        if at_once:
             self._try_exec(order)
             if not order.alive():
                 self._end(order)
         return order
 
+    # Of groups and families Backtrader keeps an entry for each order of a run, and so the orders themselves. Most are alone.
+
+    def _ocoize(self, order: Order, oco: Order | None) -> None:
+        """Note of which group an order is; the first of a group is noted when the second one joins it."""
+        if oco is None:
+            return
+        if oco.ref not in self._ocos:
+            first = next((each for each in self.pending if each.ref == oco.ref), oco)
+            self._ocos[oco.ref] = oco.ref
+            self._ocol[oco.ref] = [] if first.executed.size else [oco.ref]  # one that has a fill is no longer cancelled
+        super()._ocoize(order, oco)
+
+    def _ococheck(self, order: Order) -> None:
+        if order.ref in self._ocos:
+            super()._ococheck(order)
+
+    def _take_children(self, order: Order) -> int | None:
+        parent = order.parent
+        if (parent is not None and parent.executed.size and not parent.alive()
+                and (parent.status != Order.Canceled or parent.exectype in (Order.Market, Order.Close))):
+            _ = self._pchildren[parent.ref]  # it has got what it wanted, and is taken for one that still may have children
+        return super()._take_children(order)
+
+    def _bracketize(self, order: Order, cancel: bool = False) -> None:
+        reference = order.ref if order.parent is None else order.parent.ref
+        if reference in self._pchildren:
+            super()._bracketize(order, cancel)
+            if not self._pchildren.get(reference, True):  # nobody is left
+                del self._pchildren[reference]
+
+    def _is_at_open(self, data: Any) -> bool:
+        """Return whether an order for a feed, given now, is for the open of the current bar."""
+        return self.fills_at_open and (self.calendar.is_ours(data) or self._moved(data))
+
     @staticmethod
     def _price_at_open(order: Order) -> None:
         """Take today's open where Backtrader has noted today's close, which nobody knows yet."""
         created, asked = order.created, order.p
-        created.pclose = opening = order.data.open[0]
+        created.pclose = opening = opening_bar(order.data).open
         if not asked.price and not asked.pricelimit:
             if order.exectype in (Order.StopTrail, Order.StopTrailLimit):
                 created.price = math.inf if order.isbuy() else -math.inf

@@ -28,13 +28,23 @@ class Calendar:
         self.days = np.unique(np.concatenate(days)) if len(days) > 1 else days[0] if days else np.empty(0, 'int64')
         self.first = int(self.days[0]) if len(self.days) else 0
         self.last = int(self.days[-1]) if len(self.days) else 0
+        self._asked = self._lately = 0  # the day that `listed_day` was last asked for; no stock listed before counts on it
 
     def listed_day(self, data: Any, day: int) -> int:
         """Return the number of the trading day since the stock's listing, 1 on the first.
 
         0 after a month, and where the stock was there from the data's first day on: its listing day is not known.
         """
-        return int(self.listed_days(np.array([getattr(data, 'first_day', 0)]), day)[0])
+        first = getattr(data, 'first_day', 0)
+        if day != self._asked:
+            self._asked, self._lately = day, self._lately_on(day)
+        return 0 if first <= self._lately else int(self.listed_days(np.array([first]), day)[0])
+
+    def _lately_on(self, day: int) -> int:
+        """Return the ordinal up to which a stock is no longer newly listed on a day."""
+        at = int(np.searchsorted(self.days, day))
+        # no rule asks for more than the first few days
+        return int(self.days[at - MONTH]) if at >= MONTH else self.first
 
     def listed_days(self, first_days: np.ndarray, day: int) -> np.ndarray:
         """Return `listed_day` of many stocks.
@@ -51,9 +61,7 @@ class Calendar:
         ndarray of int, shape (stocks,)
         """
         at = int(np.searchsorted(self.days, day))
-        # no rule asks for more than the first few days
-        lately = first_days > (self.days[at - MONTH] if at >= MONTH else self.first)
-        lately &= (first_days > self.first) & (first_days <= day)
+        lately = (first_days > self._lately_on(day)) & (first_days > self.first) & (first_days <= day)
         out = np.zeros(len(first_days), 'int64')
         if lately.any():
             out[lately] = at - np.searchsorted(self.days, first_days[lately]) + 1

@@ -72,6 +72,9 @@ class AShareCommission(bt.CommissionInfo):
 
     def __init__(self) -> None:
         super().__init__()
+        self._day: int | None = None  # on which the dated rates below are those in force: a day asks for them many times
+        self._duty: rules.Duty | None = None
+        self._transfers: dict[str, rules.Duty | rules.FaceFee] = {}  # by exchange, as the end of the code
         for name in ('commission', 'min_commission', 'stamp_duty', 'transfer_fee'):
             value = getattr(self.p, name)
             if value == DATED and name in ('stamp_duty', 'transfer_fee'):
@@ -124,17 +127,18 @@ class AShareCommission(bt.CommissionInfo):
         value = abs(size) * price
         if not value:
             return NO_FEES
-        commission = max(self.p.min_commission, self.p.commission * (value_before + value)) - charged
+        rates = self.p
+        commission = max(rates.min_commission, rates.commission * (value_before + value)) - charged
         if rules.is_fund(code):
             return Fees(commission, 0.0, 0.0)
-        duty, transfer = self.p.stamp_duty, self.p.transfer_fee
+        duty, transfer = rates.stamp_duty, rates.transfer_fee
         if duty == DATED:
-            row = rules.stamp_duty(self._known(day, 'stamp_duty'))
+            row = self._dated_duty(day)
             duty = row.buy if size > 0 else row.sell
         elif size > 0:
             duty = 0.0
         if transfer == DATED:
-            row = rules.transfer_fee(self._known(day, 'transfer_fee'), code)
+            row = self._dated_transfer(day, code)
             if isinstance(row, rules.FaceFee):
                 return Fees(commission, duty * value, self._of_face(row, abs(size), shares_before, transfer_charged))
             transfer = row.buy
@@ -145,6 +149,24 @@ class AShareCommission(bt.CommissionInfo):
         """Return one fill's fee of the face value; a minimum is for all fills of the order together."""
         rate = row.rate * rules.FACE_VALUE
         return max(row.minimum, rate * (before + shares)) - charged if row.minimum else rate * shares
+
+    def _dated_duty(self, day: int | None) -> rules.Duty:
+        if day is None or day != self._day:
+            self._begin(day, 'stamp_duty')
+        if self._duty is None:
+            self._duty = rules.stamp_duty(day)
+        return self._duty
+
+    def _dated_transfer(self, day: int | None, code: str) -> rules.Duty | rules.FaceFee:
+        if day is None or day != self._day:
+            self._begin(day, 'transfer_fee')
+        place = code[-5:]
+        if place not in self._transfers:
+            self._transfers[place] = rules.transfer_fee(day, code)
+        return self._transfers[place]
+
+    def _begin(self, day: int | None, name: str) -> None:
+        self._day, self._duty, self._transfers = self._known(day, name), None, {}
 
     @staticmethod
     def _known(day: int | None, name: str) -> int:

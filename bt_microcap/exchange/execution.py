@@ -9,7 +9,8 @@ from typing import Any
 from backtrader.order import Order
 
 from . import rules
-from .account import AccountBroker, line_value
+from .account import NOTHING, AccountBroker
+from .bars import OpeningBar, opening_bar
 from .commission import AShareCommission
 from .fills import affordable, on_tick, slipped
 
@@ -65,16 +66,18 @@ class ExecutionBroker(AccountBroker):
 
     def _closed(self, data: Any) -> str:
         """Return why a stock does not trade on this bar; empty where it does."""
-        if not len(data) or self.calendar.is_ours(data) and int(data.datetime[0]) != self.day:
+        if not len(data):
             return SUSPENDED
-        if line_value(data, 'paused') == 1.0 or not data.open[0] > 0:
+        bar = opening_bar(data)
+        if self.calendar.is_ours(data) and int(bar.stamp) != self.day or bar.paused == 1.0 or not bar.open > 0:
             return SUSPENDED
         return NO_VOLUME if data.volume[0] == 0 else ''
 
     def _try_exec(self, order: Order) -> None:
-        closed = self._closed(order.data)
+        data = order.data
+        closed = self._closed(data)
         only_if = order.info.get('only_if')
-        if only_if is not None and not closed and not only_if(order.data, self._limits(order.data)[1]):
+        if only_if is not None and not closed and not only_if(data, self._limits(data)[1]):
             order.addinfo(withdrawn=WITHDRAWN)
             order.cancel()
             self.notify(order)
@@ -85,35 +88,36 @@ class ExecutionBroker(AccountBroker):
         elif closed:
             self._refuse(order, closed)
         else:
-            self._fill_at(order, order.data.open[0] if order.exectype == Order.Market else order.data.close[0])
+            self._fill_at(order, opening_bar(data).open if order.exectype == Order.Market else data.close[0])
 
     def _fill_at(self, order: Order, price: float) -> None:
         """Fill an order at the open or at the close, or refuse it."""
-        data, buy = order.data, order.isbuy()
-        order.info['open'] = price  # what the fill is compared with
+        data, buy, info, code = order.data, order.isbuy(), order.info, order.data._name
+        info['open'] = price  # what the fill is compared with
         low, high = self._limits(data)
-        half = rules.half_tick(data._name)
-        star = rules.board(data._name) == rules.STAR if self.p.star_protection or not self.p.star_market_orders else False
+        half = rules.half_tick(code)
+        star = rules.board(code) == rules.STAR if self.p.star_protection or not self.p.star_market_orders else False
         if buy:
-            if star and not self.p.star_market_orders and not order.info.get('protection'):
+            if star and not self.p.star_market_orders and not info.get('protection'):
                 return self._refuse(order, STAR_MARKET_ORDER)
             if price >= high - half:
                 return self._refuse(order, LIMIT_UP)
-            size = self._buy_size(order, price, self._fill_price(data, price, True))
+            fill = self._fill_price(data, price, True)
+            size = self._buy_size(order, price, fill)
         else:
             if (reason := self._unsellable(order)) is not None:
                 return self._refuse(order, reason)
-            if star and not self.p.star_market_orders and order.info.get('needs_protection'):
+            if star and not self.p.star_market_orders and info.get('needs_protection'):
                 return self._refuse(order, STAR_MARKET_ORDER)
             if price <= low + half:
                 return self._refuse(order, LIMIT_DOWN)
+            fill = self._fill_price(data, price, False)
             size = self._sell_size(order)
         if not size:
             return self._refuse(order, BELOW_ONE_LOT)
         allowed = self._allowed(order, size, price)
-        fill = self._fill_price(data, price, buy)
         fill = fill(allowed) if callable(fill) else fill
-        protection = order.info.get('protection')  # its price, of a STAR market order
+        protection = info.get('protection')  # its price, of a STAR market order
         beyond = bool(protection) and (fill > protection + half if buy else fill < protection - half)
         if star and self.p.star_protection:
             beyond = beyond or abs(fill - price) > self.p.star_protection * price + half + 1e-9
@@ -124,9 +128,9 @@ class ExecutionBroker(AccountBroker):
     def _fill_price(self, data: Any, price: float, buy: bool, limit: float | None = None) -> float | Callable[[int], float]:
         """Return what an order fills at; with impact it depends on the size. A limit order slips up to its limit."""
         slip = self._slip_of(data._name)
-        volume = data.volume[0]
         worst = (min if buy else max) if limit is not None else None
-        if not self.p.impact or not volume > 0:
+        volume = data.volume[0] if self.p.impact else 0.0
+        if not volume > 0:
             fill = slipped(price, buy, **slip)
             return fill if worst is None else worst(fill, limit)
         most = self.p.volume_limit * volume if self.p.volume_limit else math.inf
@@ -202,16 +206,16 @@ class ExecutionBroker(AccountBroker):
             self._fill_allowed(order, size, allowed, fill)
 
     def _unsellable(self, order: Order) -> str | None:
-        if not self.getposition(order.data).size:
+        data = order.data
+        if not self.getposition(data).size:
             return NOT_HELD
-        return None if self.sellable(order.data) > 0 else BOUGHT_TODAY
+        return None if self.sellable(data) > 0 else BOUGHT_TODAY
 
     def _allowed(self, order: Order, size: int, price: float) -> int:
         """Return how much of a legal size the day's volume, and a filler, let through."""
         data, most = order.data, math.inf
-        volume = data.volume[0]
-        if self.p.volume_limit and volume == volume:
-            day, traded = self._traded.get(data, (0, 0))  # by earlier orders of the day
+        if self.p.volume_limit and (volume := data.volume[0]) == volume:
+            day, traded = self._traded.get(data, NOTHING)  # by earlier orders of the day
             most = math.floor(self.p.volume_limit * volume + 1e-9) - (traded if day == self.day else 0)
         if self.p.filler is not None:
             most = min(most, self.p.filler(order, price, 0))
@@ -279,27 +283,27 @@ class ExecutionBroker(AccountBroker):
 
     def _limits(self, data: Any) -> tuple[float, float]:
         """Return today's (low, high) limit; the data's own win, NaN where there is none."""
-        low, high = line_value(data, 'low_limit'), line_value(data, 'high_limit')
+        bar = opening_bar(data)
+        low, high, preclose = bar.low_limit, bar.high_limit, bar.preclose
         if low == low and high == high:
             return low, high
-        preclose, opening = line_value(data, 'preclose'), data.open[0]
         if preclose == preclose:
-            computed = rules.price_limits(data._name, self.day, preclose, line_value(data, 'is_st', 0.0) == 1.0,
-                                          self.calendar.listed_day(data, self.day), self._delisting_day(data))
+            code = data._name
+            computed = rules.price_limits(code, self.day, preclose, bar.is_st == 1.0,
+                                          self.calendar.listed_day(data, self.day), self._delisting_day(data, bar))
             # an open beyond it proves that no such limit holds on the day, as at a relisting; of a fund, whose code may not tell
             # whether it has 10 or 20 %, so does any price of the day
-            least = most = opening
-            if rules.is_fund(data._name):
+            least = most = bar.open
+            if rules.is_fund(code):
                 least, most = data.low[0], data.high[0]
-            half = rules.half_tick(data._name)
+            half = rules.half_tick(code)
             if not (most > computed[1] + half or least < computed[0] - half):
                 low, high = (low if low == low else computed[0]), (high if high == high else computed[1])
         return low, high
 
     @staticmethod
-    def _delisting_day(data: Any) -> int:
+    def _delisting_day(data: Any, bar: OpeningBar) -> int:
         """Return 1 on the first day of the delisting period, else 0."""
-        if not getattr(data, 'has_delisting_period', False):
+        if bar.delisting_period != 1.0 or not getattr(data, 'has_delisting_period', False):
             return 0
-        line = data.delisting_period
-        return int(line[0] == 1.0 and len(data) > 1 and line[-1] == 0.0)
+        return int(len(data) > 1 and data.delisting_period[-1] == 0.0)

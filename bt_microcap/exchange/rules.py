@@ -191,6 +191,7 @@ _DELISTING_FREE_DAYS[FUND] = date.max.toordinal()  # funds have no such period
 _NO_LIMITS = 'give the data high_limit and low_limit columns, or begin later (--start 1996-12-16)'
 
 
+@cache
 def limit_key(code: str) -> tuple[str, str]:
     """Return the key of a code in `PRICE_LIMITS`, or of a fund in `FUND_LIMITS`."""
     place = board(code)

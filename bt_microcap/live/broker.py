@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from backtrader.order import BuyOrder, Order, SellOrder
+from backtrader.order import Order
 
 from ..exchange import rules
 from ..exchange.commission import Fees
 from ..exchange.execution import LIMIT_PRICES, WITHDRAWN
+from ..exchange.orders import BuyOrder, SellOrder
 from .books import BUY, SELL, FillRow, order_stem
 from .past import PastBroker
 
@@ -68,8 +69,8 @@ class JournalBroker(PastBroker):
             self._see(order)
         return super().transmit(order, check)
 
-    def _refuse_unlisted(self, kind: type[Order], args: tuple, kwargs: dict[str, Any]) -> Order:
-        order = super()._refuse_unlisted(kind, args, kwargs)
+    def _refuse_unlisted(self, *args: Any) -> Order:
+        order = super()._refuse_unlisted(*args)
         self._see(order)
         return order
 

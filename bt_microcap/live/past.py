@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import date
 from typing import Any, NamedTuple
 
-from backtrader.order import BuyOrder, Order
+from backtrader.order import Order
 
 from ..exchange import corporate_actions, rules
 from ..exchange.account import CONSOLIDATED, DELISTED
 from ..exchange.broker import AShareBroker
 from ..exchange.commission import NO_FEES, Fees
 from ..exchange.corporate_actions import ExRights
+from ..exchange.orders import BuyOrder
 from .account import Account
 from .books import CASH, OF_CASH, EventRow
 from .ex_dates import EARLY, LATE, SURELY_SHARES, ex_dates_of, kinds, match

@@ -1,0 +1,120 @@
+"""Orders that cost little: Backtrader's own kinds, made and copied without its metaclass and without `copy`.
+
+Backtrader copies an order for each notification, and makes one by way of its params. Here both are the copy of a dictionary;
+what an order is, what it answers and what is in it stays the same.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import timedelta
+from typing import Any
+
+from backtrader import order as theirs
+from backtrader.utils import AutoOrderedDict
+
+Order = theirs.Order
+
+_PARAMS = dict(theirs.OrderBase.params._getpairs())  # name -> default
+_NOTHING_DONE = {name: value for name, value in vars(theirs.OrderData()).items() if name != 'exbits'}
+# What Backtrader's __init__ sets beside the params, of an order that is neither trailing nor a child.
+_BEGUN = {'broker': None, 'comminfo': None, 'triggered': False, '_active': True, 'status': Order.Created, '_plimit': None,
+          '_limitoffset': 0.0, 'position': 0}
+AT_ONE_PRICE = (None, Order.Market, Order.Close)  # kinds that ask for no price; None: a market order
+
+
+class _QuickOrder:
+    """What Backtrader's orders do, faster."""
+
+    def clone(self) -> Any:
+        """Return the order as it stands, for a notification; its later fills are not in it."""
+        executed = self.executed
+        executed.markpending()
+        twin, done = object.__new__(type(self)), object.__new__(type(executed))
+        done.__dict__ = executed.__dict__.copy()
+        twin.__dict__ = state = self.__dict__.copy()
+        state['executed'] = done
+        return twin
+
+    def alive(self) -> bool:
+        """Return whether the order can still be executed: it was made, submitted, accepted, or filled in part."""
+        return self.status < Order.Completed
+
+    @property
+    def dteos(self) -> float:
+        """The end of the session in which the order was given, as Backtrader's number; only worked out when it is asked for."""
+        if '_dteos' not in self.__dict__:
+            data = self.data
+            given = data.num2date(self.created.dt)
+            end = data.p.sessionend
+            stamp = given.replace(hour=end.hour, minute=end.minute, second=end.second, microsecond=end.microsecond)
+            self._dteos = data.date2num(stamp + timedelta(days=1) if stamp < given else stamp)
+        return self._dteos
+
+    @dteos.setter
+    def dteos(self, stamp: float) -> None:
+        self._dteos = stamp
+
+    def execute(
+        self, dt: float, size: float, price: float, closed: float, closedvalue: float, closedcomm: float, opened: float,
+        openedvalue: float, openedcomm: float, margin: float | None, pnl: float, psize: float, pprice: float,
+    ) -> None:
+        """Book a fill; see Backtrader's ``Order.execute``."""
+        if not size:
+            return
+        executed = self.executed
+        executed.addbit(theirs.OrderExecutionBit(
+            dt, size, price, closed, closedvalue, closedcomm, opened, openedvalue, openedcomm, pnl, psize, pprice))
+        executed.margin = margin
+        self.status = Order.Partial if executed.remsize else Order.Completed
+
+
+class BuyOrder(_QuickOrder, theirs.BuyOrder):
+    """A buy, a ``bt.BuyOrder``."""
+
+
+class SellOrder(_QuickOrder, theirs.SellOrder):
+    """A sale, a ``bt.SellOrder``."""
+
+
+def at_one_price(
+    kind: type[Order], owner: Any, data: Any, size: float, price: float | None, exectype: int | None, reference: float,
+    tradeid: int = 0, histnotify: bool = False,
+) -> Order:
+    """Return a new market order, or one for the close, that stands alone: neither a child nor a parent, without an end.
+
+    Parameters
+    ----------
+    kind : type
+        `BuyOrder` or `SellOrder`.
+    owner : bt.Strategy
+    data : data feed
+    size : float
+        Shares, without a sign.
+    price : float, optional
+        Yuan, what the strategy knew when it gave the order; by default `reference`.
+    exectype : int, optional
+        One of `AT_ONE_PRICE`.
+    reference : float
+        Yuan, what Backtrader notes as the close at the time of the order.
+    tradeid : int
+        As in any order.
+    histnotify : bool
+        As in any order.
+    """
+    given = {**_PARAMS, 'owner': owner, 'data': data, 'size': size, 'price': price, 'exectype': exectype, 'tradeid': tradeid,
+             'histnotify': histnotify}
+    params = object.__new__(kind.params)
+    params.__dict__ = given
+    signed = size if kind.ordtype == Order.Buy else -size
+    created, executed = object.__new__(theirs.OrderData), object.__new__(theirs.OrderData)
+    asked = price or reference
+    created.__dict__ = {**_NOTHING_DONE, 'exbits': deque(), 'dt': data.datetime[0], 'size': signed, 'price': asked,
+                        'pricelimit': asked, '_plimit': None, 'pclose': reference, 'trailamount': None, 'trailpercent': None}
+    executed.__dict__ = {**_NOTHING_DONE, 'exbits': deque(), 'remsize': signed}
+    order = object.__new__(kind)
+    # the params are found at once in the order itself, some forty times, instead of by __getattr__
+    order.__dict__ = {**given, **_BEGUN, 'params': params, 'p': params, 'size': signed,
+                      'exectype': Order.Market if exectype is None else exectype, 'ref': next(kind.refbasis),
+                      'info': AutoOrderedDict(), 'created': created, 'executed': executed}
+    return order
