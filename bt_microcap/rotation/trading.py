@@ -63,6 +63,10 @@ class MarketStrategy(bt.Strategy):
         self.known.note_fills(order)
         super()._addnotification(order, quicknotify)
 
+    def clear(self) -> None:
+        """Forget what was notified on the bar; Backtrader would keep all orders of a run, and looks at them nowhere."""
+        self._orderspending, self._tradespending = [], []
+
     # -- when ---------------------------------------------------------------------------------------------
 
     @property
