@@ -168,7 +168,7 @@ class MarketFeed(DailyFeed):
 
     def _make_template(self) -> MarketStock:
         template = MarketStock(dataname=self)
-        template.market, template._start = self, 0
+        template.market, template._start, template._bars_line = self, 0, self.lines.datetime
         template._env, template._started = self._env, True
         template._id = self._id
         template._tz, template._tzinput, template._calendar = self._tz, self._tzinput, self._calendar

@@ -155,15 +155,21 @@ class MarketStock(bt.feed.DataBase):
         market = self.__dict__.get('market')  # none yet while the template is made
         return 1 if market is None else market._opstage
 
+    def _stage1(self) -> None:
+        """Do nothing, nor in `_stage2`: the market has the stage, and no line is made for being told of it."""
+
+    _stage2 = _stage1
+
     def __len__(self) -> int:
-        return max(0, self.market.lines.datetime.lencount - self._start)
+        bars = self._bars_line.lencount - self._start
+        return bars if bars > 0 else 0
 
     def _twin(self, number: int) -> MarketStock:
         """Return a feed like this one for a stock of the store: Backtrader's own construction costs ten times as much."""
         store = self.market.store
         twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
-        twin._number = number
+        twin._number, twin._bars_line = number, self.market.lines.datetime
         twin._name = twin._dataname = str(store.codes[number])
         twin._shift = self.market.offset - int(store.first[number])
         twin.first_day = self.market.listed.get(twin._name, int(store.days[store.first[number]]))
@@ -206,7 +212,7 @@ class MarketStock(bt.feed.DataBase):
 
     def opening_bar(self) -> OpeningBar:
         """Return what is known at the open of the current bar, without making the lines; see `exchange.bars`."""
-        clock = self.market.lines.datetime
+        clock = self._bars_line
         row = clock._idx
         if self._opening_row != row:
             at, stamp = row + self._shift, clock.array[row]

@@ -36,3 +36,9 @@ def opening_bar(data: Any) -> OpeningBar:
     if tell is not None:
         return tell(data)
     return OpeningBar(data.datetime[0], data.open[0], *(line_value(data, name) for name in OpeningBar._fields[2:]))
+
+
+def opening_price(data: Any) -> float:
+    """Return the open of a feed's current bar, yuan."""
+    tell = getattr(type(data), 'opening_bar', None)
+    return data.open[0] if tell is None else tell(data).open

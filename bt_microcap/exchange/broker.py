@@ -11,7 +11,7 @@ import backtrader as bt
 from backtrader.order import Order
 
 from . import orders, rules
-from .bars import opening_bar
+from .bars import opening_price
 from .execution import LIMIT_PRICES, SUSPENDED, ExecutionBroker
 from .fills import on_tick
 from .tax_lots import HOLDING
@@ -183,7 +183,7 @@ class AShareBroker(ExecutionBroker):
             return self._refuse_unlisted(kind, owner, data, size, price, exectype, tradeid, oco, info)
         if (exectype in orders.AT_ONE_PRICE and transmit
                 and parent is valid is plimit is trailamount is trailpercent is None):
-            reference = opening_bar(data).open if self._is_at_open(data) else data.close[0]
+            reference = opening_price(data) if self._is_at_open(data) else data.close[0]
             order = orders.at_one_price(kind, owner, data, size, price, exectype, reference, tradeid, histnotify)
         else:
             order = kind(owner=owner, data=data, size=size, price=price, pricelimit=plimit, exectype=exectype, valid=valid,
@@ -305,7 +305,7 @@ class AShareBroker(ExecutionBroker):
     def _price_at_open(order: Order) -> None:
         """Take today's open where Backtrader has noted today's close, which nobody knows yet."""
         created, asked = order.created, order.p
-        created.pclose = opening = opening_bar(order.data).open
+        created.pclose = opening = opening_price(order.data)
         if not asked.price and not asked.pricelimit:
             if order.exectype in (Order.StopTrail, Order.StopTrailLimit):
                 created.price = math.inf if order.isbuy() else -math.inf

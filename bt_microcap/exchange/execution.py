@@ -10,7 +10,7 @@ from backtrader.order import Order
 
 from . import rules
 from .account import NOTHING, AccountBroker
-from .bars import OpeningBar, opening_bar
+from .bars import OpeningBar, opening_bar, opening_price
 from .commission import AShareCommission
 from .fills import affordable, on_tick, slipped
 
@@ -88,7 +88,7 @@ class ExecutionBroker(AccountBroker):
         elif closed:
             self._refuse(order, closed)
         else:
-            self._fill_at(order, opening_bar(data).open if order.exectype == Order.Market else data.close[0])
+            self._fill_at(order, opening_price(data) if order.exectype == Order.Market else data.close[0])
 
     def _fill_at(self, order: Order, price: float) -> None:
         """Fill an order at the open or at the close, or refuse it."""

@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any
 
 import backtrader as bt
+from backtrader.order import Order
 
 from ..exchange import rules
 from ..exchange.account import DELISTED
@@ -15,7 +16,24 @@ from ..exchange.commission import NO_FEES, Fees
 from . import run
 from .holdings import HoldingsBook
 from .round_trips import round_trips
-from .rows import CashFlow, CorporateAction, Equity, Fill, FillDetail, OrderRecord, Rejection, Unfilled
+from .rows import CashFlow, CorporateAction, Equity, Fill, FillDetail, OrderRecord, Rejection, Rows, Unfilled
+
+
+_REFUSED = (Order.Rejected, Order.Margin, Order.Canceled)
+
+
+class _OrderBooks:
+    """What the fills of one order add up to so far."""
+
+    __slots__ = ('commission', 'dividend_tax', 'order', 'quantity', 'slippage', 'stamp_duty', 'transfer_fee', 'value',
+                 'volume_share')
+
+    def __init__(self) -> None:
+        self.order: bt.Order | None = None  # as it was last told
+        self.quantity = 0  # shares
+        # yuan
+        self.value = self.commission = self.stamp_duty = self.transfer_fee = self.dividend_tax = self.slippage = 0
+        self.volume_share = 0.0  # the largest part of a day's volume
 
 
 class Blotter(bt.Analyzer):
@@ -44,70 +62,105 @@ class Blotter(bt.Analyzer):
         if len(self.strategy.env.runningstrats) > 1:
             raise ValueError(f'found {len(self.strategy.env.runningstrats)} strategies in one Cerebro, which share one account: '
                              'a Blotter cannot tell whose it is; run one Cerebro a strategy, or cerebro.optstrategy')
-        self.fills: list[Fill] = []
-        self.details: list[FillDetail] = []  # one for each fill
         self.held = HoldingsBook()
         self.run: run.Run | None = None
-        self.rejections: list[Rejection] = []
-        self.equity: list[Equity] = []
-        self.orders: list[OrderRecord] = []
-        self.corporate_actions: list[CorporateAction] = []
-        # reference of an order -> its fills so far, as (Fees, size, price, slippage, part of the volume)
-        self._open: dict[int, list] = {}
-        self._alive: dict[int, bt.Order] = {}
-        self.unfilled: list[Unfilled] = []  # one for each of the orders
+        self._empty()
+        self._open: dict[int, _OrderBooks] = {}  # reference of an order that has not ended -> what adds up of it
+        self._dated = 0, date.min
         self._days = self._day = 0  # trading days so far; ordinal of the last
         self.cash_flows: list[CashFlow] = []
         self._fund = self._shares_and_value()
         self._start_cash = self.strategy.broker.startingcash
 
+    def _empty(self) -> None:
+        self._fills, self._details, self._orders, self._unfilled = Rows(Fill), Rows(FillDetail), Rows(OrderRecord), Rows(Unfilled)
+        self.rejections: list[Rejection] = []
+        self.equity: list[Equity] = []
+        self.corporate_actions: list[CorporateAction] = []
+
+    @property
+    def fills(self) -> list[Fill]:
+        """The fills so far."""
+        return self._fills.rows()
+
+    @property
+    def details(self) -> list[FillDetail]:
+        """What is known of the fills beside, one for each."""
+        return self._details.rows()
+
+    @property
+    def orders(self) -> list[OrderRecord]:
+        """The orders that have ended."""
+        return self._orders.rows()
+
+    @property
+    def unfilled(self) -> list[Unfilled]:
+        """What was left of the orders, one for each."""
+        return self._unfilled.rows()
+
     def notify_order(self, order: bt.Order) -> None:
         """Book the fills and the refusal that an order's notification brings."""
+        info, done, status = order.info, order.executed, order.status
+        reason = info.get('reason')
         side = 'BUY' if order.isbuy() else 'SELL'
-        reason = order.info.get('reason')
-        done = order.executed
-        code = order.data._name
-        if order.info.get('booked_out'):  # no order of the strategy's: the position became cash
+        if info.get('booked_out'):  # no order of the strategy's: the position became cash
             if done.size and reason == DELISTED:
                 # it became cash after the close of the trading day before
                 day = self.strategy.broker.calendar.previous(int(done.dt))
-                self.rejections.append(Rejection(date.fromordinal(day), code, side, reason))
+                self.rejections.append(Rejection(date.fromordinal(day), order.data._name, side, reason))
             return
-        fills = self._open.setdefault(order.ref, [])
-        for number, bit in enumerate(done.iterpending(), done.p1):
-            fees, size = self._fees(order, number, bit), abs(int(bit.size))
-            self.fills.append(Fill(date.fromordinal(int(bit.dt)), code, side, size, bit.price, fees.commission,
-                                   fees.stamp_duty + fees.dividend_tax, fees.transfer_fee))
-            opening = order.info.get('open', bit.price)
-            volume = order.data.volume[0]
-            slippage = size * (bit.price - opening) * (1 if side == 'BUY' else -1)
-            self.details.append(FillDetail(slippage, order.info.get('why') or ''))
-            fills.append((fees, size, bit.price, slippage, size / volume if volume > 0 else 0.0))
-        if order.status in (order.Rejected, order.Margin, order.Canceled) and (reason or order.status != order.Canceled):
-            day = date.fromordinal(self._today())
-            self.rejections.append(Rejection(day, code, side, reason or order.getstatusname().lower()))
-        self._alive[order.ref] = order
-        if not order.alive():
-            self._close(order, side, fills, reason)
+        books = self._open.get(order.ref)
+        if books is None:
+            books = self._open[order.ref] = _OrderBooks()
+        books.order = order
+        if done.p1 < done.p2:
+            for number, bit in enumerate(done.iterpending(), done.p1):
+                self._book_fill(order, side, books, bit, self._fees(order, number, bit))
+        if status in _REFUSED and (reason or status != Order.Canceled):
+            self.rejections.append(Rejection(self._date(self._today()), order.data._name, side,
+                                             reason or order.getstatusname().lower()))
+        if status >= Order.Completed:
+            self._close(order, side, books, reason)
+
+    def _book_fill(self, order: bt.Order, side: str, books: _OrderBooks, bit: Any, fees: Fees) -> None:
+        info, data, price, size = order.info, order.data, bit.price, abs(int(bit.size))
+        commission, stamp_duty, transfer_fee, dividend_tax = fees
+        self._fills.book((self._date(int(bit.dt)), data._name, side, size, price, commission, stamp_duty + dividend_tax,
+                          transfer_fee))
+        slippage = size * (price - info.get('open', price)) * (1 if side == 'BUY' else -1)
+        self._details.book((slippage, info.get('why') or ''))
+        volume = data.volume[0]
+        books.quantity += size
+        books.value += size * price
+        books.commission += commission
+        books.stamp_duty += stamp_duty
+        books.transfer_fee += transfer_fee
+        books.dividend_tax += dividend_tax
+        books.slippage += slippage
+        books.volume_share = max(books.volume_share, size / volume if volume > 0 else 0.0)
+
+    def _date(self, day: int) -> date:
+        """Return the date of an ordinal; the last one is kept, for a day asks for it many times."""
+        if day != self._dated[0]:
+            self._dated = day, date.fromordinal(day)
+        return self._dated[1]
 
     def _today(self) -> int:
         """Return the ordinal of the day; with quicknotify the strategy has not moved to its bar when orders are told."""
         broker = self.strategy.broker
         return broker.day if isinstance(broker, AShareBroker) else int(self.strategy.datetime[0])
 
-    def _close(self, order: bt.Order, side: str, fills: list, reason: str | None) -> None:
+    def _close(self, order: bt.Order, side: str, books: _OrderBooks, reason: str | None) -> None:
         """Write the record of an order that has ended."""
-        quantity = sum(size for _, size, *_ in fills)
-        value = sum(size * price for _, size, price, *_ in fills)
-        self.orders.append(OrderRecord(
-            date.fromordinal(int(order.info.get('day') or order.created.dt or self._today())), order.data._name, side,
-            order.info.get('why') or '',
-            int(order.info.get('wanted') or abs(order.created.size)), quantity, value / quantity if quantity else 0.0,
-            *(sum(getattr(fees, name) for fees, *_ in fills) for name in Fees._fields),
-            sum(slippage for _, _, _, slippage, _ in fills), order.getstatusname(), reason or order.info.get('withdrawn') or '',
-            max((share for *_, share in fills), default=0.0)))
-        self.unfilled.append(Unfilled(order.info.get('open', math.nan), self._left(order, quantity)))
-        del self._open[order.ref], self._alive[order.ref]
+        info, quantity = order.info, books.quantity
+        self._orders.book((
+            self._date(int(info.get('day') or order.created.dt or self._today())), order.data._name, side,
+            info.get('why') or '',
+            int(info.get('wanted') or abs(order.created.size)), quantity, books.value / quantity if quantity else 0.0,
+            books.commission, books.stamp_duty, books.transfer_fee, books.dividend_tax, books.slippage,
+            order.getstatusname(), reason or info.get('withdrawn') or '', books.volume_share))
+        self._unfilled.book((info.get('open', math.nan), self._left(order, quantity)))
+        del self._open[order.ref]
 
     def _left(self, order: bt.Order, quantity: int) -> int:
         """Return how many more shares an order that has ended could have traded at the price it met."""
@@ -142,7 +195,7 @@ class Blotter(bt.Analyzer):
             return  # a bar of some other feed, on a day without trading
         again, self._day = day == self._day, day
         self._days += not again
-        if self._days > 1 or self.fills or self.rejections:  # from the second bar on, or the first where something happened
+        if self._days > 1 or self._fills or self.rejections:  # from the second bar on, or the first where something happened
             cash, total = broker.getcash(), broker.getvalue()
             if again and self.equity:  # a later bar of the same day, of a feed beside the market: the last one counts
                 self.equity.pop()
@@ -180,10 +233,10 @@ class Blotter(bt.Analyzer):
         self.cash_flows += [CashFlow(date.fromordinal(day), amount)
                             for day, amount in getattr(self.strategy.broker, 'cash_flows', ())]
         self._end_cash = self.strategy.broker.getcash()
-        for reference, order in list(self._alive.items()):
-            if self._open.get(reference):  # it still waits for the rest: its fills have had their costs
-                self._close(order, 'BUY' if order.isbuy() else 'SELL', self._open[reference], None)
-        self._alive.clear()
+        for books in list(self._open.values()):
+            if books.quantity:  # it still waits for the rest: its fills have had their costs
+                self._close(books.order, 'BUY' if books.order.isbuy() else 'SELL', books, None)
+        self._open.clear()
         environment = self.strategy.env
         if self.follows_holdings and getattr(environment, '_dooptimize', False) and environment.p.optreturn:
             self.run = run.gather(self.strategy, self)  # here: neither strategy nor data leave an optimizer's process

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Fill(NamedTuple):
@@ -87,3 +87,39 @@ class CashFlow(NamedTuple):
 
     date: date  # at the end of this day
     amount: float  # yuan, negative where it went out
+
+
+class Rows:
+    """Rows of one kind, as they are booked.
+
+    A run may book a hundred thousand. They are held as plain tuples, which Python's collector of cyclic garbage soon no longer
+    looks at, and are made what they are when somebody asks.
+
+    Parameters
+    ----------
+    kind : type
+        A named tuple.
+    """
+
+    def __init__(self, kind: Any) -> None:
+        self._kind = kind
+        self._made: list[Any] = []
+        self._booked: list[tuple] = []
+        self.book = self._booked.append  # a plain tuple of the kind's fields
+
+    def __len__(self) -> int:
+        return len(self._made) + len(self._booked)
+
+    def rows(self) -> list[Any]:
+        """Return all rows so far, always in the same list."""
+        if self._booked:
+            self._made.extend(map(self._kind._make, self._booked))
+            self._booked.clear()
+        return self._made
+
+    def __getstate__(self) -> tuple:
+        return self._kind, self.rows()
+
+    def __setstate__(self, state: tuple) -> None:
+        self.__init__(state[0])
+        self._made = state[1]

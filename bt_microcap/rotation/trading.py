@@ -9,9 +9,11 @@ import backtrader as bt
 import numpy as np
 
 from ..exchange import rules
+from ..exchange.bars import opening_price
 from ..exchange.broker import AShareBroker
 from ..exchange.commission import AShareCommission
 from ..exchange.fills import affordable
+from ..exchange.trades import update_trades
 from ..feeds.universe import StockUniverse, Universe
 from ..record.stock_charts import StockCharts
 from .known import Known, placed
@@ -61,11 +63,21 @@ class MarketStrategy(bt.Strategy):
     def _addnotification(self, order: bt.Order, quicknotify: bool = False) -> None:
         # looked at here: a subclass with its own notify_order rarely calls the one of its base
         self.known.note_fills(order)
-        super()._addnotification(order, quicknotify)
+        if quicknotify or order.data._compensate is not None:
+            super()._addnotification(order, quicknotify)
+            return
+        if not order.p.simulated:
+            self._orderspending.append(order)
+        if order.executed.size:
+            update_trades(self, order)
 
     def clear(self) -> None:
         """Forget what was notified on the bar; Backtrader would keep all orders of a run, and looks at them nowhere."""
         self._orderspending, self._tradespending = [], []
+
+    def getwriterinfo(self) -> dict[str, Any]:
+        """Return what writers write; Backtrader also asks where there is none, and then every analyzer for all that it has."""
+        return super().getwriterinfo() if self.env.runwriters else {}
 
     # -- when ---------------------------------------------------------------------------------------------
 
@@ -147,7 +159,7 @@ class MarketStrategy(bt.Strategy):
 
     def price(self, data: Any) -> float:
         """Return the price known when deciding, yuan: today's open at the open, else the close."""
-        return data.open[0] if self.at_open else data.close[0]
+        return opening_price(data) if self.cerebro.p.cheat_on_open else data.close[0]
 
     def value_of(self, data: Any) -> float:
         """Return what a holding is worth when deciding, yuan: at `price`, where it does not trade at its last close."""
