@@ -161,6 +161,29 @@ class MarketFeed(DailyFeed):
             self._shared[empty, start] = ClockedLine.over(self, self, block, -start, start, 'this line')
         return self._shared[empty, start]
 
+    def closes(self, numbers: np.ndarray) -> np.ndarray | None:
+        """Return the closes of many stocks at the current bar, as their lines show them; None where only the lines know.
+
+        Parameters
+        ----------
+        numbers : ndarray of int
+            Of the stocks in the store.
+
+        Returns
+        -------
+        ndarray of float
+            Yuan; NaN outside a stock's life.
+        """
+        store = self.store
+        if store.coming is not None:
+            return None
+        day = self.offset + self.lines.datetime._idx
+        first, last = store.first[numbers], store.last[numbers]
+        at = store.arrays['start'][numbers] + (np.minimum(np.maximum(day, first), last) - first)
+        closes = store.arrays['stock/close'][at].astype(float)
+        closes[(day < first) | (day > last)] = NAN
+        return closes
+
     @property
     def stocks(self) -> list[MarketStock]:
         """The feeds of stocks made so far, in that order."""

@@ -227,8 +227,8 @@ class MarketStock(bt.feed.DataBase):
         return self._opening_bar
 
     @cached_property
-    def ex_days(self) -> frozenset[int]:
-        """Ordinals of the days on which ex-rights may be: the others need not be looked at by a holder."""
+    def ex_days(self) -> list[int]:
+        """Ordinals of the days on which ex-rights may be, ascending: the others need not be looked at by a holder."""
         store, number = self.market.store, self._number
         close, preclose = store.block('close', number), store.block('preclose', number)
         moved = np.zeros(len(close), bool)
@@ -238,7 +238,7 @@ class MarketStock(bt.feed.DataBase):
             column = store.block(name, number)
             if column is not None:
                 moved |= (column == column) & (column != nothing)
-        return frozenset(store.days[int(store.first[number]) + np.flatnonzero(moved)].tolist())
+        return store.days[int(store.first[number]) + np.flatnonzero(moved)].tolist()
 
     def value(self, name: str, ago: int) -> float:
         """Return the value of a line, or of a further column of the market, as `stock.StockPandas` does."""

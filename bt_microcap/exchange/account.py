@@ -3,27 +3,60 @@
 from __future__ import annotations
 
 import math
+import sys
+from bisect import bisect_left
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import backtrader as bt
+import numpy as np
 from backtrader.order import Order
 from backtrader.position import Position
 
 from . import corporate_actions, rules
-from .bars import NAN, line_value
+from .bars import NAN, line_value, opening_bar
 from .calendar import Calendar
 from .commission import NO_FEES, AShareCommission, Fees
 from .opening import Opening
 from .orders import SellOrder
 from .tax_lots import HOLDING, TaxLots
 
-MANY = 20  # holdings from which on it pays to ask their feeds for all their ex-dates at once
+MANY = 20  # holdings from which on it pays to ask for all of them at once, and their feeds for all their ex-dates
 NOTIONAL = 10_000_000  # shares: what an ex-date does to prices does not depend on how many are held
 NOTHING = 0, 0  # no day, no shares
 DELISTED = 'delisted'
 CONSOLIDATED = 'consolidated'
+
+
+class Holders(NamedTuple):
+    """The feeds of what is held, in the order of the positions."""
+
+    datas: list[Any]
+    market: Any  # the `MarketFeed` whose stocks all of them are; None where they are not
+    numbers: np.ndarray  # of the stocks in its store
+
+    @classmethod
+    def of(cls, datas: list[Any]) -> Holders:
+        """Look up whose stocks some feeds are."""
+        market = getattr(datas[0], 'market', None)
+        if market is None or any(getattr(data, 'market', None) is not market for data in datas):
+            return cls(datas, None, np.empty(0, int))
+        return cls(datas, market, np.array([data._number for data in datas]))
+
+
+class Closing(NamedTuple):
+    """What is held at a close, in the order of the positions."""
+
+    datas: list[Any]  # the same list as long as the same is held
+    sizes: np.ndarray  # shares
+    prices: np.ndarray  # yuan, the close; of the last row where the day has none
+    costs: np.ndarray  # yuan a share
+
+
+def sum_in_order(values: np.ndarray) -> float:
+    """Return a sum that is added up one by one, as a loop does: NumPy's own adds in pairs, with other last digits."""
+    return float(np.cumsum(values)[-1])
 
 
 class AccountBroker(bt.brokers.BackBroker):
@@ -61,6 +94,10 @@ class AccountBroker(bt.brokers.BackBroker):
         self._bought: dict[Any, tuple[int, int]] = {}  # data -> (day, shares bought on it)
         self._traded: dict[Any, tuple[int, int]] = {}  # data -> (day, shares bought and sold on it)
         self._dated: tuple[Any, Any] = (None, None)  # number and zone of a bar, and its datetime
+        self._holders: Holders | None = None  # of what is held, where they are many; None: to be looked up
+        self.closing: Closing | None = None  # what they came to at the last close; None: few, or no market's
+        self._next_ex_days: dict[Any, int] = {}  # data -> the first day from which on ex-rights may be
+        self._first_end = 0  # a day up to which nothing that is held can have ended
         self._owners: dict[Any, list[Any]] = {}  # data -> the strategies that hold it
         self.marks: dict[Any, float] = {}  # data -> close of the last row while held
         self.events: list[tuple[int, str, str, int, int, float]] = []
@@ -153,13 +190,16 @@ class AccountBroker(bt.brokers.BackBroker):
     def _price(self, data: Any, cost: float) -> float:
         """Return the price at which a holding counts now: never one that is not known yet."""
         if self._open:
-            price = data.open[0] if self._trades_today(data) else math.nan
+            price = opening_bar(data).open if self._trades_today(data) else math.nan
         else:
             price = data.close[0]
         return price if price == price else self.marks.get(data, cost)
 
     def _trades_today(self, data: Any) -> bool:
-        return bool(len(data)) and int(data.datetime[0]) == self.day and line_value(data, 'paused') != 1.0 and data.open[0] > 0
+        if not len(data):
+            return False
+        bar = opening_bar(data)
+        return int(bar.stamp) == self.day and bar.paused != 1.0 and bar.open > 0
 
     def add_cash(self, cash: float) -> None:
         """Bring in money, or take it out, at the end of the current bar; it is no return, see `cash_flows`."""
@@ -178,15 +218,7 @@ class AccountBroker(bt.brokers.BackBroker):
         """Mark the holdings and value the account, at the end of a bar."""
         if self._fundhist:
             return super()._get_value(datas, lever)
-        held = unrealized = 0.0
-        for data, position in self.positions.items():
-            price = data.close[0]
-            if price == price:
-                self.marks[data] = price
-            else:  # NaN: a day without a row keeps the last close
-                price = self.marks.get(data, position.price)
-            held += position.size * price
-            unrealized += position.size * (price - position.price)
+        held, unrealized = self._mark()
         if self._fundshares:
             self._fundval = (self.cash + held) / self._fundshares
         while self._cash_addition:  # after the close, and no return of the day: at its value a share of the fund
@@ -200,28 +232,81 @@ class AccountBroker(bt.brokers.BackBroker):
         self._leverage, self._unrealized = 1.0, unrealized
         return self._value
 
+    def _mark(self) -> tuple[float, float]:
+        """Mark the holdings at the close; return what they are worth, and by how much more than they cost, yuan."""
+        held = unrealized = 0.0
+        self.closing = self._closing_of_many() if len(self.positions) > MANY else None
+        if self.closing is not None:
+            values = self.closing.sizes * self.closing.prices
+            gains = self.closing.sizes * (self.closing.prices - self.closing.costs)
+            return sum_in_order(values), sum_in_order(gains)
+        marks = self.marks
+        for data, position in self.positions.items():
+            price, size = data.close[0], position.size
+            if price == price:
+                marks[data] = price
+            else:  # NaN: a day without a row keeps the last close
+                price = marks.get(data, position.price)
+            held += size * price
+            unrealized += size * (price - position.price)
+        return held, unrealized
+
+    def _closing_of_many(self) -> Closing | None:
+        """Mark many holdings of one market together; None where they are not all of one."""
+        if self._holders is None or len(self._holders.datas) != len(self.positions):
+            self._holders = Holders.of(list(self.positions))
+        datas, market, numbers = self._holders
+        prices = None if market is None else market.closes(numbers)
+        if prices is None:
+            return None
+        positions = self.positions.values()
+        sizes = np.array([position.size for position in positions], dtype=float)
+        costs = np.array([position.price for position in positions])
+        marks = self.marks
+        for place in np.flatnonzero(prices != prices).tolist():
+            prices[place] = marks.get(datas[place], costs[place])
+            if datas[place] not in marks:  # never marked: by its cost, until there is a close
+                return None
+        marks.update(zip(datas, prices.tolist(), strict=True))
+        return Closing(datas, sizes, prices, costs)
+
     # -- what happens without an order ----------------------------------------------------------------------
 
     def _settle_delisted(self) -> None:
         """Turn positions in stocks that were delisted after the close of the day before into cash."""
+        if self.day <= self._first_end:
+            return
         for data in list(self.positions):
             if self.calendar.has_ended(data, self.day):
                 self._book_out(data, corporate_actions.delisting_price(self.marks.get(data, 0.0), self.p.delist), DELISTED)
+        self._first_end = min(map(self.calendar.lives_until, self.positions), default=0)
 
     def _apply_ex_rights(self) -> None:
         """Apply the ex-rights of the day to what is held and to what is ordered, before any new order."""
         if self.p.ex_rights == 'off':
             return
-        many = len(self.positions) > MANY
-        for data, position in list(self.positions.items()):
-            # of many holdings only those are looked at whose feed does not tell that nothing can happen on the day
-            if many and (days := getattr(data, 'ex_days', None)) is not None and self.day not in days:
-                continue
+        held = list(self.positions.items())
+        if len(held) > MANY:
+            # only those are looked at whose feed does not tell that nothing can happen on the day
+            known, day = self._next_ex_days, self.day
+            held = [pair for pair in held if known.get(pair[0], 0) <= day and self._may_be_ex(pair[0])]
+        for data, position in held:
             if data in self.marks and (happened := self._ex_rights(data, position.size, self.marks[data])) is not None:
                 if self.tax_lots is not None and happened.dividend and not rules.is_fund(data._name):
                     self.tax_lots.dividend(data, self.day, happened.dividend)
                 self._restate(data, happened)
         self._restate_orders()
+
+    def _may_be_ex(self, data: Any) -> bool:
+        """Return whether a feed does not exclude that today is an ex-date of its stock, and note when to ask next."""
+        days = getattr(data, 'ex_days', None)
+        if days is None:
+            return True
+        at = bisect_left(days, self.day)
+        if at < len(days) and days[at] == self.day:
+            return True
+        self._next_ex_days[data] = days[at] if at < len(days) else sys.maxsize
+        return False
 
     def _restate_orders(self) -> None:
         """Apply the ex-rights of the day to what waits."""
@@ -232,12 +317,12 @@ class AccountBroker(bt.brokers.BackBroker):
 
     def _ex_rights(self, data: Any, shares: int, last_close: float) -> corporate_actions.ExRights | None:
         """Return what today's ex-rights make of some shares of a stock."""
-        if not len(data) or int(data.datetime[0]) != self.day:
+        if not len(data) or int((bar := opening_bar(data)).stamp) != self.day:
             return None
         explicit = self.p.ex_rights == 'auto' and getattr(data, 'explicit_actions', False)
         untaxed = self.tax_lots is not None or rules.is_fund(data._name)
         return corporate_actions.ex_rights(
-            shares, last_close, line_value(data, 'preclose'), 0.0 if untaxed else self.p.dividend_tax,
+            shares, last_close, bar.preclose, 0.0 if untaxed else self.p.dividend_tax,
             line_value(data, 'cash_dividend') if explicit else NAN,
             line_value(data, 'share_ratio') if explicit else NAN, rules.half_tick(data._name))
 
@@ -327,6 +412,8 @@ class AccountBroker(bt.brokers.BackBroker):
             owners = self._owners.setdefault(data, [])
             if not any(owner is order.owner for owner in owners):  # == of two strategies compares their lines
                 owners.append(order.owner)
+            if psize == signed:  # a new holding
+                self._holders, self._first_end = None, min(self._first_end, self.calendar.lives_until(data))
             opened_fees, closed_fees, pnl = costs, 0.0, 0.0
         else:
             opened_fees, closed_fees, pnl = 0.0, costs, size * (price - cost)
@@ -353,8 +440,9 @@ class AccountBroker(bt.brokers.BackBroker):
 
     def _forget(self, data: Any) -> None:
         """Drop a flat position: the base class would value it on every bar for ever."""
-        for book in (self.positions, self._bought, self._owners, self.marks):
+        for book in (self.positions, self._bought, self._owners, self.marks, self._next_ex_days):
             book.pop(data, None)
+        self._holders = None
         if self.tax_lots is not None:
             self.tax_lots.forget(data)
 

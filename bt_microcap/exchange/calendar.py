@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -100,6 +101,11 @@ class Calendar:
     def is_ours(self, data: Any) -> bool:
         """Return whether a feed belongs to the market; True where no feed tells its days."""
         return not self._feeds or hasattr(data, 'first_day') or hasattr(data, 'days')
+
+    def lives_until(self, data: Any) -> int:
+        """Return a day up to which a stock cannot be taken for delisted: of its last row, or beyond all days."""
+        last = getattr(data, 'last_day', self.last)
+        return sys.maxsize if last >= self.last else last
 
     def has_ended(self, data: Any, day: int) -> bool:
         """Return whether the stock is taken for delisted before a day.

@@ -30,19 +30,21 @@ class HoldingsBook:
         self._numbers: dict[int, int] = {}  # identity of a feed -> its place in `datas`
         self.ends: list[int] = []  # rows so far, after each day
         self.stocks, self.shares, self.prices = array('i'), array('d'), array('d')
+        self._last_datas: list[Any] | None = None  # the holdings of many that were booked last, and their places
+        self._last_stocks = array('i')
 
     def book(self, broker: Any) -> None:
         """Book what a broker holds, after it has valued the account at the close."""
-        marks, numbers = getattr(broker, 'marks', {}), self._numbers
+        closing = getattr(broker, 'closing', None)
+        if closing is not None:
+            self._book_many(closing)
+            return
+        marks = getattr(broker, 'marks', {})
         add_stock, add_size, add_price = self.stocks.append, self.shares.append, self.prices.append
         for data, position in broker.positions.items():
             size = position.size
             if size:
-                number = numbers.get(id(data))  # by identity: == of two feeds compares their closes
-                if number is None:
-                    number = numbers[id(data)] = len(self.datas)
-                    self.datas.append(data)
-                    self.codes.append(data._name)
+                number = self._number_of(data)
                 price = marks.get(data)  # which ours has just set
                 if price is None:
                     price = data.close[0] if len(data) else position.price
@@ -50,6 +52,31 @@ class HoldingsBook:
                 add_size(size)
                 add_price(price)
         self.ends.append(len(self.stocks))
+
+    def _book_many(self, closing: Any) -> None:
+        """Book a `exchange.account.Closing`."""
+        if closing.datas is not self._last_datas:
+            self._last_datas = closing.datas
+            self._last_stocks = array('i', [self._number_of(data) for data in closing.datas])
+        if closing.sizes.all():
+            self.stocks.extend(self._last_stocks)
+            self.shares.frombytes(closing.sizes.tobytes())
+            self.prices.frombytes(closing.prices.tobytes())
+        else:
+            for number, size, price in zip(self._last_stocks, closing.sizes.tolist(), closing.prices.tolist(), strict=True):
+                if size:
+                    self.stocks.append(number)
+                    self.shares.append(size)
+                    self.prices.append(price)
+        self.ends.append(len(self.stocks))
+
+    def _number_of(self, data: Any) -> int:
+        number = self._numbers.get(id(data))  # by identity: == of two feeds compares their closes
+        if number is None:
+            number = self._numbers[id(data)] = len(self.datas)
+            self.datas.append(data)
+            self.codes.append(data._name)
+        return number
 
     def unbook(self) -> None:
         """Forget the last day: it goes on with a later bar."""
@@ -65,7 +92,7 @@ class HoldingsBook:
 
     def release(self) -> None:
         """Let go of the feeds, which cannot leave the process."""
-        self.datas, self._numbers = [], {}
+        self.datas, self._numbers, self._last_datas = [], {}, None
 
     def days(self) -> Iterator[range]:
         """Give the rows of each day."""
