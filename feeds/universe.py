@@ -302,6 +302,7 @@ class StockUniverse:
         if len(again):
             raise DataError(f'{again[0]}: found in two feeds, expected one feed a stock; it would be picked twice')
         self._by_code = {data._name: data for data in self._feeds}
+        self._places = {data._name: place for place, data in enumerate(self._feeds)}
         self._days = FeedDays(self._feeds)
         self._history = History(self._days)
 
@@ -314,6 +315,10 @@ class StockUniverse:
             No feed has this code.
         """
         return self._by_code[code]
+
+    def place(self, code: str) -> int:
+        """Return where a code stands in `codes`; -1 where it is none of them, as of a feed beside the market."""
+        return self._places.get(code, -1)
 
     def ever_between(self, name: str, low: float, high: float) -> bool:
         """Return whether any row of a column lies in a range; see `Universe`."""

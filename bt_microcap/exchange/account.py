@@ -29,26 +29,11 @@ DELISTED = 'delisted'
 CONSOLIDATED = 'consolidated'
 
 
-class Holders(NamedTuple):
-    """The feeds of what is held, in the order of the positions."""
-
-    datas: list[Any]
-    market: Any  # the `MarketFeed` whose stocks all of them are; None where they are not
-    numbers: np.ndarray  # of the stocks in its store
-
-    @classmethod
-    def of(cls, datas: list[Any]) -> Holders:
-        """Look up whose stocks some feeds are."""
-        market = getattr(datas[0], 'market', None)
-        if market is None or any(getattr(data, 'market', None) is not market for data in datas):
-            return cls(datas, None, np.empty(0, int))
-        return cls(datas, market, np.array([data._number for data in datas]))
-
-
 class Closing(NamedTuple):
     """What is held at a close, in the order of the positions."""
 
-    datas: list[Any]  # the same list as long as the same is held
+    datas: list[Any]
+    numbers: np.ndarray  # of the stocks in the market's store
     sizes: np.ndarray  # shares
     prices: np.ndarray  # yuan, the close; of the last row where the day has none
     costs: np.ndarray  # yuan a share
@@ -94,8 +79,8 @@ class AccountBroker(bt.brokers.BackBroker):
         self._bought: dict[Any, tuple[int, int]] = {}  # data -> (day, shares bought on it)
         self._traded: dict[Any, tuple[int, int]] = {}  # data -> (day, shares bought and sold on it)
         self._dated: tuple[Any, Any] = (None, None)  # number and zone of a bar, and its datetime
-        self._holders: Holders | None = None  # of what is held, where they are many; None: to be looked up
-        self.closing: Closing | None = None  # what they came to at the last close; None: few, or no market's
+        self._numbers: dict[Any, int] = {}  # data -> the stock's number in its market's store, of what is held; -1: of no market
+        self.closing: Closing | None = None  # of many holdings of one market, at the last close; None: of others
         self._next_ex_days: dict[Any, int] = {}  # data -> the first day from which on ex-rights may be
         self._first_end = 0  # a day up to which nothing that is held can have ended
         self._owners: dict[Any, list[Any]] = {}  # data -> the strategies that hold it
@@ -253,11 +238,10 @@ class AccountBroker(bt.brokers.BackBroker):
 
     def _closing_of_many(self) -> Closing | None:
         """Mark many holdings of one market together; None where they are not all of one."""
-        if self._holders is None or len(self._holders.datas) != len(self.positions):
-            self._holders = Holders.of(list(self.positions))
-        datas, market, numbers = self._holders
-        prices = None if market is None else market.closes(numbers)
-        if prices is None:
+        datas, numbers = list(self.positions), np.array(list(self._numbers.values()))
+        market = getattr(datas[0], 'market', None)
+        # a position that nobody has bought, only asked for, has no number; two markets cannot be in one run
+        if market is None or len(numbers) != len(datas) or (numbers < 0).any() or (prices := market.closes(numbers)) is None:
             return None
         positions = self.positions.values()
         sizes = np.array([position.size for position in positions], dtype=float)
@@ -268,7 +252,7 @@ class AccountBroker(bt.brokers.BackBroker):
             if datas[place] not in marks:  # never marked: by its cost, until there is a close
                 return None
         marks.update(zip(datas, prices.tolist(), strict=True))
-        return Closing(datas, sizes, prices, costs)
+        return Closing(datas, numbers, sizes, prices, costs)
 
     # -- what happens without an order ----------------------------------------------------------------------
 
@@ -413,7 +397,8 @@ class AccountBroker(bt.brokers.BackBroker):
             if not any(owner is order.owner for owner in owners):  # == of two strategies compares their lines
                 owners.append(order.owner)
             if psize == signed:  # a new holding
-                self._holders, self._first_end = None, min(self._first_end, self.calendar.lives_until(data))
+                self._numbers[data] = getattr(data, '_number', -1)
+                self._first_end = min(self._first_end, self.calendar.lives_until(data))
             opened_fees, closed_fees, pnl = costs, 0.0, 0.0
         else:
             opened_fees, closed_fees, pnl = 0.0, costs, size * (price - cost)
@@ -440,9 +425,8 @@ class AccountBroker(bt.brokers.BackBroker):
 
     def _forget(self, data: Any) -> None:
         """Drop a flat position: the base class would value it on every bar for ever."""
-        for book in (self.positions, self._bought, self._owners, self.marks, self._next_ex_days):
+        for book in (self.positions, self._bought, self._owners, self.marks, self._numbers, self._next_ex_days):
             book.pop(data, None)
-        self._holders = None
         if self.tax_lots is not None:
             self.tax_lots.forget(data)
 

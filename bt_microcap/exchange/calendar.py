@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import Any
 
@@ -103,9 +104,15 @@ class Calendar:
         return not self._feeds or hasattr(data, 'first_day') or hasattr(data, 'days')
 
     def lives_until(self, data: Any) -> int:
-        """Return a day up to which a stock cannot be taken for delisted: of its last row, or beyond all days."""
+        """Return the last trading day on which `has_ended` does not take a stock for delisted; beyond all days for never."""
         last = getattr(data, 'last_day', self.last)
-        return sys.maxsize if last >= self.last else last
+        if last >= self.last:
+            return sys.maxsize
+        delisted = getattr(data, 'delisted_day', 0)
+        if delisted:
+            return max(delisted, last)
+        at = int(np.searchsorted(self.days, last)) + math.floor(self._wait)
+        return int(self.days[at]) if at < len(self.days) else sys.maxsize
 
     def has_ended(self, data: Any, day: int) -> bool:
         """Return whether the stock is taken for delisted before a day.

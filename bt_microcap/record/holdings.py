@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
+import numpy as np
+
 
 class Holding(NamedTuple):
     """One stock held at a close: a row of positions.csv."""
@@ -30,8 +32,7 @@ class HoldingsBook:
         self._numbers: dict[int, int] = {}  # identity of a feed -> its place in `datas`
         self.ends: list[int] = []  # rows so far, after each day
         self.stocks, self.shares, self.prices = array('i'), array('d'), array('d')
-        self._last_datas: list[Any] | None = None  # the holdings of many that were booked last, and their places
-        self._last_stocks = array('i')
+        self._places = np.empty(0, 'int32')  # number of a stock in its market's store -> its place in `datas`, -1: none yet
 
     def book(self, broker: Any) -> None:
         """Book what a broker holds, after it has valued the account at the close."""
@@ -55,19 +56,18 @@ class HoldingsBook:
 
     def _book_many(self, closing: Any) -> None:
         """Book a `exchange.account.Closing`."""
-        if closing.datas is not self._last_datas:
-            self._last_datas = closing.datas
-            self._last_stocks = array('i', [self._number_of(data) for data in closing.datas])
-        if closing.sizes.all():
-            self.stocks.extend(self._last_stocks)
-            self.shares.frombytes(closing.sizes.tobytes())
-            self.prices.frombytes(closing.prices.tobytes())
-        else:
-            for number, size, price in zip(self._last_stocks, closing.sizes.tolist(), closing.prices.tolist(), strict=True):
-                if size:
-                    self.stocks.append(number)
-                    self.shares.append(size)
-                    self.prices.append(price)
+        numbers = closing.numbers
+        if int(numbers.max()) >= len(self._places):
+            self._places = np.concatenate([self._places, np.full(int(numbers.max()) + 1, -1, 'int32')])
+        places = self._places[numbers]
+        for at in np.flatnonzero(places < 0).tolist():
+            places[at] = self._places[numbers[at]] = self._number_of(closing.datas[at])
+        sizes, prices, held = closing.sizes, closing.prices, closing.sizes != 0
+        if not held.all():
+            places, sizes, prices = places[held], sizes[held], prices[held]
+        self.stocks.frombytes(places.tobytes())
+        self.shares.frombytes(sizes.tobytes())
+        self.prices.frombytes(prices.tobytes())
         self.ends.append(len(self.stocks))
 
     def _number_of(self, data: Any) -> int:
@@ -92,7 +92,7 @@ class HoldingsBook:
 
     def release(self) -> None:
         """Let go of the feeds, which cannot leave the process."""
-        self.datas, self._numbers, self._last_datas = [], {}, None
+        self.datas, self._numbers = [], {}
 
     def days(self) -> Iterator[range]:
         """Give the rows of each day."""

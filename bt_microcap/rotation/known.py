@@ -25,18 +25,27 @@ class Held(NamedTuple):
     factors: np.ndarray  # what an ex-date of today makes of earlier prices, 1 as a rule
 
 
-def placed(codes: np.ndarray, datas: list[Any]) -> tuple[np.ndarray, list[Any]]:
+def placed(universe: Any, codes: np.ndarray, datas: list[Any]) -> tuple[np.ndarray, list[Any]]:
     """Return where some feeds stand in an array of codes, and those feeds; without feeds beside the market.
 
     Parameters
     ----------
+    universe : Universe
+        Ours know where a code stands.
     codes : ndarray of str
-        Ascending.
+        Ascending, of a section of the universe.
     datas : list of data feeds
     """
-    names = np.array([data._name for data in datas], dtype=str)
-    places = np.minimum(np.searchsorted(codes, names), len(codes) - 1)
-    ours = np.flatnonzero(codes[places] == names) if len(codes) else []
+    find = getattr(universe, 'place', None)
+    if find is not None and codes is universe.codes:
+        places = np.array([find(data._name) for data in datas], dtype=int)
+        if len(places) and places.min() >= 0:
+            return places, datas
+        ours = np.flatnonzero(places >= 0)
+    else:
+        names = np.array([data._name for data in datas], dtype=str)
+        places = np.minimum(np.searchsorted(codes, names), len(codes) - 1)
+        ours = np.flatnonzero(codes[places] == names) if len(codes) else []
     return places[ours], [datas[number] for number in ours]
 
 
@@ -154,7 +163,7 @@ class Known:
         """The stocks held before the day's orders; looked up once a day."""
         if self._held is None:
             strategy, section = self._strategy, self.section
-            places, datas = placed(section.codes, strategy.held())
+            places, datas = placed(strategy.universe, section.codes, strategy.held())
             codes = section.codes[places]
             closes = section.previous('close')[places]
             for number in np.flatnonzero(closes != closes):  # no row yesterday: the close of the one before

@@ -90,7 +90,7 @@ class RiskStrategy(MarketStrategy):
     def suspended(self) -> set[str]:
         """Return the codes of what is held that is suspended today, which is known before the open."""
         section = self.known.section
-        places, _ = placed(section.codes, self.held())
+        places, _ = placed(self.universe, section.codes, self.held())
         return set(section.codes[places[is_suspended(section)[places]]].tolist())
 
     def may_sell(self, data: Any) -> bool:

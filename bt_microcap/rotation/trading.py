@@ -172,7 +172,7 @@ class MarketStrategy(bt.Strategy):
         if len(datas) < MANY or not (self.at_open and isinstance(self.broker, AShareBroker)):
             return [self.value_of(data) for data in datas]
         section = self.known.section
-        places, ours = placed(section.codes, datas)
+        places, ours = placed(self.universe, section.codes, datas)
         if len(ours) < len(datas):  # a feed beside the market
             return [self.value_of(data) for data in datas]
         positions = [self.broker.positions[data] for data in datas]

@@ -237,6 +237,10 @@ class MarketStore:
             raise KeyError(f'the store has no stock {code!r}; it has {len(self)} from {self.codes[0]} to '
                            f'{self.codes[-1]}') from None
 
+    def find(self, code: str) -> int:
+        """Return the number of a stock in `codes`, -1 where the store has none of this code."""
+        return self._ids.get(code, -1)
+
     def day_number(self, day: int) -> int:
         """Return the number of the first trading day at or after an ordinal."""
         return int(np.searchsorted(self.days, day))
