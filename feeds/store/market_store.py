@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import mmap
 import tempfile
 import weakref
@@ -41,6 +42,19 @@ if TYPE_CHECKING:
 
 TEMPORARY = 'bt_microcap_'  # how folders begin that are only made to travel to another process
 FINDINGS = 'findings'  # the table of rows that were mended or left out, beside the reference tables
+
+
+OFTEN = 128  # vectors after which pages are counted
+MOST_TOUCHED = 48e6  # bytes of a store's pages that stay in memory: to map them again costs more than to read them
+
+
+def touched_bytes() -> float:
+    """Return the bytes of mapped files that are in this process's memory; infinite where the system does not tell."""
+    try:
+        with open('/proc/self/statm', encoding='ascii') as told:
+            return int(told.read().split()[2]) * mmap.PAGESIZE
+    except OSError:
+        return math.inf
 
 
 class MarketStore:
@@ -89,7 +103,7 @@ class MarketStore:
         self.days = arrays['days']
         self.first, self.last = arrays['first'], arrays['last']
         self._start, self._day_start, self._day_stock = arrays['start'], arrays['day_start'], arrays['day_stock']
-        self._asked = 0  # since pages were let go of
+        self._asked, self._touched = 0, touched_bytes()  # vectors since pages were counted; what was in memory before the first
         self._nothing = np.full(len(self.codes), np.nan)
         self._nothing.setflags(write=False)
         self._tables: dict[str, Any] = dict(tables or {})
@@ -273,9 +287,10 @@ class MarketStore:
             return self._nothing
         column = self.arrays.get(f'day/{name}')
         self._asked += 1 if column is not None else 8  # a day's values lie beside each other, a stock's far apart
-        if self._asked >= 128:
+        if self._asked >= OFTEN:
             self._asked = 0
-            self.release_pages()
+            if not touched_bytes() - self._touched <= MOST_TOUCHED:  # also where the system does not tell
+                self.release_pages()
         rows = slice(self._day_start[day], self._day_start[day + 1])
         stocks = self._day_stock[rows]
         out = np.full(len(self.codes), np.nan)
