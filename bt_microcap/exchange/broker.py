@@ -183,8 +183,7 @@ class AShareBroker(ExecutionBroker):
             return self._refuse_unlisted(kind, owner, data, size, price, exectype, tradeid, oco, info)
         if (exectype in orders.AT_ONE_PRICE and transmit
                 and parent is valid is plimit is trailamount is trailpercent is None):
-            reference = opening_price(data) if self._is_at_open(data) else data.close[0]
-            order = orders.at_one_price(kind, owner, data, size, price, exectype, reference, tradeid, histnotify)
+            order = orders.at_one_price(kind, owner, data, size, price, exectype, tradeid, histnotify)
         else:
             order = kind(owner=owner, data=data, size=size, price=price, pricelimit=plimit, exectype=exectype, valid=valid,
                          tradeid=tradeid, trailamount=trailamount, trailpercent=trailpercent, parent=parent, transmit=transmit,
@@ -245,15 +244,15 @@ class AShareBroker(ExecutionBroker):
     def transmit(self, order: Order, check: bool = True) -> Order:
         """Take an order; a market order in the opening session is filled or refused right here."""
         data, kind, info = order.data, order.exectype, order.info
-        at_open = self._is_at_open(data)
+        at_open = self.fills_at_open and (self.calendar.is_ours(data) or self._moved(data))
         info['wanted'], info['day'], info['at_open'] = abs(order.size), self.day, at_open
-        created = order.created
-        if at_open:
-            self._price_at_open(order)
+        orders.refer_to(order, opening_price(data) if at_open else None)
         if isinstance(order.p.valid, timedelta) and order.p.valid:  # from today on, not from a suspended stock's last bar
             order.valid = max(self._now, float(self.day)) + order.p.valid / timedelta(days=1)
-        for name in LIMIT_PRICES.get(kind, ()):  # the exchange takes prices on the tick alone
-            setattr(created, name, on_tick(getattr(created, name), up=not order.isbuy(), per_yuan=rules.steps(data._name)))
+        if kind in LIMIT_PRICES:  # the exchange takes prices on the tick alone
+            created = order.created
+            for name in LIMIT_PRICES[kind]:
+                setattr(created, name, on_tick(getattr(created, name), up=not order.isbuy(), per_yuan=rules.steps(data._name)))
         # as submit_accept, but what is tried at once never waits
         order.pannotated = order.broker = None
         order.plen, order.status = len(data), Order.Accepted
@@ -296,24 +295,6 @@ class AShareBroker(ExecutionBroker):
             super()._bracketize(order, cancel)
             if not self._pchildren.get(reference, True):  # nobody is left
                 del self._pchildren[reference]
-
-    def _is_at_open(self, data: Any) -> bool:
-        """Return whether an order for a feed, given now, is for the open of the current bar."""
-        return self.fills_at_open and (self.calendar.is_ours(data) or self._moved(data))
-
-    @staticmethod
-    def _price_at_open(order: Order) -> None:
-        """Take today's open where Backtrader has noted today's close, which nobody knows yet."""
-        created, asked = order.created, order.p
-        created.pclose = opening = opening_price(order.data)
-        if not asked.price and not asked.pricelimit:
-            if order.exectype in (Order.StopTrail, Order.StopTrailLimit):
-                created.price = math.inf if order.isbuy() else -math.inf
-                order.trailadjust(opening)
-            else:
-                created.price = opening
-        if not asked.pricelimit and order.exectype != Order.StopTrailLimit:
-            created.pricelimit = created.price
 
     def next(self) -> None:
         """Fill what is pending and value the account; called by Cerebro once a bar, after ``next_open``."""

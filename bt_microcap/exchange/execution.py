@@ -10,7 +10,7 @@ from backtrader.order import Order
 
 from . import rules
 from .account import NOTHING, AccountBroker
-from .bars import OpeningBar, opening_bar, opening_price
+from .bars import OpeningBar, opening_bar
 from .commission import AShareCommission
 from .fills import affordable, on_tick, slipped
 
@@ -64,37 +64,35 @@ class ExecutionBroker(AccountBroker):
         self.notify(order)
         self._ococheck(order)
 
-    def _closed(self, data: Any) -> str:
+    def _closed(self, data: Any, bar: OpeningBar) -> str:
         """Return why a stock does not trade on this bar; empty where it does."""
-        if not len(data):
-            return SUSPENDED
-        bar = opening_bar(data)
         if self.calendar.is_ours(data) and int(bar.stamp) != self.day or bar.paused == 1.0 or not bar.open > 0:
             return SUSPENDED
         return NO_VOLUME if data.volume[0] == 0 else ''
 
     def _try_exec(self, order: Order) -> None:
-        data = order.data
-        closed = self._closed(data)
+        data, kind = order.data, order.exectype
+        bar = opening_bar(data) if len(data) else None
+        closed = SUSPENDED if bar is None else self._closed(data, bar)
         only_if = order.info.get('only_if')
         if only_if is not None and not closed and not only_if(data, self._limits(data)[1]):
             order.addinfo(withdrawn=WITHDRAWN)
             order.cancel()
             self.notify(order)
             self._ococheck(order)
-        elif order.exectype not in (Order.Market, Order.Close):
+        elif kind != Order.Market and kind != Order.Close:
             if not closed:
                 super()._try_exec(order)  # comes back in _execute with the price that was reached
         elif closed:
             self._refuse(order, closed)
         else:
-            self._fill_at(order, opening_price(data) if order.exectype == Order.Market else data.close[0])
+            self._fill_at(order, bar.open if kind == Order.Market else data.close[0], bar)
 
-    def _fill_at(self, order: Order, price: float) -> None:
+    def _fill_at(self, order: Order, price: float, bar: OpeningBar) -> None:
         """Fill an order at the open or at the close, or refuse it."""
         data, buy, info, code = order.data, order.isbuy(), order.info, order.data._name
         info['open'] = price  # what the fill is compared with
-        low, high = self._limits(data)
+        low, high = self._limits(data, bar)
         half = rules.half_tick(code)
         star = rules.board(code) == rules.STAR if self.p.star_protection or not self.p.star_market_orders else False
         if buy:
@@ -281,9 +279,9 @@ class ExecutionBroker(AccountBroker):
         order.size = order.created.size = order.executed.size + signed
         order.executed.remsize = signed
 
-    def _limits(self, data: Any) -> tuple[float, float]:
-        """Return today's (low, high) limit; the data's own win, NaN where there is none."""
-        bar = opening_bar(data)
+    def _limits(self, data: Any, bar: OpeningBar | None = None) -> tuple[float, float]:
+        """Return today's (low, high) limit; the data's own win, NaN where there is none. `bar` is today's, where it is at hand."""
+        bar = opening_bar(data) if bar is None else bar
         low, high, preclose = bar.low_limit, bar.high_limit, bar.preclose
         if low == low and high == high:
             return low, high

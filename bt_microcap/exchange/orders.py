@@ -6,6 +6,7 @@ what an order is, what it answers and what is in it stays the same.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from datetime import timedelta
 from typing import Any
@@ -29,7 +30,7 @@ class _QuickOrder:
     def clone(self) -> Any:
         """Return the order as it stands, for a notification; its later fills are not in it."""
         executed = self.executed
-        executed.markpending()
+        executed.p1, executed.p2 = executed.p2, len(executed.exbits)  # markpending()
         twin, done = object.__new__(type(self)), object.__new__(type(executed))
         done.__dict__ = executed.__dict__.copy()
         twin.__dict__ = state = self.__dict__.copy()
@@ -72,16 +73,26 @@ class _QuickOrder:
 class BuyOrder(_QuickOrder, theirs.BuyOrder):
     """A buy, a ``bt.BuyOrder``."""
 
+    def isbuy(self) -> bool:
+        """Return True."""
+        return True
+
 
 class SellOrder(_QuickOrder, theirs.SellOrder):
     """A sale, a ``bt.SellOrder``."""
 
+    def isbuy(self) -> bool:
+        """Return False."""
+        return False
+
 
 def at_one_price(
-    kind: type[Order], owner: Any, data: Any, size: float, price: float | None, exectype: int | None, reference: float,
-    tradeid: int = 0, histnotify: bool = False,
+    kind: type[Order], owner: Any, data: Any, size: float, price: float | None, exectype: int | None, tradeid: int = 0,
+    histnotify: bool = False,
 ) -> Order:
     """Return a new market order, or one for the close, that stands alone: neither a child nor a parent, without an end.
+
+    It is not complete before `refer_to`.
 
     Parameters
     ----------
@@ -92,11 +103,9 @@ def at_one_price(
     size : float
         Shares, without a sign.
     price : float, optional
-        Yuan, what the strategy knew when it gave the order; by default `reference`.
+        Yuan, what the strategy knew when it gave the order.
     exectype : int, optional
         One of `AT_ONE_PRICE`.
-    reference : float
-        Yuan, what Backtrader notes as the close at the time of the order.
     tradeid : int
         As in any order.
     histnotify : bool
@@ -108,9 +117,8 @@ def at_one_price(
     params.__dict__ = given
     signed = size if kind.ordtype == Order.Buy else -size
     created, executed = object.__new__(theirs.OrderData), object.__new__(theirs.OrderData)
-    asked = price or reference
-    created.__dict__ = {**_NOTHING_DONE, 'exbits': deque(), 'dt': data.datetime[0], 'size': signed, 'price': asked,
-                        'pricelimit': asked, '_plimit': None, 'pclose': reference, 'trailamount': None, 'trailpercent': None}
+    created.__dict__ = {**_NOTHING_DONE, 'exbits': deque(), 'dt': data.datetime[0], 'size': signed, 'price': price,
+                        'pricelimit': price, '_plimit': None, 'pclose': None, 'trailamount': None, 'trailpercent': None}
     executed.__dict__ = {**_NOTHING_DONE, 'exbits': deque(), 'remsize': signed}
     order = object.__new__(kind)
     # the params are found at once in the order itself, some forty times, instead of by __getattr__
@@ -118,3 +126,30 @@ def at_one_price(
                       'exectype': Order.Market if exectype is None else exectype, 'ref': next(kind.refbasis),
                       'info': AutoOrderedDict(), 'created': created, 'executed': executed}
     return order
+
+
+def refer_to(order: Order, opening: float | None) -> None:
+    """Note the price at the time of an order, from which it takes what it was not given.
+
+    Parameters
+    ----------
+    order : Order
+    opening : float, optional
+        Yuan, today's open, where the order is given at it: Backtrader itself notes today's close, which nobody knows yet. None:
+        the close, after the session.
+    """
+    created, asked = order.created, order.p
+    if created.pclose is None:  # of `at_one_price`
+        created.pclose = reference = order.data.close[0] if opening is None else opening
+        if not asked.price:
+            created.price = created.pricelimit = reference
+    elif opening is not None:
+        created.pclose = opening
+        if not asked.price and not asked.pricelimit:
+            if order.exectype in (Order.StopTrail, Order.StopTrailLimit):
+                created.price = math.inf if order.isbuy() else -math.inf
+                order.trailadjust(opening)
+            else:
+                created.price = opening
+        if not asked.pricelimit and order.exectype != Order.StopTrailLimit:
+            created.pricelimit = created.price

@@ -254,6 +254,8 @@ def price_limits(
         low, high = cut(low, True), cut(high, False)
     else:
         low, high = round_half_up(low, fine), round_half_up(high, fine)
+    if low < preclose - 2 * step and high > preclose + 2 * step:  # as a rule: more than a tick away
+        return (low if low > step else step), high
     return max(step, min(low, round_half_up(preclose - step, fine))), max(high, round_half_up(preclose + step, fine))
 
 

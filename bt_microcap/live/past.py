@@ -9,6 +9,7 @@ from backtrader.order import Order
 
 from ..exchange import corporate_actions, rules
 from ..exchange.account import CONSOLIDATED, DELISTED
+from ..exchange.bars import OpeningBar
 from ..exchange.broker import AShareBroker
 from ..exchange.commission import NO_FEES, Fees
 from ..exchange.corporate_actions import ExRights
@@ -278,10 +279,10 @@ class PastBroker(AShareBroker):
             self.happened.append(EventRow(date.fromordinal(self.day), data._name, reason, size, 0, size * price, 0.0, price))
         super()._book_out(data, price, reason)
 
-    def _limits(self, data: Any) -> tuple[float, float]:
+    def _limits(self, data: Any, bar: OpeningBar | None = None) -> tuple[float, float]:
         """Return a day's limits; of the list's day what is published, or what the rules make of it."""
         if self.coming is None or self.day != self.list_day or not hasattr(data, '_number'):
-            return super()._limits(data)
+            return super()._limits(data, bar)
         low, high, preclose, is_st, leaving = (
             float(self.coming.facts[name][data._number])
             for name in ('low_limit', 'high_limit', 'preclose', 'is_st', 'delisting_period'))

@@ -52,7 +52,8 @@ class StockCharts(bt.Analyzer):
 
     def notify_order(self, order: bt.Order) -> None:
         """Remember the fills of each stock."""
-        for bit in order.executed.iterpending():
+        done = order.executed
+        for bit in done.iterpending() if done.p1 < done.p2 else ():
             self.fills.setdefault(order.data, []).append((bit.dt, bit.size, bit.price))
 
     def stop(self) -> None:

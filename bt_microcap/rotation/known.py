@@ -103,7 +103,8 @@ class Known:
 
     def note_fills(self, order: bt.Order) -> None:
         """Note what an order's notification says of fills."""
-        for bit in order.executed.iterpending() if order.executed.size else ():
+        done = order.executed
+        for bit in done.iterpending() if done.p1 < done.p2 else ():
             if bit.size < 0:
                 self.sold_on[order.data._name] = self.day
                 if order.info.get('stop'):
