@@ -3,11 +3,49 @@
 from __future__ import annotations
 
 import difflib
+import gc
 import importlib
+import os
 import sys
+from collections.abc import Callable
 
 from .commands import COMMANDS
 from .feeds.invocation import program
+
+
+def command_main(name: str) -> Callable[..., int]:
+    """Return the main function of a command, whose module is imported when it is called.
+
+    Called without arguments it is what this process is for, and takes those of the terminal.
+
+    Parameters
+    ----------
+    name : str
+        Of `commands.COMMANDS`.
+    """
+
+    def main(arguments: list[str] | None = None) -> int:
+        if arguments is not None:
+            return _module(name).main(arguments)
+        return _as_process(name, sys.argv[1:])
+
+    return main
+
+
+def _module(name: str) -> object:
+    return importlib.import_module(f'.commands.{name}', __package__)
+
+
+def _as_process(name: str, arguments: list[str]) -> int:
+    """Call a command in a process of its own, without what it does not need."""
+    if not any(argument.startswith('--strategy') for argument in arguments):  # no code of the user's, which may want them
+        os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')  # NumPy would start a thread a core, for algebra that nobody does
+    module = _module(name)
+    gc.freeze()  # what is imported stays until the end, and need not be looked at for garbage again and again
+    try:
+        return module.main(arguments)
+    finally:
+        gc.freeze()  # nor what is left at the end
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,10 +61,10 @@ def main(arguments: list[str] | None = None) -> int:
     int
         Exit status: 0, or 2 on bad input.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
+    terminal, arguments = arguments is None, sys.argv[1:] if arguments is None else arguments
     name = arguments[0] if arguments else ''
     if name in COMMANDS:
-        return importlib.import_module(f'.commands.{name}', __package__).main(arguments[1:])
+        return _as_process(name, arguments[1:]) if terminal else _module(name).main(arguments[1:])
     if name in ('-h', '--help'):
         print(usage())
         return 0

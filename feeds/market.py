@@ -25,7 +25,6 @@ from .days import StoreDays
 from .errors import DataError
 from .history import LIMITS, History
 from .market_stock import ClockedLine, MarketStock
-from .quarantine import Quarantine
 from .store import MarketStore
 from .universe import CrossSection, any_between, check_close, extremes_of
 
@@ -49,11 +48,12 @@ def open_store(source: Any, strict: bool = False) -> MarketStore:
     """
     if isinstance(source, MarketStore):
         return source
-    if not isinstance(source, (str, Path)):
-        return MarketStore.from_table(source, quarantine=Quarantine(True) if strict else None)
-    if Path(source).is_dir():
+    if isinstance(source, (str, Path)) and Path(source).is_dir():
         return MarketStore.open(source)
-    return MarketStore.from_file(source, quarantine=Quarantine(True) if strict else None)
+    from .quarantine import Quarantine  # of tables alone
+
+    made = MarketStore.from_file if isinstance(source, (str, Path)) else MarketStore.from_table
+    return made(source, quarantine=Quarantine(True) if strict else None)
 
 
 class _DatasByName(dict):

@@ -2,7 +2,9 @@
 
 import sys
 
-from bt_microcap.commands.optimize import main
+from bt_microcap.__main__ import command_main
+
+main = command_main('optimize')
 
 if __name__ == '__main__':
     sys.exit(main())

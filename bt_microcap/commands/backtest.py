@@ -25,8 +25,7 @@ from ..profiles import setup
 from ..record.blotter import Blotter
 from ..record.param_texts import as_json
 from ..record.run import unknown_of
-from ..study.chance import COUNT
-from ..views.html_report import check_extra, of_folder, run_beside
+from ..study import COUNT
 from ..views.language import ENGLISH, LANGUAGES, say
 from ..views.results import ORIGINAL, REPORT, save_run, table_of
 from .command_line import (
@@ -125,6 +124,8 @@ def main(pargs: list[str] | None = None) -> int:
     """Run the backtest."""
     args = parse_args(pargs)
     if args.report:
+        from ..views.html_report import check_extra, of_folder  # with what makes runs again: a run alone does without
+
         check_extra('--report')
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter('default')
@@ -156,6 +157,8 @@ def content_of(strategy: bt.Strategy) -> dict[str, int]:
 
 def compare_with_chance(strategy: bt.Strategy, folder: Path, summary: dict[str, Any], args: argparse.Namespace) -> None:
     """Run a run again without costs and with random picks, and say where it stands among them."""
+    from ..views.html_report import run_beside
+
     bar = progress(total=args.random_picks, label='random picks') if args.random_picks else None
     said = run_beside(strategy, folder, summary, args.random_picks, args.seed, bar.update if bar is not None else int)
     if bar is not None:
@@ -191,5 +194,6 @@ def run(args: argparse.Namespace, check_folder: bool = True) -> tuple[bt.Strateg
     cerebro.addstrategy(chosen.strategy, **chosen.params)
     setup(cerebro, args.profile, cash=args.cash, **overrides(args))
     cerebro.addanalyzer(Blotter, _name='blotter')
-    cerebro.addanalyzer(Progress, total=feed.end - feed.offset)
+    if sys.stderr.isatty():
+        cerebro.addanalyzer(Progress, total=feed.end - feed.offset)
     return run_one(cerebro, chosen), chosen, source

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from ..feeds.errors import DataError
 from ..rotation.presets import PRESETS
-from ..study.chance import COUNT
+from ..study import COUNT
 from .command_line import Parser, number, one_line_errors, output_folder, progress
 from .measurements import BARE, MEASURES, Figures, resource, used
 

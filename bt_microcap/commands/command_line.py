@@ -284,7 +284,7 @@ def output_folder(path: Path) -> Path:
 
 
 def progress(steps: Iterable | None = None, *, total: int | None = None, label: str = '') -> Any:
-    """Return a progress bar on the terminal: tqdm where it is installed, else one line that is written over.
+    """Return a progress bar on the terminal: tqdm where it is installed, else one line that is written over; elsewhere none.
 
     Parameters
     ----------
@@ -293,27 +293,31 @@ def progress(steps: Iterable | None = None, *, total: int | None = None, label: 
     total : int, optional
     label : str
     """
+    if not sys.stderr.isatty():
+        return _Plain(steps, total, label)
     try:
         from tqdm import tqdm
     except ImportError:
         return _Plain(steps, total, label)
-    return tqdm(steps, total=total, desc=label, file=sys.stderr, disable=not sys.stderr.isatty(), leave=False)
+    return tqdm(steps, total=total, desc=label, file=sys.stderr, leave=False)
 
 
 class _Plain:
-    """The progress line of a machine without tqdm."""
+    """The progress line of a machine without tqdm; nothing where nobody is at a terminal."""
 
     def __init__(self, steps: Iterable | None, total: int | None, label: str) -> None:
         self._steps, self._label, self._done, self._shown, self._width = steps, label, 0, '', 0
-        self._begin = time.monotonic()
+        self._begin, self._is_shown = time.monotonic(), sys.stderr.isatty()
         self._total = total if total is not None else len(steps) if hasattr(steps, '__len__') else 0
 
     def update(self, count: int = 1) -> None:
+        if not self._is_shown:
+            return
         self._done += count
         percent = 100 * self._done // self._total if self._total else 0
         left = (time.monotonic() - self._begin) * (self._total - self._done) / self._done if self._done and self._total else 0.0
         shown = f'{self._label} {percent:3d} %' + (f', {left // 60:.0f}:{left % 60:02.0f} left' if left >= 1 else '')
-        if shown != self._shown and sys.stderr.isatty():
+        if shown != self._shown:
             print(f'\r{shown:<{self._width}}', end='', file=sys.stderr, flush=True)
             self._shown, self._width = shown, max(self._width, len(shown))
 

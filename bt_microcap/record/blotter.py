@@ -18,7 +18,6 @@ from .holdings import HoldingsBook
 from .round_trips import round_trips
 from .rows import CashFlow, CorporateAction, Equity, Fill, FillDetail, OrderRecord, Rejection, Rows, Unfilled
 
-
 _REFUSED = (Order.Rejected, Order.Margin, Order.Canceled)
 
 

@@ -260,7 +260,7 @@ def unknown_of(store: MarketStore | None) -> list[str]:
     """Return what a market does not know, or only estimates."""
     if store is None:
         return []
-    from ..feeds.store.data_report import shortcomings
+    from ..feeds.store.shortcomings import shortcomings
 
     found = shortcomings(store.about)
     if 'columns' in store.about and store.path is None:

@@ -1,1 +1,3 @@
 """Many runs."""
+
+COUNT = 200  # runs with random picks that a run is compared with

@@ -23,7 +23,6 @@ from .processes import cores as _cores
 from .processes import outcomes as _outcomes
 from .processes import start_method as _start_method
 
-COUNT = 200  # random runs
 NAMES = ('total_return', 'annual_return', 'sharpe', 'max_drawdown', 'turnover', 'fees', 'end_value')
 LESS_IS_BETTER = ('max_drawdown', 'turnover', 'fees')
 TIE = 1e-9  # relative: the same holdings, bought in another order, differ in the last digits

@@ -12,7 +12,7 @@ import backtrader as bt
 
 from ..feeds.errors import DataError, whole_number
 from ..record.files import write_json
-from ..study.chance import COUNT
+from ..study import COUNT
 from .language import ENGLISH, known_language
 from .results import REPORT, blotter_of, save_run
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import cache, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .chinese import TEXTS
-from .chinese_notes import Entry
+if TYPE_CHECKING:
+    from .chinese_notes import Entry
 
 ENGLISH, CHINESE = 'en', 'zh'
 LANGUAGES = (ENGLISH, CHINESE)
@@ -51,7 +51,7 @@ def say(language: str, template: str, **values: Any) -> str:
     """
     if language == ENGLISH:
         return template.format(**values) if values else template
-    found = TEXTS.get(template, template)
+    found = _texts().get(template, template)
     return _filled(found, {name: str(value) for name, value in values.items()}) if values else str(found)
 
 
@@ -67,7 +67,7 @@ def translate(text: str, language: str) -> str:
     """
     if language == ENGLISH or not re.search('[A-Za-z]', text):
         return text
-    found = TEXTS.get(text)
+    found = _texts().get(text)
     if found is not None and not _HOLE.search(text):
         return str(found)
     for pattern, entry in _patterns():
@@ -94,10 +94,19 @@ def _listed(text: str) -> str:
 
 
 @cache
+def _texts() -> dict[str, Entry]:
+    """Return the catalogue, which is imported when something is said in Chinese."""
+    from .chinese import TEXTS
+
+    return TEXTS
+
+
+@cache
 def _patterns() -> list[tuple[re.Pattern, Entry]]:
     """Return the templates with holes, those with most fixed text first."""
-    holed = sorted((text for text in TEXTS if _HOLE.search(text)), key=lambda text: (-len(_HOLE.sub('', text)), text))
-    return [(_pattern(text), TEXTS[text]) for text in holed]
+    texts = _texts()
+    holed = sorted((text for text in texts if _HOLE.search(text)), key=lambda text: (-len(_HOLE.sub('', text)), text))
+    return [(_pattern(text), texts[text]) for text in holed]
 
 
 def _pattern(template: str) -> re.Pattern:

@@ -6,11 +6,10 @@ The store is walked by chunks of stocks, so that a whole market takes some secon
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from bt_microcap.exchange.calendar import Calendar
 
 from .layout import chunks, real_rows
 from .market_store import MarketStore
+from .shortcomings import shortcomings
 
 EXAMPLES = 3
 CHUNK = 1 << 19  # stock-days at a time
@@ -34,11 +34,6 @@ _FREE = max(row.free_days for table in rules.PRICE_LIMITS.values() for row in ta
 _UNITS = {2: 'volume in lots of 100 shares', -3: 'amount in thousands of yuan', -4: 'amount in 万 yuan',
           -1: 'volume in lots of 100 shares and amount in thousands of yuan', 3: 'volume in thousands of shares',
           4: 'volume in 万 shares', -2: 'volume or amount in hundredths'}
-
-
-# words by which `about` says that something is not known
-_UNKNOWN = ('not known', 'estimated', 'not given', 'no history', 'today', 'derived', 'left out', 'unfit')
-_ORIGINS = ('source', 'from_files')  # names of files, whatever words are in them
 
 
 @dataclass
@@ -130,19 +125,6 @@ def save(lines: list[str], path: str | Path) -> None:
     part = path.with_name(path.name + '.part')
     part.write_text('\n'.join(lines) + '\n', encoding='utf-8')
     os.replace(part, path)
-
-
-def shortcomings(about: Mapping[str, Any]) -> list[str]:
-    """Return what a store says of columns that its source did not know, or knew only in part, each once.
-
-    Parameters
-    ----------
-    about : mapping
-        `MarketStore.about`; names of columns and tables beside what is told of the source and its files.
-    """
-    return list(dict.fromkeys(
-        f'{name}: {text}' for name, text in about.items()
-        if name not in _ORIGINS and isinstance(text, str) and any(word in text for word in _UNKNOWN)))
 
 
 # -- walking a store --------------------------------------------------------------------------------------

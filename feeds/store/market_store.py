@@ -27,7 +27,6 @@ import numpy as np
 from ..columns import INDEX_LINES, OPTIONAL, REFERENCE_TABLES, dates_of, ordinals
 from ..errors import DataError
 from ..invocation import command
-from ..quarantine import COLUMNS as FINDING_COLUMNS
 from ..shared import SharedVectors
 from .benchmarks import benchmark, parse
 from .folder import map_array, write_folder
@@ -358,10 +357,12 @@ class MarketStore:
         """Return which rows of the source were mended or left out, with the columns of `quarantine.COLUMNS`."""
         import pandas as pd
 
+        from ..quarantine import COLUMNS
+
         if self._found is not None:
             return self._found.table()
         found = self._tables.get(FINDINGS)
-        return pd.DataFrame(columns=list(FINDING_COLUMNS)) if found is None else pd.read_parquet(found)
+        return pd.DataFrame(columns=list(COLUMNS)) if found is None else pd.read_parquet(found)
 
     def reference_table(self, name: str) -> pd.DataFrame:
         """Return a table beside the market: names, listings, industries, constituents or benchmarks.
