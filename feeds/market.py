@@ -202,7 +202,8 @@ class MarketFeed(DailyFeed):
         self.columns = [None if column is None else memoryview(column) for column in columns]
         self.columns[template.getlinealiases().index('datetime')] = self.lines.datetime
         self.labels = [(name, name not in PRE_OPEN) for name in template.getlinealiases()]
-        self.opening_columns = [self.columns[template.getlinealiases().index(name)] for name in OpeningBar._fields[1:]]
+        self.by_name = dict(zip(template.getlinealiases(), self.columns, strict=True))
+        self.opening_columns = [self.by_name[name] for name in OpeningBar._fields[1:]]
         self._shared: dict[tuple[bool, int], ClockedLine] = {}
         self.stamps = memoryview(self.days[self.offset:self.end].astype('float64'))
         self.listed, self.delisted = (self.store.listing_days(name) for name in ('listed', 'delisted'))  # code -> ordinal
@@ -266,7 +267,7 @@ class MarketFeed(DailyFeed):
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
         state['_loaded'], state['_bars'] = self.lines.datetime.buflen() > 0, len(self)
-        for name in ('days', 'level', 'columns', 'labels', 'opening_columns', 'stamps', 'listed', 'delisted', 'opening',
+        for name in ('days', 'level', 'columns', 'labels', 'by_name', 'opening_columns', 'stamps', 'listed', 'delisted', 'opening',
                      '_shared', '_made', '_template'):
             state.pop(name, None)
         state = {name: value for name, value in state.items() if not name.startswith('line')}

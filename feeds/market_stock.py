@@ -5,7 +5,6 @@ It is made when it is first asked for, is always in step, and costs nothing whil
 
 from __future__ import annotations
 
-import copy
 from array import array
 from functools import cached_property
 from typing import Any, NoReturn
@@ -181,7 +180,8 @@ class MarketStock(bt.feed.DataBase):
         bars = max(0, self.market.end - self.market.offset + twin._shift)
         twin._size = min(int(store.arrays['start'][number + 1]) - twin._first, bars)
         twin._opening_row = -1  # of the bar that `opening_bar` was asked for
-        twin.plotinfo = copy.copy(self.plotinfo)
+        twin.plotinfo = object.__new__(type(self.plotinfo))
+        twin.plotinfo.__dict__ = self.plotinfo.__dict__.copy()
         lines = object.__new__(type(self.lines))
         lines.lines = _Lines(twin)
         twin.lines = twin.l = lines
@@ -225,6 +225,15 @@ class MarketStock(bt.feed.DataBase):
                 bar = OpeningBar(stamp, *[NAN] * 7)
             self._opening_row, self._opening_bar = row, bar
         return self._opening_bar
+
+    def _current(self, name: str) -> float:
+        """Return the value of a line at the current bar without making the line, known at the open or not: for the broker."""
+        market, row = self.market, self._bars_line._idx
+        if market.store.coming is not None or row < self._start:
+            return getattr(self.lines, name)[0]
+        at = row + self._shift
+        column = market.by_name[name]
+        return NAN if column is None or at >= self._size else column[self._first + at]
 
     @cached_property
     def ex_days(self) -> list[int]:

@@ -15,7 +15,7 @@ from backtrader.order import Order
 from backtrader.position import Position
 
 from . import corporate_actions, rules
-from .bars import NAN, line_value, opening_bar
+from .bars import NAN, current, line_value, opening_bar
 from .calendar import Calendar
 from .commission import NO_FEES, AShareCommission, Fees
 from .opening import Opening
@@ -177,7 +177,7 @@ class AccountBroker(bt.brokers.BackBroker):
         if self._open:
             price = opening_bar(data).open if self._trades_today(data) else math.nan
         else:
-            price = data.close[0]
+            price = current(data, 'close')
         return price if price == price else self.marks.get(data, cost)
 
     def _trades_today(self, data: Any) -> bool:
@@ -227,7 +227,7 @@ class AccountBroker(bt.brokers.BackBroker):
             return sum_in_order(values), sum_in_order(gains)
         marks = self.marks
         for data, position in self.positions.items():
-            price, size = data.close[0], position.size
+            price, size = current(data, 'close'), position.size
             if price == price:
                 marks[data] = price
             else:  # NaN: a day without a row keeps the last close
@@ -304,6 +304,8 @@ class AccountBroker(bt.brokers.BackBroker):
         if not len(data) or int((bar := opening_bar(data)).stamp) != self.day:
             return None
         explicit = self.p.ex_rights == 'auto' and getattr(data, 'explicit_actions', False)
+        if not explicit and bar.preclose == last_close:
+            return None  # as a rule
         untaxed = self.tax_lots is not None or rules.is_fund(data._name)
         return corporate_actions.ex_rights(
             shares, last_close, bar.preclose, 0.0 if untaxed else self.p.dividend_tax,

@@ -38,6 +38,15 @@ def opening_bar(data: Any) -> OpeningBar:
     return OpeningBar(data.datetime[0], data.open[0], *(line_value(data, name) for name in OpeningBar._fields[2:]))
 
 
+def current(data: Any, name: str) -> float:
+    """Return the value of a line at the current bar, such as the close: for the broker's eyes and after the session.
+
+    A stock of a `MarketFeed` tells it without making the line.
+    """
+    tell = getattr(type(data), '_current', None)
+    return getattr(data, name)[0] if tell is None else tell(data, name)
+
+
 def opening_price(data: Any) -> float:
     """Return the open of a feed's current bar, yuan."""
     tell = getattr(type(data), 'opening_bar', None)

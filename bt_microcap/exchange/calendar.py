@@ -30,6 +30,7 @@ class Calendar:
         self.days = np.unique(np.concatenate(days)) if len(days) > 1 else days[0] if days else np.empty(0, 'int64')
         self.first = int(self.days[0]) if len(self.days) else 0
         self.last = int(self.days[-1]) if len(self.days) else 0
+        self._trading = -1, False  # the day that `is_trading_day` was last asked for, and the answer
         self._asked = self._lately = 0  # the day that `listed_day` was last asked for; no stock listed before counts on it
 
     def listed_day(self, data: Any, day: int) -> int:
@@ -91,8 +92,10 @@ class Calendar:
 
     def is_trading_day(self, day: int) -> bool:
         """Return whether the market trades on a day; True where no feed tells its days."""
-        at = int(np.searchsorted(self.days, day))
-        return not len(self.days) or (at < len(self.days) and int(self.days[at]) == day)
+        if day != self._trading[0]:
+            at = int(np.searchsorted(self.days, day))
+            self._trading = day, not len(self.days) or (at < len(self.days) and int(self.days[at]) == day)
+        return self._trading[1]
 
     def previous(self, day: int) -> int:
         """Return the trading day before a day; the day itself where no feed tells the days."""

@@ -10,7 +10,7 @@ from backtrader.order import Order
 
 from . import rules
 from .account import NOTHING, AccountBroker
-from .bars import OpeningBar, opening_bar
+from .bars import OpeningBar, current, opening_bar
 from .commission import AShareCommission
 from .fills import affordable, on_tick, slipped
 
@@ -68,7 +68,7 @@ class ExecutionBroker(AccountBroker):
         """Return why a stock does not trade on this bar; empty where it does."""
         if self.calendar.is_ours(data) and int(bar.stamp) != self.day or bar.paused == 1.0 or not bar.open > 0:
             return SUSPENDED
-        return NO_VOLUME if data.volume[0] == 0 else ''
+        return NO_VOLUME if current(data, 'volume') == 0 else ''
 
     def _try_exec(self, order: Order) -> None:
         data, kind = order.data, order.exectype
@@ -86,7 +86,7 @@ class ExecutionBroker(AccountBroker):
         elif closed:
             self._refuse(order, closed)
         else:
-            self._fill_at(order, bar.open if kind == Order.Market else data.close[0], bar)
+            self._fill_at(order, bar.open if kind == Order.Market else current(data, 'close'), bar)
 
     def _fill_at(self, order: Order, price: float, bar: OpeningBar) -> None:
         """Fill an order at the open or at the close, or refuse it."""
@@ -127,7 +127,7 @@ class ExecutionBroker(AccountBroker):
         """Return what an order fills at; with impact it depends on the size. A limit order slips up to its limit."""
         slip = self._slip_of(data._name)
         worst = (min if buy else max) if limit is not None else None
-        volume = data.volume[0] if self.p.impact else 0.0
+        volume = current(data, 'volume') if self.p.impact else 0.0
         if not volume > 0:
             fill = slipped(price, buy, **slip)
             return fill if worst is None else worst(fill, limit)
@@ -212,7 +212,7 @@ class ExecutionBroker(AccountBroker):
     def _allowed(self, order: Order, size: int, price: float) -> int:
         """Return how much of a legal size the day's volume, and a filler, let through."""
         data, most = order.data, math.inf
-        if self.p.volume_limit and (volume := data.volume[0]) == volume:
+        if self.p.volume_limit and (volume := current(data, 'volume')) == volume:
             day, traded = self._traded.get(data, NOTHING)  # by earlier orders of the day
             most = math.floor(self.p.volume_limit * volume + 1e-9) - (traded if day == self.day else 0)
         if self.p.filler is not None:
@@ -280,7 +280,7 @@ class ExecutionBroker(AccountBroker):
         order.executed.remsize = signed
 
     def _limits(self, data: Any, bar: OpeningBar | None = None) -> tuple[float, float]:
-        """Return today's (low, high) limit; the data's own win, NaN where there is none. `bar` is today's, where it is at hand."""
+        """Return today's (low, high) limit; the data's own win, NaN where there is none; `bar`: today's, where it is at hand."""
         bar = opening_bar(data) if bar is None else bar
         low, high, preclose = bar.low_limit, bar.high_limit, bar.preclose
         if low == low and high == high:

@@ -11,6 +11,7 @@ from backtrader.order import Order
 
 from ..exchange import rules
 from ..exchange.account import DELISTED
+from ..exchange.bars import current
 from ..exchange.broker import AShareBroker
 from ..exchange.commission import NO_FEES, Fees
 from . import run
@@ -128,7 +129,7 @@ class Blotter(bt.Analyzer):
                           transfer_fee))
         slippage = size * (price - info.get('open', price)) * (1 if side == 'BUY' else -1)
         self._details.book((slippage, info.get('why') or ''))
-        volume = data.volume[0]
+        volume = current(data, 'volume')
         books.quantity += size
         books.value += size * price
         books.commission += commission

@@ -66,7 +66,7 @@ class StockCharts(bt.Analyzer):
         for data in list(strategy.datas):  # the stocks of a market are not among them, and only what is can be drawn
             strategy.datas.extend(sorted(getattr(data, 'stocks', ()), key=lambda stock: stock._name))
         for data in strategy.datas:
-            if hasattr(data.lines, 'market_cap'):
+            if 'market_cap' in data.getlinealiases():
                 data.plotinfo.plot = False
         ranked = sorted(self.fills, key=lambda data: (-len(self.fills[data]), data._name))
         for data in [data for data in ranked if len(data)][: max(0, limit)]:

@@ -18,6 +18,7 @@ from ..record.blotter import Blotter
 from ..record.statistics import growth_of, statistics
 from ..rotation import ranks
 from ..rotation.strategy import MicroCapStrategy
+from . import COUNT
 from .again import BLOTTER, CannotRepeat, Recipe, one_line, proved
 from .processes import cores as _cores
 from .processes import outcomes as _outcomes

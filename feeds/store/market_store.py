@@ -44,7 +44,7 @@ FINDINGS = 'findings'  # the table of rows that were mended or left out, beside 
 
 
 OFTEN = 128  # vectors after which pages are counted
-MOST_TOUCHED = 48e6  # bytes of a store's pages that stay in memory: to map them again costs more than to read them
+MOST_TOUCHED = 64e6  # bytes of a store's pages that stay in memory: to map them again costs more than to read them
 
 
 def touched_bytes() -> float:
