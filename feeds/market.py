@@ -174,15 +174,9 @@ class MarketFeed(DailyFeed):
         ndarray of float
             Yuan; NaN outside a stock's life.
         """
-        store = self.store
-        if store.coming is not None:
+        if self.store.coming is not None:
             return None
-        day = self.offset + self.lines.datetime._idx
-        first, last = store.first[numbers], store.last[numbers]
-        at = store.arrays['start'][numbers] + (np.minimum(np.maximum(day, first), last) - first)
-        closes = store.arrays['stock/close'][at].astype(float)
-        closes[(day < first) | (day > last)] = NAN
-        return closes
+        return self.store.values('close', numbers, self.offset + self.lines.datetime._idx)
 
     @property
     def stocks(self) -> list[MarketStock]:
@@ -267,8 +261,8 @@ class MarketFeed(DailyFeed):
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
         state['_loaded'], state['_bars'] = self.lines.datetime.buflen() > 0, len(self)
-        for name in ('days', 'level', 'columns', 'labels', 'by_name', 'opening_columns', 'stamps', 'listed', 'delisted', 'opening',
-                     '_shared', '_made', '_template'):
+        for name in ('days', 'level', 'columns', 'by_name', 'opening_columns', 'labels', 'stamps', 'listed', 'delisted',
+                     'opening', '_shared', '_made', '_template'):
             state.pop(name, None)
         state = {name: value for name, value in state.items() if not name.startswith('line')}
         state.pop('l', None)

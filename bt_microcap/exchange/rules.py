@@ -294,17 +294,31 @@ def half_ticks(codes: np.ndarray) -> np.ndarray:
 
 def _places(codes: np.ndarray) -> _Places:
     if id(codes) not in _PLACES:
-        found: dict[tuple[str, str], list[int]] = {key: [] for key in _LIMITS}
-        for number, code in enumerate(codes.tolist()):
-            with contextlib.suppress(RuleError):
-                found[limit_key(code)].append(number)
+        keys, kinds = _keys_of(codes.tolist()), list(_LIMITS)
         if len(_PLACES) >= 8:
             _PLACES.clear()
-        places = {key: np.array(numbers, 'int64') for key, numbers in found.items()}
+        places = {key: np.flatnonzero(keys == number) for number, key in enumerate(kinds)}
         per_yuan = np.full(len(codes), float(STEPS))
         per_yuan[np.concatenate([places[key] for key in FUND_LIMITS])] = STEPS_FUND
         _PLACES[id(codes)] = codes, _Places(places, {key: places[key] for key in PRICE_LIMITS}, per_yuan)
     return _PLACES[id(codes)][1]
+
+
+def _keys_of(codes: list[str]) -> np.ndarray:
+    """Return the place of each code's `limit_key` among those of `_LIMITS`, -1 for what has none."""
+    numbers, known = {key: number for number, key in enumerate(_LIMITS)}, {}
+    out = np.full(len(codes), -1)
+    for place, code in enumerate(codes):
+        # no rule asks for more than the first three of six digits
+        kind = code[:3] + code[6:] if len(code) == 11 and code[:6].isdigit() else code
+        number = known.get(kind)
+        if number is None:
+            number = -1
+            with contextlib.suppress(RuleError):
+                number = numbers[limit_key(code)]
+            known[kind] = number
+        out[place] = number
+    return out
 
 
 def price_limits_of_day(

@@ -190,14 +190,16 @@ def days_in_stocks(
 ) -> int:
     """Return after how many days something was held, but for some codes."""
     held: dict[str, int] = {}
+    codes = 0  # that are held
     steps: dict[int, int] = {}  # place of a day -> codes held after it
     for what, detail in _in_order(fills, corporate_actions, None):
         if what.code in without:
             continue
         before = held.get(what.code, 0)
         if detail is not None or before:
-            held[what.code] = before + (_change(what) if detail is None else _signed(what))
-        steps[bisect_left(days, what.date if detail is None else what.datetime)] = sum(map(bool, held.values()))
+            held[what.code] = after = before + (_change(what) if detail is None else _signed(what))
+            codes += bool(after) - bool(before)
+        steps[bisect_left(days, what.date if detail is None else what.datetime)] = codes
     count = now = 0
     for place in range(len(days)):
         now = steps.get(place, now)

@@ -274,19 +274,12 @@ def holdings_of(books: Any, days: list[date], store: MarketStore | None) -> Iter
     ordinals = np.array([day.toordinal() for day in days])
     stocks = np.frombuffer(held.stocks, 'int32') if held.stocks else np.zeros(0, 'int32')
     places = np.repeat(np.arange(len(days)), np.diff([0, *held.ends]))  # the day of each row
-    caps, ages = np.full(len(stocks), np.nan), np.ones(len(stocks), int)
+    caps, ages = _caps_of(held, stocks, ordinals[places], store), np.ones(len(stocks), int)
     since = openings(books.fills, books.corporate_actions)
     by_stock = np.argsort(stocks, kind='stable')
     bounds = np.searchsorted(stocks[by_stock], np.arange(len(held.datas) + 1))
     for number, data in enumerate(held.datas):
         rows = by_stock[bounds[number]:bounds[number + 1]]
-        if store is not None and not number % 128:
-            store.release_pages()
-        known, columns = rows_of(data, ('market_cap',))
-        if len(known):
-            wanted = ordinals[places[rows]]
-            at = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
-            caps[rows] = np.where(known[at] == wanted, columns['market_cap'][at], np.nan)
         opened = np.searchsorted(ordinals, [day.toordinal() for day in since.get(data._name, days[:1])])
         ages[rows] = places[rows] - opened[np.searchsorted(opened, places[rows], side='right') - 1] + 1
     industries = _industries(held, days, store)
@@ -294,6 +287,32 @@ def holdings_of(books: Any, days: list[date], store: MarketStore | None) -> Iter
             places.tolist(), held.stocks, held.shares, held.prices, caps.tolist(), ages.tolist(), strict=True)):
         yield Holding(days[place], held.codes[stock], int(size) if size == int(size) else size, price, size * price,
                       cap if cap == cap else None, age, industries[row] if industries else '')
+
+
+def _caps_of(held: HoldingsBook, stocks: np.ndarray, days: np.ndarray, store: MarketStore | None) -> np.ndarray:
+    """Return the market cap of each row of positions.csv, yuan; NaN where its day has no row, or the data does not tell.
+
+    Parameters
+    ----------
+    held : HoldingsBook
+    stocks : ndarray of int, shape (rows,)
+        Places in ``held.datas``.
+    days : ndarray of int, shape (rows,)
+        Ordinals.
+    store : MarketStore or None
+    """
+    if store is not None and store.coming is None and all(hasattr(data, 'market') for data in held.datas):
+        numbers = np.array([data._number for data in held.datas], dtype=int)
+        on = np.minimum(np.searchsorted(store.days, days), len(store.days) - 1)
+        return np.where(store.days[on] == days, store.values('market_cap', numbers[stocks], on), np.nan)
+    caps = np.full(len(stocks), np.nan)
+    for place, data in enumerate(held.datas):
+        known, columns = rows_of(data, ('market_cap',))
+        if len(known):
+            rows = np.flatnonzero(stocks == place)
+            at = np.minimum(np.searchsorted(known, days[rows]), len(known) - 1)
+            caps[rows] = np.where(known[at] == days[rows], columns['market_cap'][at], np.nan)
+    return caps
 
 
 def _industries(held: HoldingsBook, days: list[date], store: MarketStore | None) -> list[str]:
@@ -343,7 +362,8 @@ def prices_of(feeds: Mapping[str, Any], codes: list[str], days: list[date]) -> I
         first, end = np.searchsorted(ordinals, [known[0], known[-1] + 1]) if len(known) else (0, 0)
         # of several bars on a day, as of a feed beside the market, the last one
         rows = np.searchsorted(known, ordinals[first:end], side='right') - 1
-        for day, row in zip(days[first:end], rows, strict=True):
-            close = float(columns['close'][row])
+        closes = columns['close'][rows]
+        adjusted = closes * (factors[rows] / factors[rows[-1]]) if len(rows) else closes
+        for day, close, level in zip(days[first:end], closes.tolist(), adjusted.tolist(), strict=True):
             if close == close:
-                yield Price(day, code, close, close * float(factors[row] / factors[rows[-1]]))
+                yield Price(day, code, close, level)

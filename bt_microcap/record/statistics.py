@@ -26,7 +26,7 @@ LARGE_SHARE = 0.01  # of a day's volume: a median order above it would have move
 
 def statistics(
     blotter: Blotter, start_cash: float, *, days_a_year: float = DAYS_A_YEAR, risk_free: float = 0.0, sharpe: str = 'daily',
-    benchmark: Sequence[float] | None = None,
+    benchmark: Sequence[float] | None = None, trips: Sequence[RoundTrip] | None = None,
 ) -> dict[str, Any]:
     """Return the figures of a run, all of them recomputable from the files of the run.
 
@@ -45,6 +45,8 @@ def statistics(
         sqrt(days_a_year). ``'annual'``, JoinQuant's: (annual return - risk_free) / (standard deviation x sqrt(days_a_year)).
     benchmark : sequence of float, shape (days + 1,), optional
         Level of the benchmark before the first day and after each.
+    trips : sequence of RoundTrip, optional
+        Of the run, where they are at hand.
 
     Returns
     -------
@@ -115,25 +117,32 @@ def statistics(
         'cash_flows': math.fsum(flow.amount for flow in blotter.cash_flows),
         'delisted': len(delisted),
         'delisted_cash': math.fsum(delisted),
-        'median_volume_share': float(np.median(shares)) if shares else 0.0,
+        'median_volume_share': median(shares) if shares else 0.0,
         'days_a_year': days_a_year,
         'risk_free': risk_free,
     }
     parked = parked_codes(blotter.fills, blotter.details) if getattr(blotter, 'details', None) else ()
     dates = [row.date for row in blotter.equity]
+    trips = round_trips(blotter.fills, blotter.corporate_actions, dates) if trips is None else trips
     falls = drawdowns([eve(dates[0]), *dates], levels, None) if days else []
     return {
         **figures,
         'cagr': cagr(growth, dates[0], dates[-1]) if days else None,
         **figures_of(returns, _returns_of(benchmark, days), days_a_year=days_a_year, risk_free=risk_free),
         'longest_drawdown': max((fall.days for fall in falls), default=0),
-        **_figures_of_trades([trip for trip in round_trips(blotter.fills, blotter.corporate_actions, dates)
-                              if trip.code not in parked]),
+        **_figures_of_trades([trip for trip in trips if trip.code not in parked]),
         'time_in_market': days_in_stocks(blotter.fills, blotter.corporate_actions, dates, parked) / days if days else None,
         'slippage': math.fsum(order.slippage for order in blotter.orders),
         'volume_share_95': float(np.percentile(shares, 95)) if shares else None,
         'volume_share_max': float(max(shares)) if shares else None,
     }
+
+
+def median(values: Sequence[float]) -> float:
+    """Return the median; NumPy's own imports its masked arrays for it."""
+    ordered = np.sort(values)
+    middle = len(ordered) // 2
+    return float(ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2)
 
 
 def growth_of(blotter: Blotter, start_cash: float) -> np.ndarray:

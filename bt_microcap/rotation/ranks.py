@@ -14,6 +14,8 @@ from ..feeds.errors import whole_number
 from ..feeds.universe import CrossSection
 from .pieces import Value
 
+FEW = 4  # of so many stocks one is taken at most, where it pays to look for them before they are put in order
+
 
 def smallest(
     codes: np.ndarray, mask: np.ndarray, rank: np.ndarray, count: int, groups: np.ndarray | None = None, most: int = 0,
@@ -39,6 +41,9 @@ def smallest(
         At most ``count``, the smallest first.
     """
     passed = np.flatnonzero(mask & (rank == rank))
+    if not most and 0 < count < len(passed) // FEW:  # the others need no order
+        ranks = rank[passed]
+        passed = passed[ranks <= np.partition(ranks, count - 1)[count - 1]]
     order = passed[np.argsort(rank[passed], kind='stable')]  # stable: codes ascend, so ties fall by code
     if groups is not None and most:
         _, number = np.unique(groups[order], return_inverse=True)

@@ -96,7 +96,7 @@ def save_run(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     how = conventions_of(run, conventions)
-    figures = statistics(blotter, run.start_cash, benchmark=run.level, **how)
+    figures = statistics(blotter, run.start_cash, benchmark=run.level, trips=run.trips, **how)
     title = title_of(run, name)
     said = [*notes(run.shortcomings, run.findings, run.findings_line, folder)]
     summary = {

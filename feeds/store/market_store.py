@@ -44,7 +44,7 @@ FINDINGS = 'findings'  # the table of rows that were mended or left out, beside 
 
 
 OFTEN = 128  # vectors after which pages are counted
-MOST_TOUCHED = 64e6  # bytes of a store's pages that stay in memory: to map them again costs more than to read them
+MOST_TOUCHED = 96e6  # bytes of a store's pages that stay in memory: to map them again costs more than to read them
 
 
 def touched_bytes() -> float:
@@ -299,6 +299,29 @@ class MarketStore:
             out[stocks] = self.arrays[f'stock/{name}'][self._start[stocks] + (day - self.first[stocks])]
         else:
             raise KeyError(f'the store has no column {name!r}; it has {", ".join(self.columns)}')
+        return out
+
+    def values(self, name: str, stocks: np.ndarray, days: np.ndarray | int) -> np.ndarray:
+        """Return a column of some stocks on some days, as their blocks have it.
+
+        Parameters
+        ----------
+        name : str
+            A column that the store has.
+        stocks : ndarray of int, shape (n,)
+            Numbers of stocks.
+        days : ndarray of int, shape (n,), or int
+            Number of the day of each, or of all.
+
+        Returns
+        -------
+        ndarray of float, shape (n,)
+            NaN before a stock's first day and after its last.
+        """
+        first, last = self.first[stocks], self.last[stocks]
+        at = self._start[stocks] + (np.minimum(np.maximum(days, first), last) - first)
+        out = self.arrays[f'stock/{name}'][at].astype(float)
+        out[(days < first) | (days > last)] = np.nan
         return out
 
     def release_pages(self) -> None:
