@@ -340,9 +340,9 @@ class MarketUniverse:
         """
         return self._market.stock(code)
 
-    def place(self, code: str) -> int:
-        """Return where a code stands in `codes`; -1 where it is none of them, as of a feed beside the market."""
-        return self._market.store.find(code)
+    def places(self, codes: list[str]) -> np.ndarray:
+        """Return where some codes stand in `codes`; -1 for one that is none of them, as of a feed beside the market."""
+        return self._market.store.find(codes)
 
     def _vectors(self, name: str) -> Iterator[np.ndarray]:
         """Give a column of each day of the run, or of the days that are to be looked over."""

@@ -316,9 +316,9 @@ class StockUniverse:
         """
         return self._by_code[code]
 
-    def place(self, code: str) -> int:
-        """Return where a code stands in `codes`; -1 where it is none of them, as of a feed beside the market."""
-        return self._places.get(code, -1)
+    def places(self, codes: list[str]) -> np.ndarray:
+        """Return where some codes stand in `codes`; -1 for one that is none of them, as of a feed beside the market."""
+        return np.array([self._places.get(code, -1) for code in codes], dtype=int)
 
     def ever_between(self, name: str, low: float, high: float) -> bool:
         """Return whether any row of a column lies in a range; see `Universe`."""

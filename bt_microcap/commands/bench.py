@@ -23,11 +23,18 @@ from ..feeds.errors import DataError
 from ..rotation.presets import PRESETS
 from ..study import COUNT
 from .command_line import Parser, number, one_line_errors, output_folder, progress
-from .measurements import BARE, MEASURES, Figures, resource, used
+from .measurements import BARE, MEASURES
+from .resources import Figures, resource, used
+from .run_measurements import VARIANTS
 
 STOCKS, DAYS, ROUNDS = FULL = (100, 500, 1_000, 5_000), 2_430, 3  # ten years
 QUICK = (50, 200), 250, 1  # the same for a small try
 MUCH = '1e8'  # yuan of the presets' runs: 400 holdings need some
+A_DAY = 20  # stocks that are bought or sold a day where the cost of an order is measured
+# run -> ratio to plain Backtrader with as many orders, at most
+AGAINST_PLAIN = {'twenty daily': 0.6, 'microcap400': 0.6}
+AN_ORDER = 0.48  # of what one costs in plain Backtrader: 100 us where that takes 210
+MEMORY = 120  # MB of a run beyond what Backtrader and pandas take by themselves
 RANDOM_RUNS = 20  # as many as cost what a round may
 SWEEP, SEVENTH_YEAR = 100, '2022-12-30'  # runs of a grid, and the day that seven years end on
 FIVE_YEARS, FIFTH_YEAR = 1_215, '2020-12-31'  # trading days, and the day that they end on, of the report and of the random picks
@@ -91,9 +98,14 @@ def measure_all(stocks: list[int], days: int, rounds: int, full: bool, work: Pat
     stores = {count: work / f'store-{count}-{days}' for count in stocks}
     folder = work / f'xbx-{stocks[-1]}-{days}'
     table, store, out = files[stocks[-1]], stores[stocks[-1]], tempfile.TemporaryDirectory(prefix='out-', dir=work)
-    steps: dict[str, tuple] = {'floor': ('floor', days, 0), 'floor with orders': ()}
-    steps |= {f'run {count}': ('run', stores[count]) for count in stocks}
-    steps |= {preset: ('run', store, preset, MUCH) for preset in PRESETS if preset != 'original'}
+    runs: dict[str, tuple] = {f'run {count}': ('run', stores[count]) for count in stocks}
+    runs |= {name: ('run', store, name, MUCH) for name in (*VARIANTS, *PRESETS) if name != 'original'}
+    compared = [f'run {count}' for count in stocks] + list(AGAINST_PLAIN)
+    steps: dict[str, tuple] = {'floor': ('floor', days, 0)}
+    for name, run in runs.items():  # beside each other, so that the same minutes hit both
+        steps |= {f'floor {name}': (), name: run} if name in compared else {name: run}
+    steps |= {f'orders {count}': ('orders', store, count) for count in (0, A_DAY)}
+    steps |= {'floor orders': (), 'pages': ('pages', store)}
     steps |= {f'plain {count}': ('plain', files[count]) for count in stocks
               if count <= (PLAIN_STOCKS_FULL if full else PLAIN_STOCKS)}
     steps |= {'read': ('read', table), 'ingest': ('ingest', table, work)}
@@ -113,7 +125,7 @@ def measure_all(stocks: list[int], days: int, rounds: int, full: bool, work: Pat
     steps['five years'] = (*steps['process'], '--end', FIFTH_YEAR)
     steps['report'] = (*steps['five years'], '--report', '--random-picks', '0')
     steps['chance'] = 'chance', store, RANDOM_RUNS, 2, FIVE_YEARS
-    bar = progress(total=len(stocks) + 2 + rounds * len(steps), label='measurements')
+    bar = progress(total=len(stocks) + 2 + len(compared) + rounds * len(steps), label='measurements')
 
     def step(text: str, *what: Any) -> Figures:
         if not sys.stderr.isatty():  # no bar there
@@ -126,7 +138,8 @@ def measure_all(stocks: list[int], days: int, rounds: int, full: bool, work: Pat
         for count in stocks:
             step(f'the market of {count:,} stocks', 'market', count, days, files[count], stores[count])
         step('files of one stock each', 'xbx files', table, folder)
-        steps['floor with orders'] = 'floor', days, int(step('the number of orders', 'run', store)['orders'])
+        for name, what in [(name, runs[name]) for name in compared] + [('orders', steps[f'orders {A_DAY}'])]:
+            steps[f'floor {name}'] = 'floor', days, int(step(f'the number of orders: {name}', *what)['orders'])
         results: dict[str, list[Figures]] = {name: [] for name in steps}
         for turn in range(rounds):
             for name, what in steps.items():
@@ -141,20 +154,35 @@ def compare(results: dict[str, list[Figures]], stocks: list[int]) -> list[Row]:
               for name, rounds in results.items()}
     cpu = {name: figures['cpu'] for name, figures in middle.items()}
     first, last = stocks[0], stocks[-1]
-    floor = cpu['floor with orders']
 
     def row(name: str, text: str, *comparison: Any) -> Row:
         return Row(text, cpu[name], middle[name]['peak'], *comparison)
 
+    def compared(name: str, text: str, target: float | None) -> list[Row]:
+        """Return plain Backtrader with as many orders, and our run."""
+        orders = f'{middle[name]["orders"]:,.0f} orders'
+        return [row(f'floor {name}', f'plain Backtrader, one feed, {orders}'),
+                row(name, f'our run, {text}, {orders}', cpu[name] / cpu[f'floor {name}'], 'x plain with as many orders', target)]
+
+    plain_order = (cpu['floor orders'] - cpu['floor']) / middle[f'orders {A_DAY}']['orders']
+    our_order = (cpu[f'orders {A_DAY}'] - cpu['orders 0']) / middle[f'orders {A_DAY}']['orders']
     return [
         row('floor', 'plain Backtrader, one feed, no orders'),
-        row('floor with orders', f'plain Backtrader, one feed, {middle[f"run {last}"]["orders"]:,.0f} market orders'),
-        *(row(f'run {count}', f'our run, {count:,} stocks', cpu[f'run {count}'] / floor, 'x the floor with orders',
-              1.8 if count == last else None) for count in stocks),
+        Row('an order in plain Backtrader', ratio=1e6 * plain_order, unit='us'),
+        Row('an order in our broker, told to strategy and blotter', ratio=our_order / plain_order, unit="x plain Backtrader's",
+            target=AN_ORDER),
+        *(each for count in stocks
+          for each in compared(f'run {count}', f'{count:,} stocks', 1.0 if count in (first, last) else None)),
         Row(f'our run, {last:,} stocks against {first:,}', ratio=cpu[f'run {last}'] / cpu[f'run {first}'],
             unit=f'x {first:,} stocks', target=1.4),
+        Row(f'our run, {last:,} stocks, peak memory', ratio=middle[f'run {last}']['peak'] - middle['imports']['peak'],
+            unit='MB more than these imports', target=MEMORY),
+        Row('pages of the store that it looks at', ratio=middle['pages']['touched'],
+            unit=f'MB of {middle["pages"]["size"]:,.0f}'),
+        *(each for name, target in AGAINST_PLAIN.items() for each in compared(name, f'{last:,} stocks, {name}', target)),
         *(row(preset, f'our run, {last:,} stocks, preset {preset}, {middle[preset]["orders"]:,.0f} orders',
-              cpu[preset] / cpu[f'run {last}'], 'x the original') for preset in PRESETS if preset in cpu),
+              cpu[preset] / cpu[f'run {last}'], 'x the original') for preset in PRESETS
+          if preset in cpu and preset not in AGAINST_PLAIN),
         *(row(f'plain {count}', f'plain Backtrader, one feed a stock, {count:,} stocks',
               cpu[f'plain {count}'] / cpu[f'run {count}'], 'x our run', {100: 30, 500: 120}.get(count), True)
           for count in stocks if f'plain {count}' in cpu),
@@ -178,8 +206,7 @@ def compare(results: dict[str, list[Figures]], stocks: list[int]) -> list[Row]:
         row('imports', 'a process that imports backtrader and pandas'),
         row('import', 'import bt_microcap', cpu['import'] / cpu['imports'], 'x these imports'),
         row('help', 'backtest --help', cpu['help'] / cpu['imports'], 'x these imports'),
-        row('process', f'backtest, {last:,} stocks, no picture', cpu['process'] / (cpu['imports'] + floor),
-            'x these imports + the floor with orders', 2.5),
+        row('process', f'backtest, {last:,} stocks, no picture', cpu['process'] / cpu['imports'], 'x these imports', 1.4),
         Row('backtest, peak memory', ratio=middle['process']['peak'], unit='MB', target=400),
         row('five years', f'backtest, {last:,} stocks, 5 years, no picture'),
         row('report', 'the same with a report', cpu['report'] - cpu['five years'], 's more than without', 5),

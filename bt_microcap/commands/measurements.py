@@ -3,141 +3,28 @@
 from __future__ import annotations
 
 import functools
-import multiprocessing
-import pickle
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import Any
 
-import backtrader as bt
 import numpy as np
 
-from ..feeds.market import MarketFeed
 from ..feeds.store import MANIFEST, MarketStore
-from ..profiles import setup
-from ..record.blotter import Blotter
-from ..rotation.presets import PRESETS
 from ..rotation.strategy import MicroCapStrategy
-
-try:
-    import resource
-except ImportError:  # Windows
-    resource = None
-
-START = '2016-01-04'
-GRID = {'stocknum': (1, 2, 3, 4, 5), 'refresh_rate': (1, 5, 10, 20)}  # of the optimizer
-Figures = dict[str, float]
-
-
-def used(children: bool = False) -> tuple[float, float]:
-    """Return processor seconds, user and system, and peak memory in MB, of this process or of its children that have ended."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN if children else resource.RUSAGE_SELF)
-    # A process counts what its parent held when it began: the parent of all holds only what all of them import.
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * (1 if sys.platform == 'darwin' else 1024) / 1e6
-
-
-def timed(work: Callable[..., Any], *arguments: Any) -> tuple[Any, Figures]:
-    """Call a function; return its result, and the processor and wall seconds that it took."""
-    cpu, wall = used()[0], time.perf_counter()
-    result = work(*arguments)
-    return result, {'cpu': used()[0] - cpu, 'wall': time.perf_counter() - wall}
-
-
-def measure_floor(days: str, orders: str) -> Figures:
-    """Measure plain Backtrader over one feed, with some number of market orders spread over the days."""
-    bars, wanted = int(days), int(orders)
-
-    class Orders(bt.Strategy):
-        def __init__(self) -> None:
-            self.made = 0
-
-        def next(self) -> None:
-            while self.made < wanted * len(self) // bars:
-                (self.sell if self.made % 2 else self.buy)(size=100)
-                self.made += 1
-
-    import pandas as pd  # of the plain engine's measurements alone
-
-    names = ['open', 'high', 'low', 'close', 'volume']
-    prices = pd.DataFrame(np.linspace([10] * 5, 11, bars), pd.bdate_range(START, periods=bars), names)
-    cerebro = bt.Cerebro(stdstats=False)
-    cerebro.adddata(bt.feeds.PandasData(dataname=prices))
-    cerebro.addstrategy(Orders)
-    cerebro.broker.setcash(1e6)
-    return timed(cerebro.run)[1]
-
-
-def make_cerebro(store: str, todate: date | None = None, **options: Any) -> bt.Cerebro:
-    """Return a cerebro with a store's market, the realistic profile and the blotter, but no strategy."""
-    cerebro = bt.Cerebro(stdstats=False, **options)
-    cerebro.adddata(MarketFeed(dataname=store, todate=todate), name='market')
-    setup(cerebro, 'realistic')
-    cerebro.addanalyzer(Blotter, _name='blotter')
-    return cerebro
-
-
-def measure_run(store: str, preset: str = 'original', cash: str = '1e6') -> Figures:
-    """Measure our run of a preset from a store, opening and running apart."""
-    cerebro, opening = timed(make_cerebro, store)
-    cerebro.broker.setcash(float(cash))
-    cerebro.addstrategy(MicroCapStrategy, **PRESETS[preset].params)
-    (strategy,), figures = timed(cerebro.run)
-    # Backtrader numbers the orders of a process from 1; those that book out a delisted stock are the broker's own
-    delisted = sum(refusal.reason == 'delisted' for refusal in strategy.analyzers.blotter.rejections)
-    return figures | {'open': opening['cpu'], 'orders': next(bt.Order.refbasis) - 1 - delisted}
-
-
-class StockData(bt.feeds.PandasData):
-    """A stock in plain Backtrader."""
-
-    lines = ('market_cap', 'is_st', 'paused')
-    params = (('openinterest', None), ('market_cap', -1), ('is_st', -1), ('paused', -1))
-
-
-class Rotation(bt.Strategy):
-    """The same rules in plain Backtrader, as one would write them without us."""
-
-    params = (('stocknum', 3), ('refresh_rate', 5), ('min_cap', 2e9), ('max_cap', 3e9))
-
-    def __init__(self) -> None:
-        self.day = -1
-
-    def next(self) -> None:
-        """Sell all, buy the smallest."""
-        self.day += 1
-        if self.day % self.p.refresh_rate:
-            return
-        now = max(data.datetime[0] for data in self.datas if len(data))
-        picks = [data for data in self.datas if len(data) and data.datetime[0] == now
-                 and self.p.min_cap <= data.market_cap[0] <= self.p.max_cap
-                 and not data.is_st[0] and not data.paused[0] and not data._name.endswith('.BJSE')]
-        picks.sort(key=lambda data: data.market_cap[0])
-        for data in self.datas:
-            if self.getposition(data).size:
-                self.close(data=data)
-        budget = 0.95 * self.broker.getvalue() / self.p.stocknum  # the next open is not known: leave some room
-        for data in picks[:self.p.stocknum]:
-            self.buy(data=data, size=int(budget / data.close[0] / 100) * 100)
-
-    prenext = next  # until the last stock is listed
-
-def measure_plain(file: str) -> Figures:
-    """Measure plain Backtrader with one feed per stock; the reading of the table is not counted."""
-    import pandas as pd
-
-    cerebro = bt.Cerebro(stdstats=False)
-    for code, rows in pd.read_parquet(file).groupby('code', observed=True):
-        cerebro.adddata(StockData(dataname=rows.drop(columns='code').set_index('date')), name=code)
-    cerebro.addstrategy(Rotation)
-    cerebro.broker.setcash(1e6)
-    cerebro.broker.setcommission(commission=0.0003)
-    cerebro.broker.set_slippage_perc(0.001)
-    return timed(cerebro.run)[1] | {'orders': next(bt.Order.refbasis) - 1}
+from .resources import Figures, timed, used
+from .run_measurements import (
+    START,
+    make_cerebro,
+    measure_floor,
+    measure_grid,
+    measure_orders,
+    measure_pages,
+    measure_plain,
+    measure_run,
+)
 
 
 def measure_read(file: str) -> Figures:
@@ -206,19 +93,6 @@ def measure_ingest(file: str, folder: str) -> Figures:
         disk = sum(entry.stat().st_size for entry in Path(path).rglob('*') if entry.is_file())
         row = 4 + 2 + sum(store.arrays[f'stock/{name}'].dtype.itemsize for name in store.columns)  # date and code: 4, 2
         return figures | {'disk': disk / (store.rows * row)}
-
-
-def measure_grid(store: str, cores: str) -> Figures:
-    """Measure an optimization; ``pickled`` is what goes to another process for each combination, kB."""
-    cerebro = make_cerebro(store, maxcpus=int(cores))
-    cerebro.optstrategy(MicroCapStrategy, **GRID)
-    _, figures = timed(cerebro.run)
-    if int(cores) > 1:
-        for child in multiprocessing.active_children():
-            child.join()  # its processor time is known when it has ended
-        figures['cpu'] += used(children=True)[0]
-        figures['pickled'] = len(pickle.dumps(cerebro)) / 1e3  # its feeds are loaded, as when it travels
-    return figures
 
 
 def measure_sweep(store: str, count: str, processes: str, last: str) -> Figures:
@@ -329,7 +203,8 @@ def make_market(stocks: str, days: str, file: str, store: str) -> Figures:
 
 
 MEASURES: dict[str, Callable[..., Figures]] = {
-    'floor': measure_floor, 'run': measure_run, 'plain': measure_plain, 'read': measure_read, 'ingest': measure_ingest,
+    'floor': measure_floor, 'run': measure_run, 'orders': measure_orders, 'pages': measure_pages, 'plain': measure_plain,
+    'read': measure_read, 'ingest': measure_ingest,
     'xbx files': make_xbx, 'read xbx': measure_read_xbx, 'xbx': measure_xbx,
     'grid': measure_grid, 'sweep': measure_sweep, 'chance': measure_chance, 'program': measure_program, 'market': make_market,
 }

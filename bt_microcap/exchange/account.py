@@ -148,6 +148,12 @@ class AccountBroker(bt.brokers.BackBroker):
         position = self.positions.get(data)
         return Position() if position is None else position
 
+    def held(self) -> list[Any]:
+        """Return the feeds of what is held, in the order in which the positions were opened."""
+        if len(self._numbers) == len(self.positions):  # nobody has looked for a position that is none
+            return list(self._numbers)
+        return [data for data, position in self.positions.items() if position.size]
+
     def sellable(self, data: Any) -> int:
         """Return the shares that may be sold today: the position less what was bought today (T+1), but for `rules.SAME_DAY`."""
         position = self.positions.get(data)
@@ -382,10 +388,14 @@ class AccountBroker(bt.brokers.BackBroker):
             if not buy and self.tax_lots is not None:
                 fees = fees._replace(dividend_tax=self.tax_lots.sell(data, day, size))
         info = order.info
-        info['filled_value'] = info.get('filled_value', 0.0) + size * price
-        info['charged'] = info.get('charged', 0.0) + fees.commission
-        info['transfer_charged'] = info.get('transfer_charged', 0.0) + fees.transfer_fee
-        info['fees'] = info.get('fees', ()) + (fees,)  # one entry a fill, beside order.executed.exbits
+        if order.executed.exbits:
+            info['filled_value'] += size * price
+            info['charged'] += fees.commission
+            info['transfer_charged'] += fees.transfer_fee
+            info['fees'] += (fees,)
+        else:
+            info['filled_value'], info['charged'], info['transfer_charged'] = size * price, fees.commission, fees.transfer_fee
+            info['fees'] = (fees,)  # one entry a fill, beside order.executed.exbits
         position, costs = self.positions[data], fees.total
         cost = position.price
         psize, pprice, opened, closed = position.update(signed, price, self._datetime_of(data))

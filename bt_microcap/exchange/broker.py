@@ -234,6 +234,8 @@ class AShareBroker(ExecutionBroker):
         family.append(order)
         if order.transmit:
             for member in list(family):  # a copy: a fill at once takes the member off the family
+                if member.status != Order.Created:
+                    continue  # it was sent already: this one joins it
                 if parent in self._pchildren:
                     self.transmit(member, check=check)
                 else:  # the parent was refused

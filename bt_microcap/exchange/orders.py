@@ -16,11 +16,6 @@ from backtrader.utils import AutoOrderedDict
 
 Order = theirs.Order
 
-_PARAMS = dict(theirs.OrderBase.params._getpairs())  # name -> default
-_NOTHING_DONE = {name: value for name, value in vars(theirs.OrderData()).items() if name != 'exbits'}
-# What Backtrader's __init__ sets beside the params, of an order that is neither trailing nor a child.
-_BEGUN = {'broker': None, 'comminfo': None, 'triggered': False, '_active': True, 'status': Order.Created, '_plimit': None,
-          '_limitoffset': 0.0, 'position': 0}
 AT_ONE_PRICE = (None, Order.Market, Order.Close)  # kinds that ask for no price; None: a market order
 
 
@@ -86,6 +81,35 @@ class SellOrder(_QuickOrder, theirs.SellOrder):
         return False
 
 
+class _QuickData(theirs.OrderData):
+    """What an order asks for, or has had: what has not happened yet stands in the class alone."""
+
+
+for _name, _value in vars(theirs.OrderData()).items():
+    setattr(_QuickData, _name, _value)
+_QuickData.exbits = deque(maxlen=0)  # of what is asked for, which has no fills
+
+
+class _AtOnePrice:
+    """An order that stands alone and asks for no price: what it is as a rule stands in the class alone."""
+
+
+for _name, _value in theirs.OrderBase.params._getpairs().items():
+    setattr(_AtOnePrice, _name, _value)
+# What Backtrader's __init__ sets beside, of an order that is neither trailing nor a child.
+for _name, _value in (('broker', None), ('comminfo', None), ('triggered', False), ('_active', True), ('status', Order.Created),
+                      ('_plimit', None), ('_limitoffset', 0.0), ('position', 0), ('exectype', Order.Market)):
+    setattr(_AtOnePrice, _name, _value)
+
+
+class _BuyAtOnePrice(_AtOnePrice, BuyOrder):
+    """A buy as `at_one_price` makes it."""
+
+
+class _SaleAtOnePrice(_AtOnePrice, SellOrder):
+    """A sale as `at_one_price` makes it."""
+
+
 def at_one_price(
     kind: type[Order], owner: Any, data: Any, size: float, price: float | None, exectype: int | None, tradeid: int = 0,
     histnotify: bool = False,
@@ -111,20 +135,22 @@ def at_one_price(
     histnotify : bool
         As in any order.
     """
-    given = {**_PARAMS, 'owner': owner, 'data': data, 'size': size, 'price': price, 'exectype': exectype, 'tradeid': tradeid,
-             'histnotify': histnotify}
-    params = object.__new__(kind.params)
-    params.__dict__ = given
-    signed = size if kind.ordtype == Order.Buy else -size
-    created, executed = object.__new__(theirs.OrderData), object.__new__(theirs.OrderData)
-    created.__dict__ = {**_NOTHING_DONE, 'exbits': deque(), 'dt': data.datetime[0], 'size': signed, 'price': price,
-                        'pricelimit': price, '_plimit': None, 'pclose': None, 'trailamount': None, 'trailpercent': None}
-    executed.__dict__ = {**_NOTHING_DONE, 'exbits': deque(), 'remsize': signed}
-    order = object.__new__(kind)
-    # the params are found at once in the order itself, some forty times, instead of by __getattr__
-    order.__dict__ = {**given, **_BEGUN, 'params': params, 'p': params, 'size': signed,
-                      'exectype': Order.Market if exectype is None else exectype, 'ref': next(kind.refbasis),
-                      'info': AutoOrderedDict(), 'created': created, 'executed': executed}
+    made, signed = (_BuyAtOnePrice, size) if kind is BuyOrder else (_SaleAtOnePrice, -size)
+    order, params = object.__new__(made), object.__new__(made.params)
+    params.__dict__ = given = {'owner': owner, 'data': data, 'size': size, 'price': price, 'exectype': exectype}
+    created, executed = object.__new__(_QuickData), object.__new__(_QuickData)
+    created.__dict__ = {'dt': data.datetime[0], 'size': signed, 'price': price, 'pricelimit': price, '_plimit': None,
+                        'pclose': None, 'trailamount': None, 'trailpercent': None}
+    executed.__dict__ = {'exbits': deque(), 'remsize': signed}
+    order.__dict__ = state = {
+        'owner': owner, 'data': data, 'size': signed, 'price': price, 'params': params, 'p': params, 'ref': next(kind.refbasis),
+        'info': AutoOrderedDict(), 'created': created, 'executed': executed}
+    if exectype is not None:
+        state['exectype'] = exectype
+    if tradeid:
+        state['tradeid'] = given['tradeid'] = tradeid
+    if histnotify:
+        state['histnotify'] = given['histnotify'] = histnotify
     return order
 
 

@@ -175,7 +175,8 @@ class Figures(Blotter):
         cash = self.strategy.broker.startingcash if self.p.cash is None else self.p.cash
         level = benchmark_of(self.strategy, self)[1]
         self._figures = self.summarize(statistics.statistics(self, cash, benchmark=level, **self.p.conventions), cash)
-        self._empty()
+        self.fills, self.details, self.rejections, self.equity = [], [], [], []
+        self.orders, self.unfilled, self.corporate_actions = [], [], []
 
     def summarize(self, figures: dict[str, Any], cash: float) -> dict[str, Any]:
         """Return what is kept of the run; hook, called while the books are still there.

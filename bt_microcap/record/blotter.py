@@ -17,7 +17,7 @@ from ..exchange.commission import NO_FEES, Fees
 from . import run
 from .holdings import HoldingsBook
 from .round_trips import round_trips
-from .rows import CashFlow, CorporateAction, Equity, Fill, FillDetail, OrderRecord, Rejection, Rows, Unfilled
+from .rows import CashFlow, CorporateAction, Equity, Fill, FillDetail, OrderRecord, Rejection, RowsOf, Unfilled
 
 _REFUSED = (Order.Rejected, Order.Margin, Order.Canceled)
 
@@ -51,6 +51,11 @@ class Blotter(bt.Analyzer):
 
     follows_holdings = True  # not for the figures alone
 
+    fills = RowsOf(Fill)
+    details = RowsOf(FillDetail)  # one for each fill
+    orders = RowsOf(OrderRecord)  # those that have ended
+    unfilled = RowsOf(Unfilled)  # one for each of the orders
+
     def start(self) -> None:
         """Begin with empty books.
 
@@ -62,41 +67,19 @@ class Blotter(bt.Analyzer):
         if len(self.strategy.env.runningstrats) > 1:
             raise ValueError(f'found {len(self.strategy.env.runningstrats)} strategies in one Cerebro, which share one account: '
                              'a Blotter cannot tell whose it is; run one Cerebro a strategy, or cerebro.optstrategy')
+        self.fills, self.details = [], []
         self.held = HoldingsBook()
         self.run: run.Run | None = None
-        self._empty()
+        self.rejections: list[Rejection] = []
+        self.equity: list[Equity] = []
+        self.orders, self.unfilled = [], []
+        self.corporate_actions: list[CorporateAction] = []
         self._open: dict[int, _OrderBooks] = {}  # reference of an order that has not ended -> what adds up of it
         self._dated = 0, date.min
         self._days = self._day = 0  # trading days so far; ordinal of the last
         self.cash_flows: list[CashFlow] = []
         self._fund = self._shares_and_value()
         self._start_cash = self.strategy.broker.startingcash
-
-    def _empty(self) -> None:
-        self._fills, self._details, self._orders, self._unfilled = Rows(Fill), Rows(FillDetail), Rows(OrderRecord), Rows(Unfilled)
-        self.rejections: list[Rejection] = []
-        self.equity: list[Equity] = []
-        self.corporate_actions: list[CorporateAction] = []
-
-    @property
-    def fills(self) -> list[Fill]:
-        """The fills so far."""
-        return self._fills.rows()
-
-    @property
-    def details(self) -> list[FillDetail]:
-        """What is known of the fills beside, one for each."""
-        return self._details.rows()
-
-    @property
-    def orders(self) -> list[OrderRecord]:
-        """The orders that have ended."""
-        return self._orders.rows()
-
-    @property
-    def unfilled(self) -> list[Unfilled]:
-        """What was left of the orders, one for each."""
-        return self._unfilled.rows()
 
     def notify_order(self, order: bt.Order) -> None:
         """Book the fills and the refusal that an order's notification brings."""

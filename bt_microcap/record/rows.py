@@ -99,11 +99,13 @@ class Rows:
     ----------
     kind : type
         A named tuple.
+    rows : list, optional
+        Those that are there already.
     """
 
-    def __init__(self, kind: Any) -> None:
+    def __init__(self, kind: Any, rows: list[Any] | None = None) -> None:
         self._kind = kind
-        self._made: list[Any] = []
+        self._made: list[Any] = [] if rows is None else rows
         self._booked: list[tuple] = []
         self.book = self._booked.append  # a plain tuple of the kind's fields
 
@@ -121,5 +123,26 @@ class Rows:
         return self._kind, self.rows()
 
     def __setstate__(self, state: tuple) -> None:
-        self.__init__(state[0])
-        self._made = state[1]
+        self.__init__(*state)
+
+
+class RowsOf:
+    """An attribute that shows `Rows` as a list; they are held under its name with an underscore, to be booked in.
+
+    Parameters
+    ----------
+    kind : type
+        A named tuple.
+    """
+
+    def __init__(self, kind: Any) -> None:
+        self._kind = kind
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = f'_{name}'
+
+    def __get__(self, owner: Any, kind: type | None = None) -> Any:
+        return self if owner is None else getattr(owner, self._name).rows()
+
+    def __set__(self, owner: Any, rows: list[Any]) -> None:
+        setattr(owner, self._name, Rows(self._kind, rows))

@@ -36,17 +36,30 @@ def placed(universe: Any, codes: np.ndarray, datas: list[Any]) -> tuple[np.ndarr
         Ascending, of a section of the universe.
     datas : list of data feeds
     """
-    find = getattr(universe, 'place', None)
-    if find is not None and codes is universe.codes:
-        places = np.array([find(data._name) for data in datas], dtype=int)
-        if len(places) and places.min() >= 0:
-            return places, datas
-        ours = np.flatnonzero(places >= 0)
-    else:
-        names = np.array([data._name for data in datas], dtype=str)
-        places = np.minimum(np.searchsorted(codes, names), len(codes) - 1)
-        ours = np.flatnonzero(codes[places] == names) if len(codes) else []
+    places = places_of(universe, codes, [data._name for data in datas])
+    if len(places) and places.min() >= 0:
+        return places, datas
+    ours = np.flatnonzero(places >= 0)
     return places[ours], [datas[number] for number in ours]
+
+
+def places_of(universe: Any, codes: np.ndarray, names: list[str]) -> np.ndarray:
+    """Return where some names stand in an array of codes; -1 for one that is none of them.
+
+    Parameters
+    ----------
+    universe : Universe
+        Ours know where a code stands.
+    codes : ndarray of str
+        Ascending, of a section of the universe.
+    names : list of str
+    """
+    find = getattr(universe, 'places', None)
+    if find is not None and codes is universe.codes:
+        return find(names)
+    wanted = np.array(names, dtype=str)
+    places = np.minimum(np.searchsorted(codes, wanted), len(codes) - 1)
+    return np.where(codes[places] == wanted, places, -1) if len(codes) else np.full(len(wanted), -1)
 
 
 class Known:

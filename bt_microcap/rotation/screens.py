@@ -58,8 +58,12 @@ def listed_for(days: int) -> Screen:
 
 
 def _listed_for(section: CrossSection, days: int) -> np.ndarray:
-    age, rows = listed_days(section), section.history('close', 1, filled=True)[0]
-    return (age > days) | (np.isnan(age) & ~np.isnan(rows))  # without any row yet its day is today's, or to come
+    age = listed_days(section)
+    unknown = np.isnan(age)
+    if not unknown.any():
+        return age > days
+    # without any row yet its day is today's, or to come
+    return (age > days) | (unknown & ~np.isnan(section.history('close', 1, filled=True)[0]))
 
 
 # The mask of a market's codes is the same every day. Kept by the identity of the codes array, which the entry

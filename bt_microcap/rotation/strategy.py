@@ -13,6 +13,7 @@ from ..exchange import rules
 from ..feeds.errors import DataError
 from ..feeds.universe import CrossSection
 from . import choices, ranks, screens, weights
+from .known import places_of
 from .risk import RISK_PARAMS, RiskStrategy
 from .tally import NothingTradedWarning, Tally
 
@@ -280,7 +281,7 @@ class MicroCapStrategy(RiskStrategy):
         if not picks:
             return {}
         weigh = self.p.weights if callable(self.p.weights) else weights.WEIGHTS.get(self.p.weights, weights.equal)
-        found = np.asarray(weigh(section, np.searchsorted(section.codes, picks)), dtype=float)
+        found = np.asarray(weigh(section, places_of(self.universe, section.codes, picks)), dtype=float)
         whole = self._exposure * min(1.0, len(picks) / self.p.stocknum)
         return dict(zip(picks, weights.shares_of(found, self.p.max_weight, whole).tolist(), strict=True))
 
@@ -385,8 +386,9 @@ class MicroCapStrategy(RiskStrategy):
         cash = self.cash_after_sales(kept)
         total = cash + (0.0 if self._parking is None else self._parking.value()) + sum(held.values())
         # what stays and was not picked takes its room
-        room = self._exposure * total - sum(value for code, value in held.items() if code not in parts)
-        scale = min(1.0, max(0.0, room) / (total * sum(parts.values()))) if sum(parts.values()) > 0 < total else 0.0
+        room = self._exposure * total - sum([value for code, value in held.items() if code not in parts])
+        whole = sum(parts.values())
+        scale = min(1.0, max(0.0, room) / (total * whole)) if whole > 0 < total else 0.0
         changes = weights.changes(
             {code: scale * part * total for code, part in parts.items()}, held, self._holds | self._out_today,
             CASH_BAND if self.p.weights == choices.CASH else self.p.band, room, SPARE * total)

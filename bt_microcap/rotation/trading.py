@@ -175,8 +175,10 @@ class MarketStrategy(bt.Strategy):
         places, ours = placed(self.universe, section.codes, datas)
         if len(ours) < len(datas):  # a feed beside the market
             return [self.value_of(data) for data in datas]
-        positions = [self.broker.positions[data] for data in datas]
-        marks = [self.broker.marks.get(data, position.price) for data, position in zip(datas, positions, strict=True)]
+        positions = list(map(self.broker.positions.__getitem__, datas))
+        marks = list(map(self.broker.marks.get, datas))
+        if None in marks:  # not marked yet: at its cost
+            marks = [position.price if mark is None else mark for mark, position in zip(marks, positions, strict=True)]
         opens = section.today('open')[places]
         trades = (section.today('paused')[places] == 0) & (opens > 0)
         return (np.array([position.size for position in positions]) * np.where(trades, opens, marks)).tolist()
@@ -193,7 +195,10 @@ class MarketStrategy(bt.Strategy):
 
     def held(self) -> list[Any]:
         """Return the feeds with a position, in the order in which the positions were opened."""
-        return [data for data, position in self.broker.positions.items() if position.size]
+        broker = self.broker
+        if isinstance(broker, AShareBroker):
+            return broker.held()
+        return [data for data, position in broker.positions.items() if position.size]
 
     def sell_whole(self, data: Any, why: str, **info: Any) -> bt.Order | None:
         """Order the sale of a whole position at the open; `why` stands in orders.csv, `info` is noted in the order."""

@@ -79,9 +79,11 @@ def changes(
     dict of str to float
         Code -> yuan to buy, negative to sell; in the order of the targets, those for the money left over last.
     """
-    out = {code: target - values.get(code, 0.0) for code, target in targets.items()
-           if code not in fixed and abs(values.get(code, 0.0) - target) > band * target}
-    spare = min(room, sum(targets.values())) - sum(values.get(code, 0.0) + out.get(code, 0.0) for code in targets)
+    now = [values.get(code, 0.0) for code in targets]
+    out = {code: target - value for (code, target), value in zip(targets.items(), now, strict=True)
+           if abs(value - target) > band * target and code not in fixed}
+    spare = min(room, sum(targets.values())) - sum(
+        [value + out[code] if code in out else value for code, value in zip(targets, now, strict=True)])
     if spare > idle:
         low = [code for code, target in targets.items()
                if code not in fixed and code not in out and 0 < values.get(code, 0.0) < target]

@@ -250,9 +250,10 @@ class MarketStore:
             raise KeyError(f'the store has no stock {code!r}; it has {len(self)} from {self.codes[0]} to '
                            f'{self.codes[-1]}') from None
 
-    def find(self, code: str) -> int:
-        """Return the number of a stock in `codes`, -1 where the store has none of this code."""
-        return self._ids.get(code, -1)
+    def find(self, codes: Sequence[str]) -> np.ndarray:
+        """Return the numbers of some stocks in `codes`, -1 where the store has none of a code."""
+        found = list(map(self._ids.get, codes))
+        return np.array([-1 if number is None else number for number in found] if None in found else found, dtype=int)
 
     def day_number(self, day: int) -> int:
         """Return the number of the first trading day at or after an ordinal."""

@@ -172,8 +172,8 @@ def test_nothing_of_today_after_the_open_is_in_it(market, table):
 def test_boards_are_told_once(monkeypatch):
     """Asked every day, the boards of the codes are not looked up every day."""
     told = []
-    board = rules.board
-    monkeypatch.setattr(rules, 'board', lambda code: told.append(code) or board(code))
+    limit_key = rules.limit_key
+    monkeypatch.setattr(rules, 'limit_key', lambda code: told.append(code) or limit_key(code))
     cerebro = bt.Cerebro(stdstats=False)
     cerebro.adddata(MarketFeed(dataname=tiny_market({OLD: [10.0] * 9, '300001.XSHE': [20.0] * 9})), name='market')
     seen = []
