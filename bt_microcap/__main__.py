@@ -12,6 +12,8 @@ from collections.abc import Callable
 from .commands import COMMANDS
 from .feeds.invocation import program
 
+SELDOM = 10_000, 20, 20  # objects and rounds after which Python looks for cyclic garbage; 700, 10, 10 by default
+
 
 def command_main(name: str) -> Callable[..., int]:
     """Return the main function of a command, whose module is imported when it is called.
@@ -38,10 +40,15 @@ def _module(name: str) -> object:
 
 def _as_process(name: str, arguments: list[str]) -> int:
     """Call a command in a process of its own, without what it does not need."""
+    if name == 'bench':  # which measures what a script of the user's costs
+        return _module(name).main(arguments)
     if not any(argument.startswith('--strategy') for argument in arguments):  # no code of the user's, which may want them
         os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')  # NumPy would start a thread a core, for algebra that nobody does
     module = _module(name)
-    gc.freeze()  # what is imported stays until the end, and need not be looked at for garbage again and again
+    # What is imported stays until the end, and need not be looked at for garbage again and again; of the rest nearly all goes
+    # as it came, without being looked for.
+    gc.freeze()
+    gc.set_threshold(*SELDOM)
     try:
         return module.main(arguments)
     finally:

@@ -53,6 +53,7 @@ class Blotter(bt.Analyzer):
 
     fills = RowsOf(Fill)
     details = RowsOf(FillDetail)  # one for each fill
+    rejections = RowsOf(Rejection)
     orders = RowsOf(OrderRecord)  # those that have ended
     unfilled = RowsOf(Unfilled)  # one for each of the orders
 
@@ -70,9 +71,8 @@ class Blotter(bt.Analyzer):
         self.fills, self.details = [], []
         self.held = HoldingsBook()
         self.run: run.Run | None = None
-        self.rejections: list[Rejection] = []
         self.equity: list[Equity] = []
-        self.orders, self.unfilled = [], []
+        self.rejections, self.orders, self.unfilled = [], [], []
         self.corporate_actions: list[CorporateAction] = []
         self._open: dict[int, _OrderBooks] = {}  # reference of an order that has not ended -> what adds up of it
         self._dated = 0, date.min
@@ -90,7 +90,7 @@ class Blotter(bt.Analyzer):
             if done.size and reason == DELISTED:
                 # it became cash after the close of the trading day before
                 day = self.strategy.broker.calendar.previous(int(done.dt))
-                self.rejections.append(Rejection(date.fromordinal(day), order.data._name, side, reason))
+                self._rejections.book((date.fromordinal(day), order.data._name, side, reason))
             return
         books = self._open.get(order.ref)
         if books is None:
@@ -100,8 +100,7 @@ class Blotter(bt.Analyzer):
             for number, bit in enumerate(done.iterpending(), done.p1):
                 self._book_fill(order, side, books, bit, self._fees(order, number, bit))
         if status in _REFUSED and (reason or status != Order.Canceled):
-            self.rejections.append(Rejection(self._date(self._today()), order.data._name, side,
-                                             reason or order.getstatusname().lower()))
+            self._rejections.book((self._date(self._today()), order.data._name, side, reason or order.getstatusname().lower()))
         if status >= Order.Completed:
             self._close(order, side, books, reason)
 
@@ -178,7 +177,7 @@ class Blotter(bt.Analyzer):
             return  # a bar of some other feed, on a day without trading
         again, self._day = day == self._day, day
         self._days += not again
-        if self._days > 1 or self._fills or self.rejections:  # from the second bar on, or the first where something happened
+        if self._days > 1 or self._fills or self._rejections:  # from the second bar on, or the first where something happened
             cash, total = broker.getcash(), broker.getvalue()
             if again and self.equity:  # a later bar of the same day, of a feed beside the market: the last one counts
                 self.equity.pop()
