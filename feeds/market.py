@@ -340,6 +340,13 @@ class MarketUniverse:
         """
         return self._market.stock(code)
 
+    def numbers(self, datas: list[Any]) -> np.ndarray | None:
+        """Return where the stocks of some feeds stand in `codes`; None where one is no stock of the market."""
+        try:
+            return np.array([data._number for data in datas], dtype=int)
+        except AttributeError:  # a feed beside the market
+            return None
+
     def places(self, codes: list[str]) -> np.ndarray:
         """Return where some codes stand in `codes`; -1 for one that is none of them, as of a feed beside the market."""
         return self._market.store.find(codes)

@@ -405,9 +405,11 @@ class AccountBroker(bt.brokers.BackBroker):
                 self.tax_lots.buy(data, day, size)
             on, bought = self._bought.get(data, NOTHING)
             self._bought[data] = day, size + (bought if on == day else 0)
-            owners = self._owners.setdefault(data, [])
-            if not any(owner is order.owner for owner in owners):  # == of two strategies compares their lines
-                owners.append(order.owner)
+            owner, owners = order.owner, self._owners.get(data)
+            if owners is None:
+                self._owners[data] = [owner]
+            elif owners[-1] is not owner and not any(each is owner for each in owners):  # == of two compares their lines
+                owners.append(owner)
             if psize == signed:  # a new holding
                 self._numbers[data] = getattr(data, '_number', -1)
                 self._first_end = min(self._first_end, self.calendar.lives_until(data))

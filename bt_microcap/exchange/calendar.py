@@ -30,6 +30,7 @@ class Calendar:
         self.days = np.unique(np.concatenate(days)) if len(days) > 1 else days[0] if days else np.empty(0, 'int64')
         self.first = int(self.days[0]) if len(self.days) else 0
         self.last = int(self.days[-1]) if len(self.days) else 0
+        self._ends: dict[int, int] = {}  # last row -> the day up to which its stock counts as listed
         self._trading = -1, False  # the day that `is_trading_day` was last asked for, and the answer
         self._asked = self._lately = 0  # the day that `listed_day` was last asked for; no stock listed before counts on it
 
@@ -114,8 +115,10 @@ class Calendar:
         delisted = getattr(data, 'delisted_day', 0)
         if delisted:
             return max(delisted, last)
-        at = int(np.searchsorted(self.days, last)) + math.floor(self._wait)
-        return int(self.days[at]) if at < len(self.days) else sys.maxsize
+        if last not in self._ends:
+            at = int(np.searchsorted(self.days, last)) + math.floor(self._wait)
+            self._ends[last] = int(self.days[at]) if at < len(self.days) else sys.maxsize
+        return self._ends[last]
 
     def has_ended(self, data: Any, day: int) -> bool:
         """Return whether the stock is taken for delisted before a day.

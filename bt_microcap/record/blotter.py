@@ -146,9 +146,11 @@ class Blotter(bt.Analyzer):
 
     def _left(self, order: bt.Order, quantity: int) -> int:
         """Return how many more shares an order that has ended could have traded at the price it met."""
+        if order.status == Order.Completed:
+            return 0
         data, broker = order.data, self.strategy.broker
         left = int(order.info.get('wanted') or abs(order.created.size)) - quantity
-        if left <= 0 or order.status == order.Completed:
+        if left <= 0:
             return 0
         price = order.info.get('open') or (data.open[0] if len(data) else math.nan)
         held = max(0, int(broker.getposition(data).size))

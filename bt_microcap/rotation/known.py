@@ -36,6 +36,9 @@ def placed(universe: Any, codes: np.ndarray, datas: list[Any]) -> tuple[np.ndarr
         Ascending, of a section of the universe.
     datas : list of data feeds
     """
+    numbers = getattr(universe, 'numbers', None)
+    if numbers is not None and codes is universe.codes and (found := numbers(datas)) is not None:
+        return found, datas
     places = places_of(universe, codes, [data._name for data in datas])
     if len(places) and places.min() >= 0:
         return places, datas
