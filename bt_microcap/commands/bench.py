@@ -110,11 +110,8 @@ def measure_all(stocks: list[int], days: int, rounds: int, full: bool, work: Pat
               if count <= (PLAIN_STOCKS_FULL if full else PLAIN_STOCKS)}
     steps |= {'read': ('read', table), 'ingest': ('ingest', table, work)}
     steps |= {'grid 1': ('grid', store, 1), 'grid 2': ('grid', store, 2)}
-    values = ','.join(f'{3e9 + 1e7 * step:.0f}' for step in range(SWEEP // 5))
     steps['sweep'] = 'sweep', store, SWEEP, 2, SEVENTH_YEAR
-    steps['optimize'] = ('program', '-m', 'bt_microcap', 'optimize', '--data', store, '--end', SEVENTH_YEAR, '--no-plot',
-                         '--grid', 'phase=0:4', '--grid', f'max_cap={values}', '--maxcpus', '2',
-                         '--out', Path(out.name) / 'sweep')
+    steps['optimize'] = 'optimize', store, SWEEP, 2, SEVENTH_YEAR
     steps['imports'] = 'program', '-c', 'import backtrader, pandas'
     steps['import'] = 'program', '-c', 'import bt_microcap'
     steps['help'] = 'program', '-m', 'bt_microcap', 'backtest', '--help'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 import numpy as np
@@ -10,6 +11,26 @@ import numpy as np
 DAYS_A_CALENDAR_YEAR = 365.25
 TAIL = 0.05  # the part of the days that the value at risk leaves out
 ROUNDING = 1e-12  # returns of a day that spread by less are all the same: prices have no such steps
+
+
+def percentile(values: Sequence[float] | np.ndarray, percent: float) -> float:
+    """Return the value below which a part of some values lies, between two of them in proportion, as ``numpy.percentile``.
+
+    NumPy's own imports its masked arrays for it.
+    """
+    ordered = np.sort(values)
+    at = (len(ordered) - 1) * (percent / 100)
+    low = math.floor(at)
+    first, last, part = ordered[low], ordered[min(low + 1, len(ordered) - 1)], at - low
+    # as NumPy, from the nearer end
+    return float(first + (last - first) * part if part < 0.5 else last - (last - first) * (1 - part))
+
+
+def median(values: Sequence[float] | np.ndarray) -> float:
+    """Return the median, as ``numpy.median``; see `percentile`."""
+    ordered = np.sort(values)
+    middle = len(ordered) // 2
+    return float(ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2)
 
 
 def figures_of(
@@ -81,7 +102,7 @@ def _of_itself(returns: np.ndarray, year: float, free: float) -> dict[str, float
         'calmar': annual_return(growth[-1], days, year) / depth if depth > ROUNDING else None,
         'skew': _skew(days, (squares * (returns - mean)).mean() / variance ** 1.5) if spread and days > 2 else None,
         'kurtosis': _kurtosis(days, np.square(squares).mean() / variance ** 2) if spread and days > 3 else None,
-        'value_at_risk': np.percentile(returns, 100 * TAIL),
+        'value_at_risk': percentile(returns, 100 * TAIL),
         'conditional_value_at_risk': np.partition(returns, last)[:last + 1].mean(),
         'best_day': returns.max(),
         'worst_day': returns.min(),

@@ -120,10 +120,18 @@ class Rows:
         return self._made
 
     def __getstate__(self) -> tuple:
-        return self._kind, self.rows()
+        return self._kind, [*map(tuple, self._made), *self._booked]  # plain: a third of the time to another process
 
     def __setstate__(self, state: tuple) -> None:
-        self.__init__(*state)
+        self.__init__(state[0])
+        self._booked.extend(state[1])
+
+
+def packed(rows: Any) -> Any:
+    """Return a list of named tuples of one kind as `Rows`, which travel quicker; anything else as it is."""
+    if isinstance(rows, list) and rows and hasattr(rows[0], '_fields') and {type(row) for row in rows} == {type(rows[0])}:
+        return Rows(type(rows[0]), rows)
+    return rows
 
 
 class RowsOf:

@@ -20,6 +20,7 @@ from .missed import Missed, missed
 from .observers import benchmark_feed
 from .param_texts import as_json, changed
 from .round_trips import RoundTrip, openings, profits_by_stock, round_trips
+from .rows import Rows, packed
 
 BY_HAND = 'by hand'  # the profile of a broker that setup() has not made
 MICROCAP = 'microcap'
@@ -119,6 +120,12 @@ class Run:
     names: dict[str, str] = field(default_factory=dict)
     log_lines: list[str] = field(default_factory=list)
     recorded: dict[str, list[tuple[date, float]]] = field(default_factory=dict)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: packed(value) for name, value in self.__dict__.items()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update({name: value.rows() if isinstance(value, Rows) else value for name, value in state.items()})
 
 
 def gather(strategy: bt.Strategy, books: Any) -> Run:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..exchange.account import DELISTED
 from .drawdowns import drawdowns
-from .figures import annual_return, cagr, eve, figures_of, grown, max_drawdown
+from .figures import annual_return, cagr, eve, figures_of, grown, max_drawdown, median, percentile
 from .round_trips import RoundTrip, days_in_stocks, parked_codes, round_trips
 
 if TYPE_CHECKING:
@@ -133,16 +133,9 @@ def statistics(
         **_figures_of_trades([trip for trip in trips if trip.code not in parked]),
         'time_in_market': days_in_stocks(blotter.fills, blotter.corporate_actions, dates, parked) / days if days else None,
         'slippage': math.fsum(order.slippage for order in blotter.orders),
-        'volume_share_95': float(np.percentile(shares, 95)) if shares else None,
+        'volume_share_95': percentile(shares, 95) if shares else None,
         'volume_share_max': float(max(shares)) if shares else None,
     }
-
-
-def median(values: Sequence[float]) -> float:
-    """Return the median; NumPy's own imports its masked arrays for it."""
-    ordered = np.sort(values)
-    middle = len(ordered) // 2
-    return float(ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2)
 
 
 def growth_of(blotter: Blotter, start_cash: float) -> np.ndarray:

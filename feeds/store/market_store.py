@@ -43,7 +43,7 @@ TEMPORARY = 'bt_microcap_'  # how folders begin that are only made to travel to 
 FINDINGS = 'findings'  # the table of rows that were mended or left out, beside the reference tables
 
 
-OFTEN = 128  # vectors after which pages are counted
+OFTEN = 32  # vectors after which pages are counted
 MOST_TOUCHED = 96e6  # bytes of a store's pages that stay in memory: to map them again costs more than to read them
 
 

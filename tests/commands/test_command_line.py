@@ -1,6 +1,7 @@
 """The console command, what it loads, and what messages call it."""
 
 import ast
+import os
 import subprocess
 import sys
 
@@ -13,13 +14,16 @@ from bt_microcap.feeds.invocation import command, title
 from tests.support.script_calls import ROOT, shell
 
 HEAVY = {'pandas', 'matplotlib', 'pyarrow'}
+# What a run alone has no use for: modules of ours, a progress bar that nobody sees, masked arrays for a median.
+UNUSED = {'bt_microcap.study.chance', 'bt_microcap.study.processes', 'bt_microcap.views.html_report', 'bt_microcap.views.chinese',
+          'bt_microcap.feeds.store.data_report', 'bt_microcap.feeds.quarantine', 'tqdm', 'numpy.ma'}
 
 
 def loaded(code, cwd):
     """Run a line of Python in a process of its own and return which heavy packages it has loaded."""
     code += '\nimport sys; print("loaded", *sys.modules)'
     done = subprocess.run([sys.executable, '-c', code], cwd=cwd, capture_output=True, text=True, check=True)
-    return (HEAVY | {'numpy', 'backtrader'}) & set(done.stdout.splitlines()[-1].split())
+    return (HEAVY | UNUSED | {'numpy', 'backtrader'}) & set(done.stdout.splitlines()[-1].split())
 
 
 @pytest.mark.parametrize(('called', 'ingest', 'reconcile', 'shown'), [
@@ -85,7 +89,25 @@ assert main(['backtest', '--data', 'store', '--no-plot']) == 0"""
     from bt_microcap.feeds.demo import demo_market
 
     MarketStore.from_table(demo_market(30, days=60), checked=True).save(tmp_path / 'store')
-    assert not loaded(code, tmp_path) & HEAVY
+    assert not loaded(code, tmp_path) & (HEAVY | UNUSED)
+
+
+@pytest.mark.parametrize(('call', 'arguments', 'expected'), [
+    ('main()', ['presets'], 'True 1'),  # what a process is for
+    ("command_main('presets')()", [], 'True 1'),
+    ("main(['presets'])", [], 'False None'),  # from a program that does other things, too
+    ("command_main('presets')([])", [], 'False None'),
+])
+def test_only_a_process_of_its_own_is_set_up(call, arguments, expected, tmp_path):
+    """Without threads of algebra, and without a look through all imports for garbage; nothing of a caller's is touched."""
+    code = f"""import gc, os, sys
+from bt_microcap.__main__ import command_main, main
+sys.argv = ['bt-microcap', *{arguments}]
+{call}
+print('found', gc.get_freeze_count() > 100, os.environ.get('OPENBLAS_NUM_THREADS'))"""
+    environment = {name: value for name, value in os.environ.items() if name != 'OPENBLAS_NUM_THREADS'}
+    done = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.splitlines()[-1] == f'found {expected}'
 
 
 def test_the_public_names():
