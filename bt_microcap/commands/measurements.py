@@ -191,8 +191,8 @@ def measure_optimize(store: str, count: str, processes: str, last: str) -> Figur
     """Measure the command optimize over a grid around the original, in a folder of its own: it would go on in an old one."""
     values = ','.join(f'{3e9 + 1e7 * step:.0f}' for step in range(int(count) // 5))
     with tempfile.TemporaryDirectory(prefix='bt_microcap_bench_') as folder:
-        return measure_program('-m', 'bt_microcap', 'optimize', '--data', store, '--end', last, '--no-plot', '--grid', 'phase=0:4',
-                               '--grid', f'max_cap={values}', '--maxcpus', processes, '--out', folder)
+        return measure_program('-m', 'bt_microcap', 'optimize', '--data', store, '--end', last, '--no-plot', '--out', folder,
+                               '--grid', 'phase=0:4', '--grid', f'max_cap={values}', '--maxcpus', processes)
 
 
 def make_market(stocks: str, days: str, file: str, store: str) -> Figures:
@@ -212,7 +212,7 @@ def make_market(stocks: str, days: str, file: str, store: str) -> Figures:
 
 MEASURES: dict[str, Callable[..., Figures]] = {
     'floor': measure_floor, 'run': measure_run, 'orders': measure_orders, 'pages': measure_pages, 'plain': measure_plain,
-    'read': measure_read, 'ingest': measure_ingest,
-    'xbx files': make_xbx, 'read xbx': measure_read_xbx, 'xbx': measure_xbx,
-    'grid': measure_grid, 'sweep': measure_sweep, 'optimize': measure_optimize, 'chance': measure_chance, 'program': measure_program, 'market': make_market,
+    'read': measure_read, 'ingest': measure_ingest, 'xbx files': make_xbx, 'read xbx': measure_read_xbx, 'xbx': measure_xbx,
+    'grid': measure_grid, 'sweep': measure_sweep, 'optimize': measure_optimize, 'chance': measure_chance,
+    'program': measure_program, 'market': make_market,
 }
