@@ -24,7 +24,7 @@ from .daily import DailyFeed
 from .days import StoreDays
 from .errors import DataError
 from .history import LIMITS, History
-from .market_stock import ClockedLine, MarketStock
+from .market_stock import ClockedLine, DayRows, MarketStock
 from .store import MarketStore
 from .universe import CrossSection, any_between, check_close, extremes_of
 
@@ -162,7 +162,7 @@ class MarketFeed(DailyFeed):
         return self._shared[empty, start]
 
     def closes(self, numbers: np.ndarray) -> np.ndarray | None:
-        """Return the closes of many stocks at the current bar, as their lines show them; None where only the lines know.
+        """Return the closes of many stocks at the current bar; None where only the lines know.
 
         Parameters
         ----------
@@ -172,11 +172,11 @@ class MarketFeed(DailyFeed):
         Returns
         -------
         ndarray of float
-            Yuan; NaN outside a stock's life.
+            Yuan; NaN where a stock has no row.
         """
         if self.store.coming is not None:
             return None
-        return self.store.values('close', numbers, self.offset + self.lines.datetime._idx)
+        return self.store.vector('close', self.offset + self.lines.datetime._idx)[numbers]
 
     @property
     def stocks(self) -> list[MarketStock]:
@@ -198,6 +198,7 @@ class MarketFeed(DailyFeed):
         self.labels = [(name, name not in PRE_OPEN) for name in template.getlinealiases()]
         self.by_name = dict(zip(template.getlinealiases(), self.columns, strict=True))
         self.opening_columns = [self.by_name[name] for name in OpeningBar._fields[1:]]
+        self.day_rows = DayRows.of(self.store)
         self._shared: dict[tuple[bool, int], ClockedLine] = {}
         self.stamps = memoryview(self.days[self.offset:self.end].astype('float64'))
         self.listed, self.delisted = (self.store.listing_days(name) for name in ('listed', 'delisted'))  # code -> ordinal
@@ -261,8 +262,8 @@ class MarketFeed(DailyFeed):
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
         state['_loaded'], state['_bars'] = self.lines.datetime.buflen() > 0, len(self)
-        for name in ('days', 'level', 'columns', 'by_name', 'opening_columns', 'labels', 'stamps', 'listed', 'delisted',
-                     'opening', '_shared', '_made', '_template'):
+        for name in ('days', 'level', 'columns', 'by_name', 'opening_columns', 'day_rows', 'labels', 'stamps', 'listed',
+                     'delisted', 'opening', '_shared', '_made', '_template'):
             state.pop(name, None)
         state = {name: value for name, value in state.items() if not name.startswith('line')}
         state.pop('l', None)

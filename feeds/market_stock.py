@@ -6,6 +6,7 @@ It is made when it is first asked for, is always in step, and costs nothing whil
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
 from functools import cached_property
 from typing import Any, NoReturn
 
@@ -17,6 +18,35 @@ from bt_microcap.exchange.bars import NAN, OpeningBar
 from .columns import OPTIONAL
 from .daily import STOCK_LINES
 from .errors import DataError
+
+
+class DayRows:
+    """Finds the row of a stock among those of a day, whose columns lie day by day.
+
+    The stocks that are traded on a day are found on the same few pages; stock by stock each would touch a page a column.
+
+    Parameters
+    ----------
+    store : MarketStore
+    """
+
+    def __init__(self, store: Any) -> None:
+        self._starts, self._stocks = memoryview(store.arrays['day_start']), memoryview(store.arrays['day_stock'])
+        self.columns = {name: memoryview(store.arrays[f'day/{name}']) for name in store.columns if f'day/{name}' in store.arrays}
+        self.opening = [self.columns.get(name) for name in OpeningBar._fields[1:]]
+
+    @classmethod
+    def of(cls, store: Any) -> DayRows | None:
+        """Return the rows of a store; None where it lacks a column by day that an opening has by stock."""
+        lacking = [name for name in OpeningBar._fields[1:]
+                   if f'stock/{name}' in store.arrays and f'day/{name}' not in store.arrays]
+        return None if lacking or store.coming is not None else cls(store)
+
+    def find(self, day: int, stock: int) -> int:
+        """Return the row of a stock on a day, both by their numbers; -1 where it has none."""
+        end = self._starts[day + 1]
+        row = bisect_left(self._stocks, stock, self._starts[day], end)
+        return row if row < end and self._stocks[row] == stock else -1
 
 
 class ClockedLine(bt.linebuffer.LineBuffer):
@@ -179,7 +209,7 @@ class MarketStock(bt.feed.DataBase):
         # rows of its block, none after the last bar
         bars = max(0, self.market.end - self.market.offset + twin._shift)
         twin._size = min(int(store.arrays['start'][number + 1]) - twin._first, bars)
-        twin._opening_row = -1  # of the bar that `opening_bar` was asked for
+        twin._opening_row = twin._day_row = -1  # the bar that `opening_bar` was asked for, and its row among those of the day
         twin.plotinfo = object.__new__(type(self.plotinfo))
         twin.plotinfo.__dict__ = self.plotinfo.__dict__.copy()
         lines = object.__new__(type(self.lines))
@@ -215,14 +245,18 @@ class MarketStock(bt.feed.DataBase):
         clock = self._bars_line
         row = clock._idx
         if self._opening_row != row:
-            at, stamp = row + self._shift, clock.array[row]
-            if self.market.store.coming is not None:  # the lines know what is not published
+            market, at, stamp = self.market, row + self._shift, clock.array[row]
+            self._day_row = -1
+            if market.store.coming is not None:  # the lines know what is not published
                 bar = OpeningBar(stamp, *(getattr(self.lines, name)[0] for name in OpeningBar._fields[1:]))
-            elif 0 <= at < self._size:
-                at += self._first
-                bar = OpeningBar(stamp, *[NAN if column is None else column[at] for column in self.market.opening_columns])
-            else:
+            elif not 0 <= at < self._size:
                 bar = OpeningBar(stamp, *[NAN] * 7)
+            else:
+                columns, at = market.opening_columns, at + self._first
+                if market.day_rows is not None and (found := market.day_rows.find(market.offset + row, self._number)) >= 0:
+                    self._day_row = at = found
+                    columns = market.day_rows.opening
+                bar = OpeningBar(stamp, *[NAN if column is None else column[at] for column in columns])
             self._opening_row, self._opening_bar = row, bar
         return self._opening_bar
 
@@ -231,6 +265,8 @@ class MarketStock(bt.feed.DataBase):
         market, row = self.market, self._bars_line._idx
         if market.store.coming is not None or row < self._start:
             return getattr(self.lines, name)[0]
+        if self._opening_row == row and self._day_row >= 0 and name in market.day_rows.columns:
+            return market.day_rows.columns[name][self._day_row]
         at = row + self._shift
         column = market.by_name[name]
         return NAN if column is None or at >= self._size else column[self._first + at]

@@ -15,7 +15,7 @@ from backtrader.order import Order
 from backtrader.position import Position
 
 from . import corporate_actions, rules
-from .bars import NAN, current, line_value, opening_bar
+from .bars import NAN, current, opening_bar
 from .calendar import Calendar
 from .commission import NO_FEES, AShareCommission, Fees
 from .opening import Opening
@@ -307,16 +307,17 @@ class AccountBroker(bt.brokers.BackBroker):
 
     def _ex_rights(self, data: Any, shares: int, last_close: float) -> corporate_actions.ExRights | None:
         """Return what today's ex-rights make of some shares of a stock."""
-        if not len(data) or int((bar := opening_bar(data)).stamp) != self.day:
+        if not len(data) or int(data.datetime[0]) != self.day:
             return None
         explicit = self.p.ex_rights == 'auto' and getattr(data, 'explicit_actions', False)
-        if not explicit and bar.preclose == last_close:
+        preclose = current(data, 'preclose')
+        if not explicit and preclose == last_close:
             return None  # as a rule
         untaxed = self.tax_lots is not None or rules.is_fund(data._name)
         return corporate_actions.ex_rights(
-            shares, last_close, bar.preclose, 0.0 if untaxed else self.p.dividend_tax,
-            line_value(data, 'cash_dividend') if explicit else NAN,
-            line_value(data, 'share_ratio') if explicit else NAN, rules.half_tick(data._name))
+            shares, last_close, preclose, 0.0 if untaxed else self.p.dividend_tax,
+            current(data, 'cash_dividend') if explicit else NAN, current(data, 'share_ratio') if explicit else NAN,
+            rules.half_tick(data._name))
 
     def _restate(self, data: Any, happened: corporate_actions.ExRights) -> None:
         """Restate a position after a corporate action; its cost and its open trades go with it."""

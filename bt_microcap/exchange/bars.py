@@ -39,12 +39,12 @@ def opening_bar(data: Any) -> OpeningBar:
 
 
 def current(data: Any, name: str) -> float:
-    """Return the value of a line at the current bar, such as the close: for the broker's eyes and after the session.
+    """Return the value of a line at the current bar, NaN where the feed has none: for the broker's eyes, or after the session.
 
     A stock of a `MarketFeed` tells it without making the line.
     """
     tell = getattr(type(data), '_current', None)
-    return getattr(data, name)[0] if tell is None else tell(data, name)
+    return line_value(data, name) if tell is None else tell(data, name)
 
 
 def opening_price(data: Any) -> float:
