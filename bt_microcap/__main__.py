@@ -44,7 +44,11 @@ def _as_process(name: str, arguments: list[str]) -> int:
         return _module(name).main(arguments)
     if not any(argument.startswith('--strategy') for argument in arguments):  # no code of the user's, which may want them
         os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')  # NumPy would start a thread a core, for algebra that nobody does
-    module = _module(name)
+    try:
+        module = _module(name)
+    except KeyboardInterrupt:
+        print('interrupted', file=sys.stderr)
+        return 130
     # What is imported stays until the end, and need not be looked at for garbage again and again; of the rest nearly all goes
     # as it came, without being looked for.
     gc.freeze()

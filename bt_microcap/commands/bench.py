@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import json
 import statistics
 import subprocess
@@ -39,6 +40,17 @@ RANDOM_RUNS = 20  # as many as cost what a round may
 SWEEP, SEVENTH_YEAR = 100, '2022-12-30'  # runs of a grid, and the day that seven years end on
 FIVE_YEARS, FIFTH_YEAR = 1_215, '2020-12-31'  # trading days, and the day that they end on, of the report and of the random picks
 PLAIN_STOCKS, PLAIN_STOCKS_FULL = 100, 500  # plain Backtrader takes a second for every few stocks
+
+
+def has_report() -> bool:
+    """Return whether the extra report is installed, without which a report cannot be measured."""
+    return all(importlib.util.find_spec(name) is not None for name in ('bokeh', 'jinja2'))
+
+
+def years(days: int, most: float) -> str:
+    """Return how many years some trading days are, at most as many as are measured."""
+    count = min(most, round(days / 243, 1))
+    return f'{count:g} year{"s" * (count != 1)}'
 
 
 class Row(NamedTuple):
@@ -120,7 +132,8 @@ def measure_all(stocks: list[int], days: int, rounds: int, full: bool, work: Pat
     steps |= {'read xbx': ('read xbx', folder), 'xbx': ('xbx', folder, work)}
     steps['process'] = 'program', '-m', 'bt_microcap', 'backtest', '--data', store, '--no-plot', '--out', out.name
     steps['five years'] = (*steps['process'], '--end', FIFTH_YEAR)
-    steps['report'] = (*steps['five years'], '--report', '--random-picks', '0')
+    if has_report():
+        steps['report'] = (*steps['five years'], '--report', '--random-picks', '0')
     steps['chance'] = 'chance', store, RANDOM_RUNS, 2, FIVE_YEARS
     bar = progress(total=len(stocks) + 2 + len(compared) + rounds * len(steps), label='measurements')
 
@@ -145,7 +158,7 @@ def measure_all(stocks: list[int], days: int, rounds: int, full: bool, work: Pat
     return results
 
 
-def compare(results: dict[str, list[Figures]], stocks: list[int]) -> list[Row]:
+def compare(results: dict[str, list[Figures]], stocks: list[int], days: int) -> list[Row]:
     """Return the table: the medians, and how they stand to each other and to the targets."""
     middle = {name: {key: statistics.median(figures[key] for figures in rounds) for key in rounds[0]}
               for name, rounds in results.items()}
@@ -158,24 +171,26 @@ def compare(results: dict[str, list[Figures]], stocks: list[int]) -> list[Row]:
     def compared(name: str, text: str, target: float | None) -> list[Row]:
         """Return plain Backtrader with as many orders, and our run."""
         orders = f'{middle[name]["orders"]:,.0f} orders'
-        return [row(f'floor {name}', f'plain Backtrader, one feed, {orders}'),
-                row(name, f'our run, {text}, {orders}', cpu[name] / cpu[f'floor {name}'], 'x plain with as many orders', target)]
+        return [row(f'floor {name}', f'plain Backtrader, one feed, as many orders: {orders}'),
+                row(name, f'our run, {text}', cpu[name] / cpu[f'floor {name}'], 'x plain with as many orders', target)]
 
     plain_order = (cpu['floor orders'] - cpu['floor']) / middle[f'orders {A_DAY}']['orders']
     our_order = (cpu[f'orders {A_DAY}'] - cpu['orders 0']) / middle[f'orders {A_DAY}']['orders']
     return [
+        row('imports', 'a process that imports backtrader and pandas'),
         row('floor', 'plain Backtrader, one feed, no orders'),
         Row('an order in plain Backtrader', ratio=1e6 * plain_order, unit='us'),
-        Row('an order in our broker, told to strategy and blotter', ratio=our_order / plain_order, unit="x plain Backtrader's",
+        Row('an order in our broker, told to strategy and blotter', ratio=our_order / plain_order,
+            unit=f"x plain Backtrader's ({1e6 * our_order:.0f} us)",
             target=AN_ORDER),
         *(each for count in stocks
           for each in compared(f'run {count}', f'{count:,} stocks', 1.0 if count in (first, last) else None)),
         Row(f'our run, {last:,} stocks against {first:,}', ratio=cpu[f'run {last}'] / cpu[f'run {first}'],
             unit=f'x {first:,} stocks', target=1.4),
-        Row(f'our run, {last:,} stocks, peak memory', ratio=middle[f'run {last}']['peak'] - middle['imports']['peak'],
-            unit='MB more than these imports', target=MEMORY),
+        Row(f'our run, {last:,} stocks, peak memory beyond that of the imports',
+            ratio=max(0.0, middle[f'run {last}']['peak'] - middle['imports']['peak']), unit='MB', target=MEMORY),
         Row('pages of the store that it looks at', ratio=middle['pages']['touched'],
-            unit=f'MB of {middle["pages"]["size"]:,.0f}'),
+            unit=f'MB of {middle["pages"]["size"]:,.{0 if middle["pages"]["size"] > 100 else 2}f} MB'),
         *(each for name, target in AGAINST_PLAIN.items() for each in compared(name, f'{last:,} stocks, {name}', target)),
         *(row(preset, f'our run, {last:,} stocks, preset {preset}, {middle[preset]["orders"]:,.0f} orders',
               cpu[preset] / cpu[f'run {last}'], 'x the original') for preset in PRESETS
@@ -196,31 +211,31 @@ def compare(results: dict[str, list[Figures]], stocks: list[int]) -> list[Row]:
         row('grid 1', 'optimizer, 20 combinations, 1 core'),
         row('grid 2', 'optimizer, 20 combinations, 2 cores', middle['grid 1']['wall'] / middle['grid 2']['wall'],
             'x faster by the clock', 1.7, True),
-        Row(f'optimize, {SWEEP} runs around the original, 7 years, 2 cores', cpu['optimize'], middle['optimize']['peak'],
+        Row(f'optimize, {SWEEP} runs around the original, {years(days, 7)}, 2 cores', cpu['optimize'], middle['optimize']['peak'],
             middle['optimize']['wall'], 's by the clock, start-up included', 60),
         Row('a run of it, beside cerebro.run() itself', ratio=middle['sweep']['overhead'], unit='ms', target=30),
         Row('cerebro, pickled', ratio=middle['grid 2']['pickled'], unit='kB', target=100),
-        row('imports', 'a process that imports backtrader and pandas'),
-        row('import', 'import bt_microcap', cpu['import'] / cpu['imports'], 'x these imports'),
-        row('help', 'backtest --help', cpu['help'] / cpu['imports'], 'x these imports'),
-        row('process', f'backtest, {last:,} stocks, no picture', cpu['process'] / cpu['imports'], 'x these imports', 1.4),
+        row('import', 'import bt_microcap', cpu['import'] / cpu['imports'], 'x the imports'),
+        row('help', 'backtest --help', cpu['help'] / cpu['imports'], 'x the imports'),
+        row('process', f'backtest, {last:,} stocks, no picture', cpu['process'] / cpu['imports'], 'x the imports', 1.4),
         Row('backtest, peak memory', ratio=middle['process']['peak'], unit='MB', target=400),
-        row('five years', f'backtest, {last:,} stocks, 5 years, no picture'),
-        row('report', 'the same with a report', cpu['report'] - cpu['five years'], 's more than without', 5),
-        row('chance', f'{RANDOM_RUNS} runs with random picks, two processes, 5 years',
+        row('five years', f'backtest, {last:,} stocks, {years(days, 5)}, no picture'),
+        *([row('report', 'the same with a report', cpu['report'] - cpu['five years'], 's more than without', 5)]
+          if 'report' in cpu else []),
+        row('chance', f'{RANDOM_RUNS} runs with random picks, two processes, {years(days, 5)}',
             middle['chance']['wall'] * COUNT / RANDOM_RUNS, f's by the clock for {COUNT}', 60),
     ]
 
 
 def render(rows: list[Row], note: str, judged: bool) -> str:
     """Return the rows as a Markdown table and a note under it; `judged` says which targets are met."""
-    lines = [('measurement', 'processor seconds', 'peak memory MB', 'ratio', 'target')]
+    lines = [('measurement', 'processor seconds', 'peak memory MB', 'result', 'target')]
     for row in rows:
         seconds, memory = '' if row.seconds is None else f'{row.seconds:.3f}', '' if row.memory is None else f'{row.memory:.0f}'
         ratio = '' if row.ratio is None else f'{row.ratio:.{2 if row.ratio < 10 else 0}f} {row.unit}'
-        target = '' if row.target is None else f'{"at least" if row.at_least else "at most"} {row.target:g}'
-        lines.append((row.measurement, seconds, memory, ratio,
-                      target + (', met' if row.met else ', MISSED') * (judged and row.met is not None)))
+        target = f'{"at least" if row.at_least else "at most"} {row.target:g}, {"met" if row.met else "MISSED"}' if (
+            judged and row.target is not None) else ''
+        lines.append((row.measurement, seconds, memory, ratio, target))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     lines.insert(1, tuple('-' * (width - 1) + (':' if number in (1, 2) else '-') for number, width in enumerate(widths)))
     text = [' | '.join(cell.rjust(width) if number in (1, 2) else cell.ljust(width)
@@ -261,11 +276,13 @@ def main(pargs: list[str] | None = None) -> int:
     out, work = (path and output_folder(path).resolve() for path in (args.out, args.work))
     with contextlib.nullcontext(work) if work else tempfile.TemporaryDirectory(prefix='bt_microcap_bench_') as folder:
         results = measure_all(args.stocks, args.days, args.rounds, args.full, Path(folder))
-    rows = compare(results, args.stocks)
+    rows = compare(results, args.stocks, args.days)
     judged = (args.stocks[0], args.stocks[-1], args.days) == (STOCKS[0], STOCKS[-1], DAYS)
     note = f'{args.days:,} trading days; rounds: {args.rounds}, medians are shown.'
     if not judged:
-        note += f' The targets are for {STOCKS[0]:,} to {STOCKS[-1]:,} stocks over {DAYS:,} days.'
+        note += f' Targets are for {STOCKS[0]:,} to {STOCKS[-1]:,} stocks over {DAYS:,} days, and not shown.'
+    if not has_report():
+        note += ' No report was measured: it needs the extra report, pip install "bt-microcap[report]".'
     table = render(rows, note, judged)
     print(table, end='')
     if out:

@@ -21,6 +21,7 @@ from .commission import NO_FEES, AShareCommission, Fees
 from .opening import Opening
 from .orders import SellOrder
 from .tax_lots import HOLDING, TaxLots
+from .trades import Trades
 
 MANY = 20  # holdings from which on it pays to ask for all of them at once, and their feeds for all their ex-dates
 NOTIONAL = 10_000_000  # shares: what an ex-date does to prices does not depend on how many are held
@@ -361,8 +362,8 @@ class AccountBroker(bt.brokers.BackBroker):
 
     def _open_trades(self, data: Any) -> list[tuple[Any, Any]]:
         """Return the strategies' open trades in a feed, each with its owner."""
-        return [(owner, trade) for owner in self._owners[data] for trades in owner._trades[data].values()
-                for trade in trades[-1:] if trade.isopen]
+        return [(owner, trade) for owner in self._owners[data] for trades in owner._trades[data].values() if len(trades)
+                for trade in (trades.last if isinstance(trades, Trades) else trades[-1],) if trade.isopen]
 
     # -- fills --------------------------------------------------------------------------------------------
 

@@ -19,8 +19,21 @@ Order = theirs.Order
 AT_ONE_PRICE = (None, Order.Market, Order.Close)  # kinds that ask for no price; None: a market order
 
 
+class _QuickData(theirs.OrderData):
+    """What an order asks for, or has had: what has not happened yet stands in the class alone."""
+
+
+for _name, _value in vars(theirs.OrderData()).items():
+    setattr(_QuickData, _name, _value)
+_QuickData.exbits = deque(maxlen=0)  # of what is asked for, which has no fills
+
+
 class _QuickOrder:
-    """What Backtrader's orders do, faster."""
+    """What Backtrader's orders do, faster. What an order is as a rule stands in the class alone: see `at_one_price`."""
+
+    def __init__(self) -> None:
+        self.__dict__.update(vars(self.params))  # given to Backtrader's own way of making an order, they go before the class's
+        super().__init__()
 
     def clone(self) -> Any:
         """Return the order as it stands, for a notification; its later fills are not in it."""
@@ -65,6 +78,14 @@ class _QuickOrder:
         self.status = Order.Partial if executed.remsize else Order.Completed
 
 
+for _name, _value in theirs.OrderBase.params._getpairs().items():
+    setattr(_QuickOrder, _name, _value)
+# What Backtrader's __init__ sets beside, of an order that is neither trailing nor a child.
+for _name, _value in (('broker', None), ('comminfo', None), ('triggered', False), ('_active', True), ('status', Order.Created),
+                      ('_plimit', None), ('_limitoffset', 0.0), ('position', 0), ('exectype', Order.Market)):
+    setattr(_QuickOrder, _name, _value)
+
+
 class BuyOrder(_QuickOrder, theirs.BuyOrder):
     """A buy, a ``bt.BuyOrder``."""
 
@@ -79,35 +100,6 @@ class SellOrder(_QuickOrder, theirs.SellOrder):
     def isbuy(self) -> bool:
         """Return False."""
         return False
-
-
-class _QuickData(theirs.OrderData):
-    """What an order asks for, or has had: what has not happened yet stands in the class alone."""
-
-
-for _name, _value in vars(theirs.OrderData()).items():
-    setattr(_QuickData, _name, _value)
-_QuickData.exbits = deque(maxlen=0)  # of what is asked for, which has no fills
-
-
-class _AtOnePrice:
-    """An order that stands alone and asks for no price: what it is as a rule stands in the class alone."""
-
-
-for _name, _value in theirs.OrderBase.params._getpairs().items():
-    setattr(_AtOnePrice, _name, _value)
-# What Backtrader's __init__ sets beside, of an order that is neither trailing nor a child.
-for _name, _value in (('broker', None), ('comminfo', None), ('triggered', False), ('_active', True), ('status', Order.Created),
-                      ('_plimit', None), ('_limitoffset', 0.0), ('position', 0), ('exectype', Order.Market)):
-    setattr(_AtOnePrice, _name, _value)
-
-
-class _BuyAtOnePrice(_AtOnePrice, BuyOrder):
-    """A buy as `at_one_price` makes it."""
-
-
-class _SaleAtOnePrice(_AtOnePrice, SellOrder):
-    """A sale as `at_one_price` makes it."""
 
 
 def at_one_price(
@@ -135,8 +127,8 @@ def at_one_price(
     histnotify : bool
         As in any order.
     """
-    made, signed = (_BuyAtOnePrice, size) if kind is BuyOrder else (_SaleAtOnePrice, -size)
-    order, params = object.__new__(made), object.__new__(made.params)
+    signed = size if kind is BuyOrder else -size
+    order, params = object.__new__(kind), object.__new__(kind.params)
     params.__dict__ = given = {'owner': owner, 'data': data, 'size': size, 'price': price, 'exectype': exectype}
     created, executed = object.__new__(_QuickData), object.__new__(_QuickData)
     created.__dict__ = {'dt': data.datetime[0], 'size': signed, 'price': price, 'pricelimit': price, '_plimit': None,

@@ -2,53 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
 
 from backtrader.trade import Trade
 
-# What a trade without a history is, beside its feed; `long` it has when it was opened.
-_FIELDS = tuple(name for name in (*vars(Trade()), 'long') if name not in ('data', 'history'))
-_values = attrgetter(*_FIELDS)
+_APART = ('data', 'history')  # of a trade: its feed, and the steps that it has where Cerebro asks for a history
 
 
-class Trades(Sequence):
-    """The trades of a feed, in the order in which they were opened: those before the last as plain tuples, until asked for.
+class Trades(list):
+    """The trades of a feed, in the order in which they were opened: a list in which closed ones are plain until it is looked at.
 
-    A run may close a hundred thousand, which Backtrader keeps all; Python's collector of cyclic garbage need not walk them.
+    A run may close a hundred thousand, which Backtrader keeps all; Python's collector of cyclic garbage need not walk tuples.
 
     Parameters
     ----------
     data : data feed
     """
 
+    _names: tuple[str, ...] = ()  # what a trade is beside `_APART`, learnt from the first one
+    _values: Callable[[Trade], tuple]
+
     def __init__(self, data: Any) -> None:
+        super().__init__()
         self._data = data
-        self._closed: list[tuple] = []
-        self._last: Trade | None = None
+        self._is_plain = self._is_known = False  # whether tuples stand in the list; whether somebody has the last trade
+
+    @property
+    def last(self) -> Trade | None:
+        """The last trade, for the books; None without any."""
+        return list.__getitem__(self, -1) if len(self) else None
 
     def append(self, trade: Trade) -> None:
-        """Add a trade; the one before is closed."""
-        if self._last is not None:
-            self._closed.append(_values(self._last))
-        self._last = trade
+        """Add a trade; the one before is closed, and becomes plain where nobody has it, or has put something into it."""
+        if len(self) and not self._is_known:
+            before = list.__getitem__(self, -1)
+            cls = type(self)
+            if not cls._names:
+                cls._names = tuple(name for name in vars(before) if name not in _APART)
+                cls._values = staticmethod(attrgetter(*cls._names))
+            if len(before.__dict__) == len(cls._names) + len(_APART):
+                list.__setitem__(self, -1, cls._values(before))
+                self._is_plain = True
+        list.append(self, trade)
+        self._is_known = False
 
-    def __len__(self) -> int:
-        return len(self._closed) + (self._last is not None)
+    def _show(self) -> None:
+        """Put trades in the place of the plain ones: somebody looks."""
+        self._is_known = True
+        if self._is_plain:
+            self._is_plain = False
+            for place, each in enumerate(list.__iter__(self)):
+                if type(each) is tuple:
+                    trade = object.__new__(Trade)
+                    trade.__dict__.update(zip(self._names, each, strict=True), data=self._data, history=[])
+                    list.__setitem__(self, place, trade)
 
-    def __getitem__(self, at: int | slice) -> Any:
-        if isinstance(at, slice):
-            return [self[place] for place in range(*at.indices(len(self)))]
-        place = at if at >= 0 else at + len(self)
-        if not 0 <= place < len(self):
-            raise IndexError(at)
-        return self._last if place == len(self._closed) else self._made(self._closed[place])
+    def __radd__(self, other: list[Any]) -> list[Any]:
+        return other + list(self)
 
-    def _made(self, values: tuple) -> Trade:
-        trade = object.__new__(Trade)
-        trade.__dict__.update(zip(_FIELDS, values, strict=True), data=self._data, history=[])
-        return trade
+    def __reduce_ex__(self, protocol: int) -> tuple:
+        self._show()
+        return _list_of, (list(self),)
+
+
+def _list_of(trades: list[Trade]) -> list[Trade]:
+    return trades
+
+
+def _shown(name: str) -> Callable[..., Any]:
+    method = getattr(list, name)
+
+    def looked_at(self: Trades, *arguments: Any, **options: Any) -> Any:
+        self._show()
+        return method(self, *arguments, **options)
+
+    looked_at.__name__, looked_at.__doc__ = name, method.__doc__
+    return looked_at
+
+
+for _name in ('__getitem__', '__setitem__', '__delitem__', '__iter__', '__reversed__', '__contains__', '__eq__', '__ne__',
+              '__lt__', '__le__', '__gt__', '__ge__', '__add__', '__iadd__', '__mul__', '__rmul__', '__imul__', '__repr__',
+              'clear', 'copy', 'count', 'extend', 'index', 'insert', 'pop', 'remove', 'reverse', 'sort'):
+    setattr(Trades, _name, _shown(_name))
 
 
 def update_trades(strategy: Any, order: Any) -> None:
@@ -66,7 +103,7 @@ def update_trades(strategy: Any, order: Any) -> None:
     if trades is None:
         trades = book[tradeid] = [] if history else Trades(data)
     if trades:
-        trade = trades[-1]
+        trade = trades[-1] if history else trades.last
     else:
         trade = Trade(data=data, tradeid=tradeid, historyon=history)
         trades.append(trade)

@@ -65,7 +65,8 @@ def test_one_that_asks_for_no_price_is_as_backtraders(kinds, exectype, price, tr
     orders.refer_to(made, None)
     own = theirs(owner=None, data=data, size=300, price=price, exectype=exectype, tradeid=tradeid, histnotify=histnotify)
     assert facts(made) == facts(own)
-    assert isinstance(made, ours)
+    assert type(made) is ours
+    assert type(made).__name__ == theirs.__name__
     assert isinstance(made, theirs)
     assert isinstance(made, bt.Order)
     assert str(made).splitlines()[1:] == str(own).splitlines()[1:]  # the first has the number

@@ -1,5 +1,9 @@
 """The trades of a rotation are those that Backtrader itself would keep."""
 
+import copy
+import pickle
+import subprocess
+import sys
 from datetime import date
 
 import backtrader as bt
@@ -69,19 +73,80 @@ def a_trade(ref):
     return trade
 
 
-def test_they_are_a_sequence():
+def filled(count=4):
     trades = Trades('feed')
+    for number in range(count):
+        trades.append(a_trade(number))
+    return trades
+
+
+def test_they_are_a_list():
+    trades = Trades('feed')
+    assert isinstance(trades, list)
     assert not trades
+    assert trades.last is None
     with pytest.raises(IndexError):
         trades[0]
-    for number in range(4):
-        trades.append(a_trade(number))
+    trades = filled()
+    assert trades.last.ref == 3
+    assert len(trades) == 4
     assert [trade.ref for trade in trades] == [0, 1, 2, 3]
-    assert (len(trades), trades[-1].ref, trades[0].ref, trades[-2].ref, trades[0].data, trades[0].history) == (
-        4, 3, 0, 2, 'feed', [])
-    assert [trade.ref for trade in trades[-1:]] == [3]
+    assert (trades[-1].ref, trades[0].ref, trades[-2].ref, trades[0].data, trades[0].history) == (3, 0, 2, 'feed', [])
     assert [trade.ref for trade in trades[1:3]] == [1, 2]
-    assert trades[-1] is trades[3]
     for at in (4, -5):
         with pytest.raises(IndexError):
             trades[at]
+
+
+LOOKS = {
+    'item': lambda trades: [trades[place] for place in range(len(trades))], 'slice': lambda trades: trades[:],
+    'copy': lambda trades: trades.copy(), 'sum': lambda trades: trades + [], 'other side': lambda trades: [] + trades,
+    'sum of lists': lambda trades: sum([trades], []),
+    'in a list': lambda trades: [*trades], 'unpickled': lambda trades: pickle.loads(pickle.dumps(trades)),
+    'reversed twice': lambda trades: list(reversed(list(reversed(trades)))), 'extended': lambda trades: extended([], trades),
+    'sorted': lambda trades: sorted(trades, key=lambda trade: trade.ref), 'deep copy': copy.deepcopy,
+}
+
+
+def extended(made, trades):
+    made.extend(trades)
+    return made
+
+
+@pytest.mark.parametrize('look', LOOKS.values(), ids=LOOKS)
+def test_whoever_looks_finds_trades(look):
+    found = look(filled())
+    assert type(found) is list
+    assert [type(trade) for trade in found] == [bt.Trade] * 4
+    assert [trade.ref for trade in found] == [0, 1, 2, 3]
+
+
+def test_a_trade_that_was_seen_stays_the_same_one():
+    trades = filled()
+    seen = list(trades)
+    assert all(trade is trades[place] for place, trade in enumerate(seen))
+    assert trades.index(seen[2]) == 2
+    assert trades.count(seen[1]) == 1
+    assert seen[0] in trades
+    trades.append(a_trade(4))
+    trades.append(a_trade(5))
+    assert all(trade is trades[place] for place, trade in enumerate(seen))
+    assert 'Trade object' in repr(filled())
+    assert '(' not in repr(filled())
+
+
+def test_what_somebody_has_put_into_a_trade_is_kept():
+    trades = filled(1)
+    trades.last.note = 'mine'
+    for number in (1, 2):
+        trades.append(a_trade(number))
+    assert trades[0].note == 'mine'
+    assert not hasattr(trades[1], 'note')
+
+
+def test_importing_takes_no_number():
+    """The first trade of a process is number 1, as is the first order."""
+    code = ('import backtrader as bt; import bt_microcap.exchange.trades, bt_microcap.rotation.strategy; '
+            'print(next(bt.Trade.refbasis), next(bt.Order.refbasis))')
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ['1', '1']
