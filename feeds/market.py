@@ -341,16 +341,18 @@ class MarketUniverse:
         """
         return self._market.stock(code)
 
-    def numbers(self, datas: list[Any]) -> np.ndarray | None:
-        """Return where the stocks of some feeds stand in `codes`; None where one is no stock of the market."""
+    def numbers(self, among: np.ndarray, datas: list[Any]) -> np.ndarray | None:
+        """Return where some stocks stand in an array; None where it is not that of all codes, or one is none of the market's."""
+        if among is not self._market.store.codes:
+            return None
         try:
             return np.array([data._number for data in datas], dtype=int)
         except AttributeError:  # a feed beside the market
             return None
 
-    def places(self, codes: list[str]) -> np.ndarray:
-        """Return where some codes stand in `codes`; -1 for one that is none of them, as of a feed beside the market."""
-        return self._market.store.find(codes)
+    def places(self, among: np.ndarray, codes: list[str]) -> np.ndarray | None:
+        """Return where some codes stand in an array, -1 for one that is none of them; None where it is not that of all codes."""
+        return None if among is not self._market.store.codes else self._market.store.find(codes)
 
     def _vectors(self, name: str) -> Iterator[np.ndarray]:
         """Give a column of each day of the run, or of the days that are to be looked over."""

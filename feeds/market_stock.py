@@ -209,7 +209,7 @@ class MarketStock(bt.feed.DataBase):
         # rows of its block, none after the last bar
         bars = max(0, self.market.end - self.market.offset + twin._shift)
         twin._size = min(int(store.arrays['start'][number + 1]) - twin._first, bars)
-        twin._opening_row = twin._day_row = -1  # the bar that `opening_bar` was asked for, and its row among those of the day
+        twin._opening_row, twin._day_row = None, -1  # the bar that `opening_bar` was asked for, its row among the day's
         twin.plotinfo = object.__new__(type(self.plotinfo))
         twin.plotinfo.__dict__ = self.plotinfo.__dict__.copy()
         lines = object.__new__(type(self.lines))
@@ -245,7 +245,7 @@ class MarketStock(bt.feed.DataBase):
         clock = self._bars_line
         row = clock._idx
         if self._opening_row != row:
-            market, at, stamp = self.market, row + self._shift, clock.array[row]
+            market, at, stamp = self.market, row + self._shift, clock.array[row] if row >= 0 else NAN
             self._day_row = -1
             if market.store.coming is not None:  # the lines know what is not published
                 bar = OpeningBar(stamp, *(getattr(self.lines, name)[0] for name in OpeningBar._fields[1:]))

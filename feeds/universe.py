@@ -298,6 +298,7 @@ class StockUniverse:
         self._index = next((data for data in datas if data._name == 'market' and hasattr(data, 'column')), None)
         self._first_day = min((data.first_day for data in [self._index, *self._feeds] if hasattr(data, 'first_day')), default=0)
         self.codes = np.array([data._name for data in self._feeds], dtype=str)
+        self._own = self.codes
         again = self.codes[1:][self.codes[1:] == self.codes[:-1]]
         if len(again):
             raise DataError(f'{again[0]}: found in two feeds, expected one feed a stock; it would be picked twice')
@@ -316,9 +317,9 @@ class StockUniverse:
         """
         return self._by_code[code]
 
-    def places(self, codes: list[str]) -> np.ndarray:
-        """Return where some codes stand in `codes`; -1 for one that is none of them, as of a feed beside the market."""
-        return np.array([self._places.get(code, -1) for code in codes], dtype=int)
+    def places(self, among: np.ndarray, codes: list[str]) -> np.ndarray | None:
+        """Return where some codes stand in an array, -1 for one that is none of them; None where it is not that of all codes."""
+        return None if among is not self._own else np.array([self._places.get(code, -1) for code in codes], dtype=int)
 
     def ever_between(self, name: str, low: float, high: float) -> bool:
         """Return whether any row of a column lies in a range; see `Universe`."""

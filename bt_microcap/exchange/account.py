@@ -81,6 +81,7 @@ class AccountBroker(bt.brokers.BackBroker):
         self._traded: dict[Any, tuple[int, int]] = {}  # data -> (day, shares bought and sold on it)
         self._dated: tuple[Any, Any] = (None, None)  # number and zone of a bar, and its datetime
         self._numbers: dict[Any, int] = {}  # data -> the stock's number in its market's store, of what is held; -1: of no market
+        self._is_in_order = True  # whether these come as the positions do: nobody has made an entry there by looking
         self.closing: Closing | None = None  # of many holdings of one market, at the last close; None: of others
         self._next_ex_days: dict[Any, int] = {}  # data -> the first day from which on ex-rights may be
         self._first_end = 0  # a day up to which nothing that is held can have ended
@@ -151,7 +152,7 @@ class AccountBroker(bt.brokers.BackBroker):
 
     def held(self) -> list[Any]:
         """Return the feeds of what is held, in the order in which the positions were opened."""
-        if len(self._numbers) == len(self.positions):  # nobody has looked for a position that is none
+        if self._is_in_order and len(self._numbers) == len(self.positions):
             return list(self._numbers)
         return [data for data, position in self.positions.items() if position.size]
 
@@ -245,10 +246,11 @@ class AccountBroker(bt.brokers.BackBroker):
 
     def _closing_of_many(self) -> Closing | None:
         """Mark many holdings of one market together; None where they are not all of one."""
+        if not self._is_in_order or len(self._numbers) != len(self.positions):
+            return None
         datas, numbers = list(self.positions), np.array(list(self._numbers.values()))
-        market = getattr(datas[0], 'market', None)
-        # a position that nobody has bought, only asked for, has no number; two markets cannot be in one run
-        if market is None or len(numbers) != len(datas) or (numbers < 0).any() or (prices := market.closes(numbers)) is None:
+        market = getattr(datas[0], 'market', None)  # two of them cannot be in one run
+        if market is None or (numbers < 0).any() or (prices := market.closes(numbers)) is None:
             return None
         positions = self.positions.values()
         sizes = np.array([position.size for position in positions], dtype=float)
@@ -382,12 +384,13 @@ class AccountBroker(bt.brokers.BackBroker):
 
     def _fill(self, order: Order, size: int, price: float, fees: Fees | None = None) -> None:
         """Book a fill: cash, position, T+1, the order and its notification."""
-        data, day, buy = order.data, self.day, order.isbuy()
-        signed = size if buy else -size
+        data, day = order.data, self.day
+        signed = size if order.isbuy() else -size
+        buy = signed > 0  # also a sale of fewer than none: see `_book_out`
         comminfo = self.getcommissioninfo(data)
         if fees is None:
             fees = self._fees(order, signed, price)
-            if not buy and self.tax_lots is not None:
+            if signed < 0 and self.tax_lots is not None:
                 fees = fees._replace(dividend_tax=self.tax_lots.sell(data, day, size))
         info = order.info
         if order.executed.exbits:
@@ -396,8 +399,10 @@ class AccountBroker(bt.brokers.BackBroker):
             info['transfer_charged'] += fees.transfer_fee
             info['fees'] += (fees,)
         else:
-            info['filled_value'], info['charged'], info['transfer_charged'] = size * price, fees.commission, fees.transfer_fee
+            info['filled_value'] = 0.0 + size * price
+            info['charged'], info['transfer_charged'] = 0.0 + fees.commission, 0.0 + fees.transfer_fee
             info['fees'] = (fees,)  # one entry a fill, beside order.executed.exbits
+        looked_at = data in self.positions
         position, costs = self.positions[data], fees.total
         cost = position.price
         psize, pprice, opened, closed = position.update(signed, price, self._datetime_of(data))
@@ -413,6 +418,7 @@ class AccountBroker(bt.brokers.BackBroker):
             elif owners[-1] is not owner and not any(each is owner for each in owners):  # == of two compares their lines
                 owners.append(owner)
             if psize == signed:  # a new holding
+                self._is_in_order &= not looked_at
                 self._numbers[data] = getattr(data, '_number', -1)
                 self._first_end = min(self._first_end, self.calendar.lives_until(data))
             opened_fees, closed_fees, pnl = costs, 0.0, 0.0

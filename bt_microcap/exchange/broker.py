@@ -99,6 +99,11 @@ class AShareBroker(ExecutionBroker):
         for name in _WITHOUT_EFFECT:
             self._refuse_switch(name, getattr(self.p, name))
 
+    def init(self) -> None:
+        """Start without an order; called by Cerebro before a run."""
+        super().init()
+        self._parents: set[int] = set()  # references of orders that have had a child
+
     # -- switches of BackBroker -------------------------------------------------------------------------------
 
     def set_slippage_perc(
@@ -286,9 +291,12 @@ class AShareBroker(ExecutionBroker):
 
     def _take_children(self, order: Order) -> int | None:
         parent = order.parent
-        if (parent is not None and parent.executed.size and not parent.alive()
-                and (parent.status != Order.Canceled or parent.exectype in (Order.Market, Order.Close))):
-            _ = self._pchildren[parent.ref]  # it has got what it wanted, and is taken for one that still may have children
+        if parent is not None:
+            # alone it has got what it wanted, and is taken for one that still may have children
+            if (parent.ref not in self._parents and parent.executed.size and not parent.alive()
+                    and (parent.status != Order.Canceled or parent.exectype in (Order.Market, Order.Close))):
+                _ = self._pchildren[parent.ref]
+            self._parents.add(parent.ref)
         return super()._take_children(order)
 
     def _bracketize(self, order: Order, cancel: bool = False) -> None:

@@ -19,13 +19,13 @@ Order = theirs.Order
 AT_ONE_PRICE = (None, Order.Market, Order.Close)  # kinds that ask for no price; None: a market order
 
 
-class _QuickData(theirs.OrderData):
+class OrderData(theirs.OrderData):
     """What an order asks for, or has had: what has not happened yet stands in the class alone."""
 
 
 for _name, _value in vars(theirs.OrderData()).items():
-    setattr(_QuickData, _name, _value)
-_QuickData.exbits = deque(maxlen=0)  # of what is asked for, which has no fills
+    setattr(OrderData, _name, _value)
+OrderData.exbits = deque(maxlen=0)  # of what is asked for, which has no fills
 
 
 class _QuickOrder:
@@ -130,7 +130,7 @@ def at_one_price(
     signed = size if kind is BuyOrder else -size
     order, params = object.__new__(kind), object.__new__(kind.params)
     params.__dict__ = given = {'owner': owner, 'data': data, 'size': size, 'price': price, 'exectype': exectype}
-    created, executed = object.__new__(_QuickData), object.__new__(_QuickData)
+    created, executed = object.__new__(OrderData), object.__new__(OrderData)
     created.__dict__ = {'dt': data.datetime[0], 'size': signed, 'price': price, 'pricelimit': price, '_plimit': None,
                         'pclose': None, 'trailamount': None, 'trailpercent': None}
     executed.__dict__ = {'exbits': deque(), 'remsize': signed}

@@ -23,17 +23,21 @@ _REFUSED = (Order.Rejected, Order.Margin, Order.Canceled)
 
 
 class _OrderBooks:
-    """What the fills of one order add up to so far."""
+    """What is known of an order that has not ended."""
 
-    __slots__ = ('commission', 'dividend_tax', 'order', 'quantity', 'slippage', 'stamp_duty', 'transfer_fee', 'value',
-                 'volume_share')
+    __slots__ = ('fills', 'order', 'volume_share')
 
     def __init__(self) -> None:
         self.order: bt.Order | None = None  # as it was last told
-        self.quantity = 0  # shares
-        # yuan
-        self.value = self.commission = self.stamp_duty = self.transfer_fee = self.dividend_tax = self.slippage = 0
+        # shares; yuan: value, commission, stamp duty, transfer fee, dividend tax, slippage
+        self.fills: list[tuple[float, ...]] = []
         self.volume_share = 0.0  # the largest part of a day's volume
+
+    def sums(self) -> tuple[float, ...]:
+        """Return what the fills add up to; most orders have one."""
+        if len(self.fills) == 1:
+            return tuple([0 + value for value in self.fills[0]])  # as sum does: of -0.0 it makes 0.0
+        return tuple(map(sum, zip(*self.fills, strict=True))) if self.fills else (0,) * 7
 
 
 class Blotter(bt.Analyzer):
@@ -112,13 +116,7 @@ class Blotter(bt.Analyzer):
         slippage = size * (price - info.get('open', price)) * (1 if side == 'BUY' else -1)
         self._details.book((slippage, info.get('why') or ''))
         volume = current(data, 'volume')
-        books.quantity += size
-        books.value += size * price
-        books.commission += commission
-        books.stamp_duty += stamp_duty
-        books.transfer_fee += transfer_fee
-        books.dividend_tax += dividend_tax
-        books.slippage += slippage
+        books.fills.append((size, size * price, commission, stamp_duty, transfer_fee, dividend_tax, slippage))
         books.volume_share = max(books.volume_share, size / volume if volume > 0 else 0.0)
 
     def _date(self, day: int) -> date:
@@ -134,12 +132,13 @@ class Blotter(bt.Analyzer):
 
     def _close(self, order: bt.Order, side: str, books: _OrderBooks, reason: str | None) -> None:
         """Write the record of an order that has ended."""
-        info, quantity = order.info, books.quantity
+        info = order.info
+        quantity, value, commission, stamp_duty, transfer_fee, dividend_tax, slippage = books.sums()
         self._orders.book((
             self._date(int(info.get('day') or order.created.dt or self._today())), order.data._name, side,
             info.get('why') or '',
-            int(info.get('wanted') or abs(order.created.size)), quantity, books.value / quantity if quantity else 0.0,
-            books.commission, books.stamp_duty, books.transfer_fee, books.dividend_tax, books.slippage,
+            int(info.get('wanted') or abs(order.created.size)), quantity, value / quantity if quantity else 0.0,
+            commission, stamp_duty, transfer_fee, dividend_tax, slippage,
             order.getstatusname(), reason or info.get('withdrawn') or '', books.volume_share))
         self._unfilled.book((info.get('open', math.nan), self._left(order, quantity)))
         del self._open[order.ref]
@@ -218,7 +217,7 @@ class Blotter(bt.Analyzer):
                             for day, amount in getattr(self.strategy.broker, 'cash_flows', ())]
         self._end_cash = self.strategy.broker.getcash()
         for books in list(self._open.values()):
-            if books.quantity:  # it still waits for the rest: its fills have had their costs
+            if books.fills:  # it still waits for the rest: its fills have had their costs
                 self._close(books.order, 'BUY' if books.order.isbuy() else 'SELL', books, None)
         self._open.clear()
         environment = self.strategy.env

@@ -19,6 +19,8 @@ def percentile(values: Sequence[float] | np.ndarray, percent: float) -> float:
     NumPy's own imports its masked arrays for it.
     """
     ordered = np.sort(values)
+    if ordered[-1] != ordered[-1]:  # NaN is sorted to the end
+        return math.nan
     at = (len(ordered) - 1) * (percent / 100)
     low = math.floor(at)
     first, last, part = ordered[low], ordered[min(low + 1, len(ordered) - 1)], at - low
@@ -29,8 +31,10 @@ def percentile(values: Sequence[float] | np.ndarray, percent: float) -> float:
 def median(values: Sequence[float] | np.ndarray) -> float:
     """Return the median, as ``numpy.median``; see `percentile`."""
     ordered = np.sort(values)
+    if ordered[-1] != ordered[-1]:  # NaN is sorted to the end
+        return math.nan
     middle = len(ordered) // 2
-    return float(ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2)
+    return float(0.0 + (ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2))
 
 
 def figures_of(

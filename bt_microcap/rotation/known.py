@@ -37,7 +37,7 @@ def placed(universe: Any, codes: np.ndarray, datas: list[Any]) -> tuple[np.ndarr
     datas : list of data feeds
     """
     numbers = getattr(universe, 'numbers', None)
-    if numbers is not None and codes is universe.codes and (found := numbers(datas)) is not None:
+    if numbers is not None and (found := numbers(codes, datas)) is not None:
         return found, datas
     places = places_of(universe, codes, [data._name for data in datas])
     if len(places) and places.min() >= 0:
@@ -58,8 +58,8 @@ def places_of(universe: Any, codes: np.ndarray, names: list[str]) -> np.ndarray:
     names : list of str
     """
     find = getattr(universe, 'places', None)
-    if find is not None and codes is universe.codes:
-        return find(names)
+    if find is not None and (found := find(codes, names)) is not None:
+        return found
     wanted = np.array(names, dtype=str)
     places = np.minimum(np.searchsorted(codes, wanted), len(codes) - 1)
     return np.where(codes[places] == wanted, places, -1) if len(codes) else np.full(len(wanted), -1)

@@ -2,9 +2,11 @@
 
 from datetime import date
 
+import backtrader as bt
 import numpy as np
 import pytest
 
+from bt_microcap import Blotter, MarketFeed, setup
 from bt_microcap.exchange import account
 from bt_microcap.exchange.calendar import Calendar
 from bt_microcap.feeds.demo import demo_market
@@ -49,6 +51,42 @@ def test_a_sum_is_added_up_one_by_one():
         total += value
     assert account.sum_in_order(values) == total
     assert float(values.sum()) != total
+
+
+class LookingFirst(bt.Strategy):
+    """Looks at positions in another order than the one in which it buys: Backtrader makes an entry for each."""
+
+    def next_open(self):
+        codes = [code for code in self.data.store.codes.tolist() if len(self.data.stock(code))][:25]
+        if len(self) == 2:
+            for code in reversed(codes):
+                assert self.broker.positions[self.data.stock(code)].size == 0
+            for number, code in enumerate(codes):
+                data = self.data.stock(code)
+                self.buy(data=data, size=100 * (number + 1), price=data.open[0])
+
+    def next(self):
+        if len(self) > 3:
+            positions = self.broker.positions
+            assert len(positions) > account.MANY
+            closes = {data: data.close[0] if data.close[0] == data.close[0] else self.broker.marks[data] for data in positions}
+            worth = sum(position.size * closes[data] for data, position in positions.items())
+            assert self.broker.getvalue() - self.broker.getcash() == pytest.approx(worth, abs=1e-6)
+            assert self.broker.held() == [data for data, position in positions.items() if position.size]
+
+
+def test_who_looks_at_positions_before_he_buys_changes_nothing():
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.adddata(MarketFeed(dataname=demo_market(40, days=12)), name='market')
+    cerebro.addstrategy(LookingFirst)
+    setup(cerebro, cash=1e8)
+    cerebro.addanalyzer(Blotter, _name='blotter')
+    blotter = cerebro.run()[0].analyzers.blotter
+    closing = {code: price for day, code, shares, price in blotter.get_analysis()['positions'] if day == blotter.equity[-1].date}
+    store = cerebro.datas[0].store
+    for code, price in closing.items():  # also of one that has ended: its last
+        assert price == store.block('close', store.stock_number(code))[-1], code
+    assert len(closing) > 20
 
 
 class Feed:

@@ -210,6 +210,42 @@ def test_a_child_joins_a_bracket_that_was_sent():
     assert [(fill.day, fill.size) for fill in run.fills] == [(3, 100), (7, -100)]
 
 
+def test_a_child_of_a_bracket_that_is_over_is_refused():
+    """Nothing waits for ever: its parent is filled, and the others are gone."""
+    bracket, late = [], []
+
+    def give(strategy):
+        bracket.extend(strategy.buy_bracket(data=strategy.feed(A), size=100, exectype=bt.Order.Market, stopprice=8.0,
+                                            limitprice=12.0))
+        return []
+
+    def end(strategy):
+        strategy.cancel(bracket[1])
+        return []
+
+    def join(strategy):
+        late.append(strategy.sell(data=strategy.feed(A), size=100, exectype=bt.Order.Limit, price=11.0, parent=bracket[0]))
+        return []
+
+    run = play(tiny_market({A: [10.0] * 7}), {1: give, 3: end, 4: join})
+    assert [order.getstatusname() for order in bracket] == ['Completed', 'Canceled', 'Canceled']
+    assert late[0].getstatusname() == 'Rejected'
+    assert list(run.broker.pending) == []
+
+
+@pytest.mark.parametrize('market', [False, True], ids=['feeds', 'market'])
+def test_a_piece_that_is_short_is_booked_out_without_a_profit(market):
+    """Sold under one tradeid, held under another: what becomes cash of the first is a sale of fewer than none."""
+    from tests.support.markets import bar
+
+    days = [10.0, 10.0, bar(11.0, close=11.0), bar(11.0, close=11.0)]
+    run = play(tiny_market({A: days, B: [10.0] * 8}), {
+        1: steps(buy(A, 100, tradeid=2), buy(A, 1000)), 2: sell(A, 300, tradeid=2)}, market=market, delist_wait=1)
+    booked = [(fill.size, fill.price) for fill in run.fills if fill.day > 4]
+    assert sorted(booked) == [(-1000, 11.0), (200, 11.0)]
+    assert run.shares[-1] == {}
+
+
 @pytest.mark.parametrize('market', [False, True], ids=['feeds', 'market'])
 def test_a_strategy_is_told_all_that_happens(market):
     """Each order is told when it is taken and when it ends, each trade when it opens and closes, also a filled one at once."""

@@ -1,12 +1,13 @@
 """What a market's stock tells the broker without its lines is what its lines show."""
 
 import math
+import warnings
 from datetime import date
 
 import backtrader as bt
 import pytest
 
-from bt_microcap import AShareBroker, MarketFeed, MarketStore
+from bt_microcap import AShareBroker, MarketFeed, MarketStore, MicroCapStrategy, setup
 from bt_microcap.exchange.bars import OpeningBar, current, opening_bar, opening_price
 from bt_microcap.exchange.opening import PRE_OPEN, LookAheadError
 from bt_microcap.feeds.demo import demo_market
@@ -77,6 +78,25 @@ def test_it_is_what_the_lines_show(kind, begin):
     seen = cerebro.run()[0].seen
     assert seen['bars'] > 100
     assert seen['without a row'] > 5
+
+
+def test_before_the_first_bar_nothing_is_known():
+    asked = []
+
+    class Early(MicroCapStrategy):
+        def start(self):
+            super().start()
+            asked.extend(self.price(self.data.stock(code)) for code in self.data.store.codes[:3].tolist())
+
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.adddata(MarketFeed(dataname=demo_market(5, days=10)), name='market')
+    cerebro.addstrategy(Early)
+    setup(cerebro)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # that nothing was picked
+        cerebro.run()
+    assert len(asked) == 3
+    assert all(price != price for price in asked)
 
 
 def test_feeds_of_one_stock_each_are_asked_by_their_lines():

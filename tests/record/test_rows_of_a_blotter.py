@@ -102,3 +102,19 @@ def test_only_rows_of_one_kind_are_packed():
     assert packed([]) == []
     assert packed([(1, 2)]) == [(1, 2)]
     assert packed(mixed[:1]).rows() == mixed[:1]
+
+
+def test_an_order_with_several_fills_adds_up_as_sum_does():
+    """From Python 3.12 on ``sum`` is more exact than adding one by one; the files are the same on all."""
+    from bt_microcap.record.blotter import _OrderBooks
+
+    books = _OrderBooks()
+    assert books.sums() == (0,) * 7
+    books.fills.append((100, 1000.0, 5.0, 0.0, 0.0, 0.0, -0.0))  # a sale at the open has no slippage
+    assert str(books.sums()) == '(100, 1000.0, 5.0, 0.0, 0.0, 0.0, 0.0)'
+    books.fills.clear()
+    columns = [[100, 200, 300]] + [[0.1, 0.2, 0.3 + number] for number in range(6)]
+    books.fills.append(tuple(column[0] for column in columns))
+    assert books.sums() == (100, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1)
+    books.fills.extend(zip(*(column[1:] for column in columns), strict=True))
+    assert books.sums() == tuple(map(sum, columns))

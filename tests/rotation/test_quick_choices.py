@@ -1,12 +1,16 @@
 """The quick ways of a rotation choose what the slow ones do."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from bt_microcap import MarketFeed
 from bt_microcap.exchange import rules
 from bt_microcap.feeds.demo import demo_market
 from bt_microcap.feeds.store import MarketStore
 from bt_microcap.record.figures import median, percentile
+from bt_microcap.rotation.known import placed, places_of
 from bt_microcap.rotation.ranks import smallest
 
 CODES = np.array([f'{number:06d}.XSHE' for number in range(1, 401)])
@@ -48,6 +52,8 @@ def test_median_and_percentiles_are_numpys(count, percent):
     assert median(values) == float(np.median(values))
     assert percentile(values, percent) == float(np.percentile(values, percent))
     assert (median([3.0, 1.0, 2.0]), percentile([1.0, 2.0, 3.0], 75)) == (2.0, 2.5)
+    unknown = [*values.tolist(), np.nan]
+    assert np.isnan([median(unknown), percentile(unknown, percent)]).all()
 
 
 def test_values_of_some_stocks_on_some_days():
@@ -68,3 +74,25 @@ def test_where_codes_stand():
     store = MarketStore.from_table(demo_market(5, days=5), checked=True)
     assert store.find([*store.codes[::-1].tolist(), 'market']).tolist() == [4, 3, 2, 1, 0, -1]
     assert store.find(store.codes[1:3].tolist()).tolist() == [1, 2]
+
+
+def test_a_universe_of_ones_own_shows_a_part_of_the_market():
+    """It passes on what it does not change; where its codes stand is asked of its own."""
+    class Part:
+        def __init__(self, whole, codes):
+            self._whole, self.codes = whole, codes
+
+        def __getattr__(self, name):
+            return getattr(self._whole, name)
+
+    store = MarketStore.from_table(demo_market(20, days=5), checked=True)
+    whole = MarketFeed(dataname=store).universe()
+    part = Part(whole, store.codes[10:15].copy())
+    names = store.codes[[3, 11, 14]].tolist()
+    assert places_of(whole, whole.codes, names).tolist() == [3, 11, 14]
+    assert places_of(part, part.codes, names).tolist() == [-1, 1, 4]
+    feeds = [SimpleNamespace(_name=name, _number=number) for name, number in zip(names, (3, 11, 14), strict=True)]
+    assert placed(whole, whole.codes, feeds)[0].tolist() == [3, 11, 14]
+    found, ours = placed(part, part.codes, feeds)
+    assert found.tolist() == [1, 4]
+    assert [feed._name for feed in ours] == names[1:]
