@@ -79,7 +79,10 @@ def measure(name: str, *arguments: Any) -> Figures:
         The process failed; what it wrote is shown before.
     """
     command = [sys.executable, '-m', 'bt_microcap', 'bench', '--measure', name, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, encoding='utf-8', check=False)
+    for _ in range(2):  # a library may die of its threads at the end of a process: not for that all is lost
+        done = subprocess.run(command, capture_output=True, text=True, encoding='utf-8', check=False)
+        if not done.returncode:
+            break
     if done.returncode:
         sys.stderr.write(done.stderr)
         raise DataError(f'{name} {" ".join(map(str, arguments))}: could not be measured')
