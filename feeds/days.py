@@ -53,11 +53,7 @@ class StoreDays:
 
     def carried(self, day: int, stocks: np.ndarray) -> np.ndarray:
         """Return the close of some stocks' last row on a day or before it; NaN before the first and after the last of all."""
-        store, out = self._store, np.full(len(stocks), np.nan)
-        here = (store.first[stocks] <= day) & (day <= store.last[stocks])
-        found = stocks[here]  # the block of a stock repeats the close on days without a row
-        out[here] = store.arrays['stock/close'][store.arrays['start'][found] + (day - store.first[found])]
-        return out
+        return self._store.values('close', stocks, day)  # the block of a stock repeats the close on days without a row
 
     def ordinal(self, day: int) -> int:
         """Return the ordinal of a day."""

@@ -161,21 +161,11 @@ class AShareBroker(ExecutionBroker):
 
     def buy(self, *args: Any, **kwargs: Any) -> Order:
         """Take a buy; what an order reads of today's bar is the broker's to see, not the strategy's."""
-        opening = self.opening
-        before, opening.deciding = opening.deciding, False
-        try:
-            return self._give(orders.BuyOrder, *args, **kwargs)
-        finally:
-            opening.deciding = before
+        return self._give(orders.BuyOrder, *args, **kwargs)
 
     def sell(self, *args: Any, **kwargs: Any) -> Order:
         """Take a sale; see `buy`."""
-        opening = self.opening
-        before, opening.deciding = opening.deciding, False
-        try:
-            return self._give(orders.SellOrder, *args, **kwargs)
-        finally:
-            opening.deciding = before
+        return self._give(orders.SellOrder, *args, **kwargs)
 
     def _give(
         self, kind: type[Order], owner: Any, data: Any, size: float, price: float | None = None, plimit: float | None = None,
@@ -183,20 +173,26 @@ class AShareBroker(ExecutionBroker):
         trailamount: float | None = None, trailpercent: float | None = None, parent: Order | None = None, transmit: bool = True,
         histnotify: bool = False, _checksubmit: bool = True, **info: Any,
     ) -> Order:
-        self._check_daily(data)
-        if not len(data):
-            return self._refuse_unlisted(kind, owner, data, size, price, exectype, tradeid, oco, info)
-        if (exectype in orders.AT_ONE_PRICE and transmit
-                and parent is valid is plimit is trailamount is trailpercent is None):
-            order = orders.at_one_price(kind, owner, data, size, price, exectype, tradeid, histnotify)
-        else:
-            order = kind(owner=owner, data=data, size=size, price=price, pricelimit=plimit, exectype=exectype, valid=valid,
-                         tradeid=tradeid, trailamount=trailamount, trailpercent=trailpercent, parent=parent, transmit=transmit,
-                         histnotify=histnotify)
-        order.info.update(info)
-        if oco is not None:
-            self._ocoize(order, oco)
-        return self.submit(order, check=_checksubmit)
+        opening = self.opening
+        before, opening.deciding = opening.deciding, False
+        try:
+            self._check_daily(data)
+            if not len(data):
+                return self._refuse_unlisted(kind, owner, data, size, price, exectype, tradeid, oco, info)
+            if (exectype in orders.AT_ONE_PRICE and transmit
+                    and parent is valid is plimit is trailamount is trailpercent is None):
+                order = orders.at_one_price(kind, owner, data, size, price, exectype, tradeid, histnotify)
+            else:
+                order = kind(
+                    owner=owner, data=data, size=size, price=price, pricelimit=plimit, exectype=exectype, valid=valid,
+                    tradeid=tradeid, trailamount=trailamount, trailpercent=trailpercent, parent=parent, transmit=transmit,
+                    histnotify=histnotify)
+            order.info.update(info)
+            if oco is not None:
+                self._ocoize(order, oco)
+            return self.submit(order, check=_checksubmit)
+        finally:
+            opening.deciding = before
 
     @staticmethod
     def _check_daily(data: Any) -> None:

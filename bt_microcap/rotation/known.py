@@ -40,8 +40,6 @@ def placed(universe: Any, codes: np.ndarray, datas: list[Any]) -> tuple[np.ndarr
     if numbers is not None and (found := numbers(codes, datas)) is not None:
         return found, datas
     places = places_of(universe, codes, [data._name for data in datas])
-    if len(places) and places.min() >= 0:
-        return places, datas
     ours = np.flatnonzero(places >= 0)
     return places[ours], [datas[number] for number in ours]
 
